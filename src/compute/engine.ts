@@ -1,0 +1,60 @@
+import type { DeviceEndpoint } from './device-directory.ts';
+
+/** How a system ended. `ExitType` and `Status` of the SystemExitStatus document. */
+export interface EngineExit {
+  readonly exitType: 'GracefulExit' | 'ForcedExit' | 'UnexpectedExit';
+  /** HRESULT, unsigned. */
+  readonly status: number;
+  /** What an operator wants to know: exit code, signal, last lines of output. */
+  readonly detail?: string;
+}
+
+/** What the service asks an engine to build: a validated ComputeSystem document, and the devices it names. */
+export interface EngineRequest {
+  readonly id: string;
+  /** Properties.RuntimeId of the system. */
+  readonly runtimeId: string;
+  /** The document, already validated against the schema; engines read the parts they can run. */
+  readonly document: Readonly<Record<string, unknown>>;
+  /** FlexibleIov entries of the document with the device host's endpoint for each, in document order. */
+  readonly devices: readonly EngineDevice[];
+  /** Called once, when the machine has ended for any reason; never before `create` resolved. */
+  exited(exit: EngineExit): void;
+  /** Called when something that is not the end happened. `crashed` precedes the exit of a guest that crashed. */
+  notify(event: { readonly type: 'crashed' | 'guestConnectionClosed'; readonly document: string }): void;
+}
+
+/** One FlexibleIov entry, resolved. */
+export interface EngineDevice {
+  readonly instanceId: string;
+  readonly configuration: readonly string[];
+  readonly endpoint: DeviceEndpoint;
+}
+
+/**
+ * Runs one kind of system and knows nothing of handles, operations or result documents. Errors that have an HRESULT
+ * are thrown as `HcsError`; anything else becomes E_FAIL with its message in the ResultError document.
+ */
+export interface Engine {
+  readonly name: string;
+  /** Throws HcsError for a field that this engine cannot honour, naming its JSON path. Starts nothing. */
+  check(document: Readonly<Record<string, unknown>>): void;
+  /** Builds a machine that is not yet running. Leaves nothing behind when it rejects. */
+  create(request: EngineRequest): Promise<EngineSystem>;
+}
+
+/** One machine. The service serialises calls and guarantees that each is legal in the current state. */
+export interface EngineSystem {
+  start(): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Asks the guest to stop; resolves when it was asked. Rejects when it has no way of hearing. */
+  shutDown(): Promise<void>;
+  /** Ends the machine; resolves when nothing of it is left. `exited` is called by then or soon after. */
+  terminate(): Promise<void>;
+  addDevice(device: EngineDevice): Promise<void>;
+  /** Rejects with ERROR_NOT_SUPPORTED and the reason where removal cannot be done safely. */
+  removeDevice(instanceId: string): Promise<void>;
+  /** Property documents that only the engine knows, by property type; types it does not know are absent. */
+  properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
+}

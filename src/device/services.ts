@@ -1,0 +1,53 @@
+/** What surrounds a device while it is attached. A device reaches these through `this`, never by import. */
+
+/** Guest memory as one device sees it. A guest-physical address is a number: 0 to 2^53 - 1. */
+export interface GuestMemory {
+  /**
+   * Copies `into.length` bytes from guest memory at `gpa`.
+   * @returns false when any byte is not memory or the guest has bus mastering off: `into` is then all ones.
+   */
+  read(gpa: number, into: Uint8Array): boolean;
+  /**
+   * Copies `from` to guest memory at `gpa`.
+   * @returns false when any byte is not writable memory or the guest has bus mastering off: nothing is then written.
+   */
+  write(gpa: number, from: Uint8Array): boolean;
+  /** Maps guest memory; `undefined` where {@link GuestMemory.read} gives `false`. The caller disposes it. */
+  aperture(
+    gpa: number,
+    length: number,
+    options?: { readonly readOnly?: boolean },
+  ): Aperture | undefined;
+}
+
+/** A window onto guest memory. `using`-disposable; safe to touch after disposal, unplug or exit of the VM. */
+export interface Aperture extends Disposable {
+  readonly gpa: number;
+  readonly length: number;
+  /** The guest's bytes, in place, until disposal; after it the bytes are no longer the guest's. */
+  readonly bytes: Buffer;
+}
+
+/** A pending call; cancelling one that ran or was cancelled does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Time as the machine has it: real time on a real guest, virtual time in the simulated machine. */
+export interface Clock {
+  /** Milliseconds since an arbitrary start; never goes back. */
+  readonly now: number;
+  /** Calls `fn` once, `ms` from now, unless the device is stopped or reset before. */
+  after(ms: number, fn: () => void): Timer;
+}
+
+/** Why a device is reset: power-on of the machine, function-level reset, or the VMM going away. */
+export type ResetKind = 'cold' | 'function' | 'disconnect';
+
+/** Everything a device is given when it is attached. */
+export interface DeviceServices {
+  readonly memory: GuestMemory;
+  readonly clock: Clock;
+  /** Counts and reports something that the guest did against the device's specification. */
+  guestError(text: string): void;
+}

@@ -1,0 +1,35 @@
+import type { Clock, GuestMemory } from '../device/services.ts';
+
+/** What a host can do for a function, as data. */
+export interface PciHostCapabilities {
+  /**
+   * `forwarded`: every guest write of the command register arrives in config space, so memory decode and bus
+   * mastering are honoured. `unreliable` (Hyper-V): both count as on from start to stop.
+   */
+  readonly commandRegister: 'forwarded' | 'unreliable';
+  /** Can the host carry a level-triggered interrupt line? */
+  readonly intx: boolean;
+}
+
+/** Something that a function reports about itself; never thrown into a host. */
+export type FunctionNotice =
+  | { readonly type: 'guestError'; readonly text: string; readonly count: number }
+  | { readonly type: 'failed'; readonly error: Error };
+
+/**
+ * What a {@link PciFunction} asks its host for: exactly what HDV offers. One implementation per host; the function
+ * connects to one host at a time, and checks bus mastering itself before it uses `memory`.
+ */
+export interface PciHost {
+  readonly capabilities: PciHostCapabilities;
+  /** Guest memory, not policed for bus mastering. */
+  readonly memory: GuestMemory;
+  /** Host time. Timers are owned by the function, which cancels them at stop and reset. */
+  readonly clock: Clock;
+  /** Sends one message-signalled interrupt, as the guest programmed it. Never throws; a lost one is reported. */
+  deliverInterrupt(address: number, data: number): void;
+  /** Drives INTx. Called only on a change of level, and only where `capabilities.intx`. */
+  setInterruptLine(asserted: boolean): void;
+  /** Receives notices; must not throw. */
+  report(notice: FunctionNotice): void;
+}
