@@ -1,0 +1,106 @@
+/**
+ * `npm test`: type check, lint, build, unit tests, and the tests on a real guest, in that order, each step shown as it
+ * runs. `--long` runs the long forms of the repeated tests. The last line counts the tests of the runners' own reports.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { ensureTools } from './tools.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const reports = new URL('../.test-report/', import.meta.url);
+const inCi = process.env.CI === 'true';
+const long = process.argv.includes('--long');
+const environment = {
+  ...process.env,
+  ...(long ? { HDVKIT_LONG: '1' } : {}),
+};
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** Runs one command with its output shown; resolves to whether it ended with code 0. */
+function run(title: string, command: string, args: readonly string[]): Promise<boolean> {
+  const started = performance.now();
+  process.stdout.write(`\n── ${title}\n`);
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, env: environment, stdio: 'inherit' });
+    child.on('error', (error) => {
+      process.stdout.write(`Cannot run ${command}: ${error.message}\n`);
+      resolve(false);
+    });
+    child.on('exit', (code) => {
+      const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      process.stdout.write(`── ${title}: ${code === 0 ? 'done' : 'FAILED'} after ${seconds} s\n`);
+      resolve(code === 0);
+    });
+  });
+}
+
+/** Adds what Vitest's JSON report counted. A missing report means that the runner itself did not come up. */
+function count(file: URL, into: Counts): boolean {
+  if (!existsSync(file)) return false;
+  const report = JSON.parse(readFileSync(file, 'utf8'));
+  into.passed += report.numPassedTests;
+  into.failed += report.numFailedTests;
+  into.skipped += report.numPendingTests + report.numTodoTests;
+  // A suite that fails to load counts no test, and must not count as nothing.
+  if (report.numFailedTests === 0 && !report.success)
+    into.failed += report.numFailedTestSuites || 1;
+  return true;
+}
+
+/** Runs one Vitest project and adds its counts; resolves to whether everything in it passed. */
+async function vitest(project: string, into: Counts): Promise<boolean> {
+  const report = new URL(`${project}.json`, reports);
+  const passed = await run(`tests: ${project}`, process.execPath, [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${fileURLToPath(report)}`,
+  ]);
+  return count(report, into) && passed;
+}
+
+rmSync(reports, { recursive: true, force: true });
+mkdirSync(reports, { recursive: true });
+
+const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+const failedSteps: string[] = [];
+const step = async (title: string, result: Promise<boolean>): Promise<void> => {
+  if (!(await result)) failedSteps.push(title);
+};
+
+const bin = (name: string): string => `node_modules/.bin/${name}`;
+await step('tools', ensureTools());
+await step('type check', run('type check', bin('tsc'), ['-p', 'tsconfig.json']));
+await step('lint', run('lint', bin('biome'), ['check', '--error-on-warnings', '.']));
+await step('build', run('build', 'npm', ['run', '--silent', 'build']));
+await step('unit tests', vitest('unit', counts));
+
+const provisioned = await run('provision the real guest', process.execPath, [
+  '--import',
+  'tsx',
+  '--conditions=hdvkit-source',
+  'src/cli/main.ts',
+  'provision',
+]);
+if (provisioned) {
+  await step('guest tests', vitest('guest', counts));
+} else if (inCi) {
+  failedSteps.push('provisioning');
+} else {
+  process.stdout.write('Skipped the tests on a real guest, for the reason given above\n');
+}
+
+if (failedSteps.length > 0) process.stdout.write(`\nFailed: ${failedSteps.join(', ')}\n`);
+process.stdout.write(
+  `\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`,
+);
+process.exitCode = failedSteps.length > 0 || counts.failed > 0 || counts.passed === 0 ? 1 : 0;
