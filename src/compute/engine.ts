@@ -9,22 +9,27 @@ export interface EngineExit {
   readonly detail?: string;
 }
 
-/** What the service asks an engine to build: a validated ComputeSystem document, and the devices it names. */
+/** What the service asks an engine to build: a validated ComputeSystem document. */
 export interface EngineRequest {
   readonly id: string;
   /** Properties.RuntimeId of the system. */
   readonly runtimeId: string;
-  /** The document, already validated against the schema; engines read the parts they can run. */
+  /**
+   * The document, already validated against the schema; engines read the parts they can run. Its FlexibleIov entries
+   * say what will come: their devices are handed to {@link EngineSystem.start}, because a device host may announce
+   * them after the system was created.
+   */
   readonly document: Readonly<Record<string, unknown>>;
-  /** FlexibleIov entries of the document with the device host's endpoint for each, in document order. */
-  readonly devices: readonly EngineDevice[];
   /** Called once, when the machine has ended for any reason; never before `create` resolved. */
   exited(exit: EngineExit): void;
   /** Called when something that is not the end happened. `crashed` precedes the exit of a guest that crashed. */
-  notify(event: { readonly type: 'crashed' | 'guestConnectionClosed'; readonly document: string }): void;
+  notify(event: {
+    readonly type: 'crashed' | 'guestConnectionClosed';
+    readonly document: string;
+  }): void;
 }
 
-/** One FlexibleIov entry, resolved. */
+/** One FlexibleIov entry, resolved. The engine calls `endpoint.powerOn(configuration)` before it connects. */
 export interface EngineDevice {
   readonly instanceId: string;
   readonly configuration: readonly string[];
@@ -43,15 +48,23 @@ export interface Engine {
   create(request: EngineRequest): Promise<EngineSystem>;
 }
 
-/** One machine. The service serialises calls and guarantees that each is legal in the current state. */
+/**
+ * One machine. The service serialises calls and guarantees that each is legal in the current state; only `terminate`
+ * may come while another call is pending, which then rejects.
+ */
 export interface EngineSystem {
-  start(): Promise<void>;
+  /**
+   * Powers the machine on with `devices`: the FlexibleIov entries of the document in document order, then those that
+   * modify requests added before the start. A rejected start leaves a machine that can still be terminated.
+   */
+  start(devices: readonly EngineDevice[]): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** Asks the guest to stop; resolves when it was asked. Rejects when it has no way of hearing. */
   shutDown(): Promise<void>;
   /** Ends the machine; resolves when nothing of it is left. `exited` is called by then or soon after. */
   terminate(): Promise<void>;
+  /** Plugs a device into the running or paused machine. */
   addDevice(device: EngineDevice): Promise<void>;
   /** Rejects with ERROR_NOT_SUPPORTED and the reason where removal cannot be done safely. */
   removeDevice(instanceId: string): Promise<void>;
