@@ -1,0 +1,42 @@
+import type { FunctionShape } from '../pci/device-callbacks.ts';
+import type { FunctionNotice } from '../pci/host.ts';
+import type { HDV_DEVICE, HDV_HOST } from './vm-device-host.ts';
+
+/** A device class in a module, which a worker can load. */
+export interface DeviceSource {
+  readonly module: URL;
+  /** Name of the exported class; undefined: the default export, or else the only device class the module exports. */
+  readonly exportName: string | undefined;
+}
+
+/** What happens to a device that runs elsewhere. `failed`: it answers as if unplugged from now on. */
+export type PlacementNotice = FunctionNotice;
+
+/** One device to be loaded on a worker. */
+export interface PlacementRequest {
+  readonly host: HDV_HOST;
+  readonly systemId: string;
+  readonly classId: string;
+  readonly instanceId: string;
+  readonly source: DeviceSource;
+  /** Receives what the device reports, from the time `place` is called until `stop` has resolved. */
+  notify(notice: PlacementNotice): void;
+}
+
+/** A device that runs on a worker. */
+export interface PlacedDevice {
+  readonly device: HDV_DEVICE;
+  readonly shape: FunctionShape;
+  /** Ends the device and its worker and withdraws the instance. Safe to call twice. */
+  stop(): Promise<void>;
+  /** Loads the module afresh on a new worker under the same instance id; the device must not be in a machine. */
+  restart(): Promise<void>;
+}
+
+/**
+ * Loads devices on workers, for hosts that have `worker` among their placements. Rejects with one clear message when
+ * the module cannot be loaded, has no such export, or its class throws at construction.
+ */
+export interface DevicePlacement {
+  place(request: PlacementRequest): Promise<PlacedDevice>;
+}

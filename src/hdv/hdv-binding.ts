@@ -1,0 +1,41 @@
+import type { Clock } from '../device/services.ts';
+import type { DevicePlacement } from './device-placement.ts';
+import type { HostCapabilities } from './host-capabilities.ts';
+import type { HDV_DEVICE, VmDeviceHost } from './vm-device-host.ts';
+
+/** What a device needs of its host and HDV has no function for. */
+export interface DevicePlatform {
+  /** Time as the machine of this device has it. */
+  clock(requestor: HDV_DEVICE): Clock;
+  /** Drives the device's INTx line; present only where the host has the capability `intx`. */
+  setInterruptLine?(requestor: HDV_DEVICE, asserted: boolean): void;
+}
+
+/** A host's side of HDV: the contract, and what goes with it. */
+export interface HdvBinding {
+  /** Name of the host: `'simulated'`, `'linux'` or `'windows'`. */
+  readonly hostName: string;
+  readonly vmDeviceHost: VmDeviceHost;
+  readonly capabilities: HostCapabilities;
+  readonly platform: DevicePlatform;
+  /** Present when `worker` is among `capabilities.placements`. */
+  readonly placement?: DevicePlacement;
+}
+
+let provider: (() => HdvBinding) | undefined;
+
+/** Sets where {@link selectedHdv} takes its binding from. Called by host selection, not by users. */
+export function provideHdv(next: () => HdvBinding): void {
+  provider = next;
+}
+
+/**
+ * The selected host's binding.
+ * @throws Error when no host was selected
+ */
+export function selectedHdv(): HdvBinding {
+  if (provider === undefined) {
+    throw new Error("Cannot reach a device host as no host is selected: import 'hdvkit' first");
+  }
+  return provider();
+}
