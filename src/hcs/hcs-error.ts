@@ -1,0 +1,86 @@
+import { describeHresult, formatHresult, hresultName } from './hresult.ts';
+
+/** One entry of `ResultError.ErrorEvents`: what a component of the service reported (schema 2.4). */
+export interface HcsErrorEvent {
+  readonly Message?: string;
+  readonly StackTrace?: string;
+  readonly Provider?: string;
+  readonly EventId?: number;
+  readonly Flags?: number;
+  readonly Source?: string;
+  readonly Data?: readonly unknown[];
+}
+
+/** What {@link HcsError} is made of. */
+export interface HcsErrorOptions {
+  /** Name of the function that failed, as exported by the library: `'HcsStartComputeSystem'`. */
+  readonly function: string;
+  /** Signed or unsigned. */
+  readonly hresult: number;
+  /** The reason; without it, the `ErrorMessage` of the document or the meaning of the HRESULT. */
+  readonly message?: string | undefined;
+  /** Result document as text: a ResultError, when the service gave one. */
+  readonly document?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * A function of the Host Compute System failed, at once or through its operation.
+ *
+ * @example
+ * ```ts
+ * import { HcsError, HRESULT } from 'hdvkit/hcs';
+ *
+ * const error = new HcsError({ function: 'HcsStartComputeSystem', hresult: HRESULT.HCS_E_INVALID_STATE });
+ * console.log(error.code); // HCS_E_INVALID_STATE
+ * ```
+ */
+export class HcsError extends Error {
+  override readonly name = 'HcsError';
+  /** Name of the function that failed: `'HcsStartComputeSystem'`. */
+  readonly function: string;
+  /** The HRESULT, unsigned: `0x80370105`. */
+  readonly hresult: number;
+  /** Name of the HRESULT (`'HCS_E_INVALID_STATE'`), or its number as text when it has no known name. */
+  readonly code: string;
+  /** `ErrorEvents` of the result document, or none. */
+  readonly events: readonly HcsErrorEvent[];
+  /** The result document as the service gave it: a ResultError. */
+  readonly document?: string;
+
+  constructor({ function: name, hresult, message, document, cause }: HcsErrorOptions) {
+    const result = parseResult(document);
+    const reason = message ?? result.message ?? describeHresult(hresult);
+    const known = hresultName(hresult);
+    super(
+      message === undefined && result.message === undefined
+        ? `${name} failed: ${reason}`
+        : `${name} failed: ${reason} (${known === undefined ? '' : `${known} `}${formatHresult(hresult)})`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.function = name;
+    this.hresult = hresult >>> 0;
+    this.code = known ?? formatHresult(hresult);
+    this.events = result.events;
+    if (document !== undefined) this.document = document;
+  }
+}
+
+function parseResult(document: string | undefined): {
+  readonly message?: string;
+  readonly events: readonly HcsErrorEvent[];
+} {
+  if (document === undefined) return { events: [] };
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(document);
+  } catch {
+    return { events: [] };
+  }
+  if (typeof parsed !== 'object' || parsed === null) return { events: [] };
+  const { ErrorMessage, ErrorEvents } = parsed as { ErrorMessage?: unknown; ErrorEvents?: unknown };
+  const events = Array.isArray(ErrorEvents) ? (ErrorEvents as HcsErrorEvent[]) : [];
+  return typeof ErrorMessage === 'string' && ErrorMessage !== ''
+    ? { message: ErrorMessage, events }
+    : { events };
+}
