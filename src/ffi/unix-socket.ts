@@ -1,0 +1,92 @@
+import { closeFd } from './descriptors.ts';
+import { addressOf, checked, libc, nativeBuffer } from './libc.ts';
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0x80000;
+const SOCK_NONBLOCK = 0x800;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SHUT_RDWR = 2;
+
+/** Longest path of a Unix socket, in bytes of UTF-8 (`sun_path` with its NUL). */
+export const MAX_SOCKET_PATH = 107;
+
+/** sockaddr_un: family at 0 (u16), NUL-terminated path at 2. */
+function socketAddress(path: string): { readonly bytes: Uint8Array; readonly length: number } {
+  const name = Buffer.from(path, 'utf8');
+  if (name.length > MAX_SOCKET_PATH || name.length === 0 || name.includes(0)) {
+    throw new RangeError(
+      `Cannot use socket path ${path}: paths have 1 to ${MAX_SOCKET_PATH} bytes, this one has ${name.length}`,
+    );
+  }
+  const bytes = nativeBuffer(128);
+  bytes[0] = AF_UNIX;
+  bytes.set(name, 2);
+  return { bytes, length: 2 + name.length + 1 };
+}
+
+/**
+ * Creates a listening socket whose file only this user may connect to (mode 0600), from the moment it appears.
+ * @returns the descriptor, non-blocking
+ * @throws SystemCallError (`EADDRINUSE` when the path exists), RangeError for an impossible path
+ */
+export function listenUnix(path: string, backlog = 4): number {
+  const { bytes, length } = socketAddress(path);
+  const functions = libc();
+  const type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  const fd = checked(functions.socket(AF_UNIX, type, 0), 'create a socket');
+  try {
+    // Linux creates the file with the socket's own mode: no umask to change, which other threads would see.
+    checked(functions.fchmod(fd, 0o600), 'restrict', 'a socket');
+    checked(functions.bind(fd, addressOf(bytes), length), 'bind', path);
+    checked(functions.listen(fd, backlog), 'listen on', path);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Connects to a listening socket.
+ * @returns the descriptor, blocking
+ * @throws SystemCallError, RangeError for an impossible path */
+export function connectUnix(path: string): number {
+  const { bytes, length } = socketAddress(path);
+  const functions = libc();
+  const fd = checked(functions.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'create a socket');
+  try {
+    checked(functions.connect(fd, addressOf(bytes), length), 'connect to', path);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Accepts one connection. @returns the descriptor, or -1 when nobody waits or the attempt failed */
+export function acceptUnix(listener: number): number {
+  return libc().accept4(listener, 0, 0, SOCK_CLOEXEC);
+}
+
+/** Two connected sockets.
+ * @throws SystemCallError */
+export function socketPair(): readonly [number, number] {
+  const pair = nativeBuffer(128);
+  const type = SOCK_STREAM | SOCK_CLOEXEC;
+  checked(libc().socketpair(AF_UNIX, type, 0, addressOf(pair)), 'create a socket pair');
+  const view = new DataView(pair.buffer);
+  return [view.getInt32(0, true), view.getInt32(4, true)];
+}
+
+/** Ends a connection both ways, which also wakes whoever waits on it in another thread. */
+export function shutdownSocket(fd: number): void {
+  libc().shutdown(fd, SHUT_RDWR);
+}
+
+/** Bytes the kernel buffers for sending on a socket. */
+export function setSendBuffer(fd: number, length: number): void {
+  const value = nativeBuffer(128);
+  new DataView(value.buffer).setInt32(0, length, true);
+  libc().setsockopt(fd, SOL_SOCKET, SO_SNDBUF, addressOf(value), 4);
+}
