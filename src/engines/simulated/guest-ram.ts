@@ -1,0 +1,141 @@
+import type { PciHost } from '../../pci/host.ts';
+import { AddressMap } from './address-map.ts';
+
+type GuestMemory = PciHost['memory'];
+type Aperture = NonNullable<ReturnType<GuestMemory['aperture']>>;
+
+/** A piece of guest-physical address space that is RAM. */
+export interface RamWindow {
+  readonly gpa: number;
+  readonly length: number;
+  /** The window's bytes; shared, so that another thread may look at the same memory. */
+  readonly buffer: SharedArrayBuffer;
+  /** The whole window, in place. */
+  readonly bytes: Uint8Array;
+}
+
+/** Guest-physical addresses that devices may read and not write. */
+export interface ReadOnlyRange {
+  readonly gpa: number;
+  readonly length: number;
+}
+
+/** The machine's RAM: one window, or two around the hole below 4 GiB. Pages cost nothing until touched. */
+export class GuestRam implements GuestMemory {
+  readonly size: number;
+  readonly windows: readonly RamWindow[];
+  readonly #readOnly: readonly ReadOnlyRange[];
+  readonly #apertures = new Set<RamAperture>();
+
+  /** @throws RangeError when `size` is not a positive multiple of 4 KiB, or more than this process can map */
+  constructor(size: number, readOnly: readonly ReadOnlyRange[] = []) {
+    if (!Number.isSafeInteger(size) || size <= 0 || size % 4096 !== 0) {
+      throw new RangeError(`Cannot make ${size} bytes of guest memory: use a multiple of 4096`);
+    }
+    this.size = size;
+    this.#readOnly = readOnly;
+    const low = Math.min(size, AddressMap.LOW_RAM_END);
+    this.windows =
+      size > low
+        ? [makeWindow(0, low), makeWindow(AddressMap.HIGH_RAM, size - low)]
+        : [makeWindow(0, low)];
+  }
+
+  read(gpa: number, into: Uint8Array): boolean {
+    if (into.length === 0) return true;
+    const window = this.windowAt(gpa, into.length);
+    if (window === undefined) {
+      into.fill(0xff);
+      return false;
+    }
+    const offset = gpa - window.gpa;
+    into.set(window.bytes.subarray(offset, offset + into.length));
+    return true;
+  }
+
+  write(gpa: number, from: Uint8Array): boolean {
+    if (from.length === 0) return true;
+    const window = this.windowAt(gpa, from.length);
+    if (window === undefined || !this.#isWritable(gpa, from.length)) return false;
+    window.bytes.set(from, gpa - window.gpa);
+    return true;
+  }
+
+  aperture(
+    gpa: number,
+    length: number,
+    { readOnly = false }: { readonly readOnly?: boolean } = {},
+  ): Aperture | undefined {
+    const window = length > 0 ? this.windowAt(gpa, length) : undefined;
+    if (window === undefined || !(readOnly || this.#isWritable(gpa, length))) return undefined;
+    const bytes = Buffer.from(window.buffer, gpa - window.gpa, length);
+    const aperture = new RamAperture(gpa, bytes, this.#apertures);
+    this.#apertures.add(aperture);
+    return aperture;
+  }
+
+  /** Number of apertures that were not disposed. */
+  get apertureCount(): number {
+    return this.#apertures.size;
+  }
+
+  /** Disposes every aperture: the machine is gone. */
+  revokeAll(): void {
+    for (const aperture of [...this.#apertures]) aperture[Symbol.dispose]();
+  }
+
+  /** The window that holds all of the range, or undefined. */
+  windowAt(gpa: number, length: number): RamWindow | undefined {
+    if (!Number.isSafeInteger(gpa) || !Number.isSafeInteger(length)) return undefined;
+    for (const window of this.windows) {
+      if (gpa >= window.gpa && gpa + length <= window.gpa + window.length) return window;
+    }
+    return undefined;
+  }
+
+  #isWritable(gpa: number, length: number): boolean {
+    for (const range of this.#readOnly) {
+      if (gpa < range.gpa + range.length && range.gpa < gpa + length) return false;
+    }
+    return true;
+  }
+}
+
+/** Lets go of the guest's bytes when disposed: whoever asks for them afterwards gets zeros of its own. */
+class RamAperture implements Aperture {
+  readonly gpa: number;
+  readonly length: number;
+  #bytes: Buffer | undefined;
+  #afterwards: Buffer | undefined;
+  readonly #open: Set<RamAperture>;
+
+  constructor(gpa: number, bytes: Buffer, open: Set<RamAperture>) {
+    this.gpa = gpa;
+    this.length = bytes.length;
+    this.#bytes = bytes;
+    this.#open = open;
+  }
+
+  get bytes(): Buffer {
+    if (this.#bytes !== undefined) return this.#bytes;
+    this.#afterwards ??= Buffer.alloc(this.length);
+    return this.#afterwards;
+  }
+
+  [Symbol.dispose](): void {
+    this.#bytes = undefined;
+    this.#open.delete(this);
+  }
+}
+
+function makeWindow(gpa: number, length: number): RamWindow {
+  try {
+    const buffer = new SharedArrayBuffer(length);
+    return { gpa, length, buffer, bytes: new Uint8Array(buffer) };
+  } catch (cause) {
+    throw new RangeError(
+      `Cannot make ${length} bytes of guest memory at ${gpa}: this process cannot map that much; give the machine less`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,23 @@
+/** The guest's side, for tests of devices: a simulated machine, a guest that drives the device, and a fuzzer. */
+export type { InterruptMessage } from './engines/simulated/interrupts.ts';
+export { SimulatedMachine, type SimulatedMachineOptions } from './engines/simulated/machine.ts';
+export { SeededRandom } from './engines/simulated/random.ts';
+export { type GuestCapability, GuestConfigSpace } from './testing/config-space.ts';
+export { Guest, type GuestSnapshot } from './testing/guest.ts';
+export type {
+  GuestAccess,
+  GuestAllocation,
+  GuestFunction,
+  GuestFunctionInfo,
+} from './testing/guest-access.ts';
+export { GuestBar } from './testing/guest-bar.ts';
+export { GuestInterrupts, type InterruptMode } from './testing/guest-interrupts.ts';
+export { VmMemory } from './testing/guest-memory.ts';
+export { GuestPlatform } from './testing/guest-platform.ts';
+export { PciDriver } from './testing/pci-driver.ts';
+export {
+  type PlugOptions,
+  plug,
+  SimulatedVm,
+  type SimulatedVmOptions,
+} from './testing/simulated-vm.ts';
