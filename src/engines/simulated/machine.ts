@@ -16,6 +16,11 @@ export interface SimulatedMachineOptions {
   readonly readOnly?: readonly ReadOnlyRange[];
 }
 
+/** How a guest program ended its machine. */
+export type MachineEnd =
+  | { readonly kind: 'powerOff' }
+  | { readonly kind: 'crash'; readonly report: string };
+
 /** Bytes of RAM of a machine that was not told. */
 const DEFAULT_MEMORY = 64 * 1024 * 1024;
 
@@ -29,6 +34,10 @@ export class SimulatedMachine {
   readonly interrupts = new InterruptQueue();
   readonly clock = new VirtualClock();
   readonly random: SeededRandom;
+  /** Called when the host asks the guest to shut down; guest programs set it and then call {@link powerOff}. */
+  onShutDown: (() => void) | undefined;
+  /** Called once when the guest ends the machine. Set by the engine. */
+  onEnd: ((end: MachineEnd) => void) | undefined;
   #isPaused = false;
 
   constructor({ seed = 1, memory = DEFAULT_MEMORY, readOnly = [] }: SimulatedMachineOptions = {}) {
@@ -125,6 +134,23 @@ export class SimulatedMachine {
     this.#isPaused = false;
   }
 
+  /** Asks the guest to shut down; false when no guest program listens. */
+  requestShutDown(): boolean {
+    if (this.onShutDown === undefined) return false;
+    this.onShutDown();
+    return true;
+  }
+
+  /** The guest turns the machine off. */
+  powerOff(): void {
+    this.#end({ kind: 'powerOff' });
+  }
+
+  /** The guest gives up, with what an operator should read. */
+  crash(report: string): void {
+    this.#end({ kind: 'crash', report });
+  }
+
   /** The reset line: every function is reset, interrupts in flight are gone, RAM keeps its bytes, time goes on. */
   reset(): void {
     for (const slot of this.bus.slots) {
@@ -133,6 +159,12 @@ export class SimulatedMachine {
     }
     this.interrupts.take();
     this.bus.refresh();
+  }
+
+  #end(end: MachineEnd): void {
+    const { onEnd } = this;
+    this.onEnd = undefined;
+    onEnd?.(end);
   }
 }
 

@@ -1,0 +1,424 @@
+// Longer than most files: one class has all 18 functions of the contract.
+import type { DeviceDirectory, DeviceEndpoint } from '../compute/device-directory.ts';
+import type { Aperture, GuestMemory } from '../device/services.ts';
+import { HDV_DEVICE_TYPE } from '../hdv/hdv-constants.ts';
+import { HdvError } from '../hdv/hdv-error.ts';
+import type {
+  GUID,
+  HANDLE,
+  HDV_DEVICE,
+  HDV_HOST,
+  HdvDeviceInterface,
+  VmDeviceHost,
+} from '../hdv/vm-device-host.ts';
+import type { LocalInstance, LocalPlatform } from './local-platform.ts';
+
+interface HostEntry {
+  readonly systemId: string;
+  readonly devices: Set<HDV_DEVICE>;
+}
+
+interface DeviceEntry {
+  readonly host: HDV_HOST;
+  readonly endpoint: DeviceEndpoint;
+  readonly withdraw: () => void;
+  /** Absent for a device that runs on a worker: nothing here answers for it. */
+  readonly instance: LocalInstance | undefined;
+  readonly apertures: Map<Buffer, Aperture>;
+}
+
+const GUID_TEXT = /^\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?$/i;
+
+/**
+ * `VmDeviceHost` where there is no Hyper-V: keeps hosts, instances and apertures, announces instances to the service,
+ * and leaves memory and interrupts to its platform. Handles are counted up and never used twice.
+ */
+export class LocalDeviceHost implements VmDeviceHost {
+  readonly #directory: DeviceDirectory;
+  readonly #platform: LocalPlatform;
+  readonly #hosts = new Map<HDV_HOST, HostEntry>();
+  readonly #devices = new Map<HDV_DEVICE, DeviceEntry>();
+  #nextHost = 0x1000n;
+  #nextDevice = 0x10_0000n;
+
+  constructor(directory: DeviceDirectory, platform: LocalPlatform) {
+    this.#directory = directory;
+    this.#platform = platform;
+  }
+
+  HdvInitializeDeviceHost(computeSystem: bigint): Promise<HDV_HOST> {
+    return this.#initialize('HdvInitializeDeviceHost', computeSystem);
+  }
+
+  HdvInitializeDeviceHostEx(computeSystem: bigint): Promise<HDV_HOST> {
+    return this.#initialize('HdvInitializeDeviceHostEx', computeSystem);
+  }
+
+  async HdvInitializeDeviceHostForProxy(): Promise<HDV_HOST> {
+    throw noCom('HdvInitializeDeviceHostForProxy');
+  }
+
+  async HdvInitializeDeviceHostForProxyEx(): Promise<HDV_HOST> {
+    throw noCom('HdvInitializeDeviceHostForProxyEx');
+  }
+
+  async HdvProxyDeviceHost(): Promise<HANDLE> {
+    throw noCom('HdvProxyDeviceHost');
+  }
+
+  async HdvTeardownDeviceHost(deviceHostHandle: HDV_HOST): Promise<void> {
+    const host = this.#host('HdvTeardownDeviceHost', deviceHostHandle);
+    this.#hosts.delete(deviceHostHandle);
+    for (const device of [...host.devices]) await this.release(device);
+  }
+
+  async HdvCreateDeviceInstance(
+    deviceHostHandle: HDV_HOST,
+    deviceType: HDV_DEVICE_TYPE,
+    deviceClassId: GUID,
+    deviceInstanceId: GUID,
+    deviceInterface: HdvDeviceInterface,
+  ): Promise<HDV_DEVICE> {
+    const name = 'HdvCreateDeviceInstance';
+    const { systemId } = this.#host(name, deviceHostHandle);
+    if (deviceType !== HDV_DEVICE_TYPE.HdvDeviceTypePCI) {
+      throw new HdvError(
+        name,
+        'E_INVALIDARG',
+        `device type ${deviceType} is not HdvDeviceTypePCI (1)`,
+      );
+    }
+    const device = this.#nextDevice as HDV_DEVICE;
+    const instance = new CallbackInstance(
+      device,
+      systemId,
+      guid(name, 'class id', deviceClassId),
+      guid(name, 'instance id', deviceInstanceId),
+      deviceInterface,
+    );
+    const endpoint = new InstanceEndpoint(instance, this.#platform);
+    return this.#register(name, deviceHostHandle, instance.classId, instance.instanceId, {
+      endpoint,
+      instance,
+    });
+  }
+
+  /**
+   * Announces an instance that does not run on this thread; its endpoint answers for it. For the placement of devices
+   * on workers.
+   * @throws HdvError as `HdvCreateDeviceInstance`
+   */
+  announce(host: HDV_HOST, classId: GUID, instanceId: GUID, endpoint: DeviceEndpoint): HDV_DEVICE {
+    const name = 'HdvCreateDeviceInstance';
+    this.#host(name, host);
+    return this.#register(
+      name,
+      host,
+      guid(name, 'class id', classId),
+      guid(name, 'instance id', instanceId),
+      { endpoint, instance: undefined },
+    );
+  }
+
+  /** Withdraws an instance before its device host is torn down: Stop and Teardown run. Safe to call twice. */
+  async release(device: HDV_DEVICE): Promise<void> {
+    const entry = this.#devices.get(device);
+    if (entry === undefined) return;
+    this.#hosts.get(entry.host)?.devices.delete(device);
+    entry.withdraw();
+    await entry.endpoint.powerOff();
+    for (const aperture of entry.apertures.values()) aperture[Symbol.dispose]();
+    entry.apertures.clear();
+    this.#devices.delete(device);
+  }
+
+  /** The instance behind a handle, for what the platform offers beside HDV. @throws HdvError E_HANDLE */
+  instanceOf(device: HDV_DEVICE): LocalInstance {
+    return this.#local('HdvCreateDeviceInstance', device).instance;
+  }
+
+  HdvReadGuestMemory(
+    requestor: HDV_DEVICE,
+    guestPhysicalAddress: number,
+    byteCount: number,
+    buffer: Uint8Array,
+  ): void {
+    const name = 'HdvReadGuestMemory';
+    const memory = this.#memory(name, requestor);
+    const into = sized(name, buffer, byteCount);
+    if (!memory.read(guestPhysicalAddress, into)) {
+      throw notMemory(name, guestPhysicalAddress, byteCount);
+    }
+  }
+
+  HdvWriteGuestMemory(
+    requestor: HDV_DEVICE,
+    guestPhysicalAddress: number,
+    byteCount: number,
+    buffer: Uint8Array,
+  ): void {
+    const name = 'HdvWriteGuestMemory';
+    const memory = this.#memory(name, requestor);
+    const from = sized(name, buffer, byteCount);
+    if (!memory.write(guestPhysicalAddress, from)) {
+      throw notMemory(name, guestPhysicalAddress, byteCount);
+    }
+  }
+
+  HdvCreateGuestMemoryAperture(
+    requestor: HDV_DEVICE,
+    guestPhysicalAddress: number,
+    byteCount: number,
+    writeProtected: boolean,
+  ): Buffer {
+    const name = 'HdvCreateGuestMemoryAperture';
+    const memory = this.#memory(name, requestor);
+    if (!(Number.isInteger(byteCount) && byteCount > 0 && byteCount <= 0xffff_ffff)) {
+      throw new HdvError(name, 'E_INVALIDARG', `cannot map ${byteCount} bytes: use 1 to 2^32 - 1`);
+    }
+    const aperture = memory.aperture(guestPhysicalAddress, byteCount, { readOnly: writeProtected });
+    if (aperture === undefined) throw notMemory(name, guestPhysicalAddress, byteCount);
+    const { bytes } = aperture;
+    this.#local(name, requestor).apertures.set(bytes, aperture);
+    return bytes;
+  }
+
+  HdvDestroyGuestMemoryAperture(requestor: HDV_DEVICE, mappedAddress: Buffer): void {
+    const name = 'HdvDestroyGuestMemoryAperture';
+    const { apertures } = this.#local(name, requestor);
+    const aperture = apertures.get(mappedAddress);
+    if (aperture === undefined) {
+      throw new HdvError(
+        name,
+        'E_INVALIDARG',
+        'the Buffer is not an aperture of this device: pass the very Buffer that HdvCreateGuestMemoryAperture returned',
+      );
+    }
+    apertures.delete(mappedAddress);
+    aperture[Symbol.dispose]();
+  }
+
+  HdvDeliverGuestInterrupt(requestor: HDV_DEVICE, msiAddress: number, msiData: number): void {
+    const { instance } = this.#local('HdvDeliverGuestInterrupt', requestor);
+    this.#platform.deliverInterrupt(instance, msiAddress, msiData);
+  }
+
+  HdvRegisterDoorbell(): void {
+    throw notYet('HdvRegisterDoorbell');
+  }
+
+  HdvUnregisterDoorbell(): void {
+    throw notYet('HdvUnregisterDoorbell');
+  }
+
+  HdvRegisterDoorbellPage(): void {
+    throw notYet('HdvRegisterDoorbellPage');
+  }
+
+  HdvUnregisterDoorbellPage(): void {
+    throw notYet('HdvUnregisterDoorbellPage');
+  }
+
+  HdvCreateSectionBackedMmioRange(): void {
+    throw notYet('HdvCreateSectionBackedMmioRange');
+  }
+
+  HdvDestroySectionBackedMmioRange(): void {
+    throw notYet('HdvDestroySectionBackedMmioRange');
+  }
+
+  async #initialize(name: string, computeSystem: bigint): Promise<HDV_HOST> {
+    const systemId = this.#platform.systemIdOf(computeSystem);
+    if (systemId === undefined) {
+      throw new HdvError(name, 'E_INVALIDARG', 'the handle is not an open compute system');
+    }
+    for (const known of this.#hosts.values()) {
+      if (known.systemId === systemId) {
+        throw new HdvError(
+          name,
+          'ERROR_VID_PROCESS_ALREADY_SET',
+          `this process already hosts devices of ${systemId}: use that device host, it carries any number of devices`,
+        );
+      }
+    }
+    const handle = this.#nextHost as HDV_HOST;
+    this.#nextHost += 8n;
+    this.#hosts.set(handle, { systemId, devices: new Set() });
+    return handle;
+  }
+
+  #register(
+    name: string,
+    host: HDV_HOST,
+    classId: GUID,
+    instanceId: GUID,
+    what: Pick<DeviceEntry, 'endpoint' | 'instance'>,
+  ): HDV_DEVICE {
+    const entry = this.#host(name, host);
+    let withdraw: () => void;
+    try {
+      const key = { systemId: entry.systemId, classId, instanceId };
+      withdraw = this.#directory.register(key, what.endpoint);
+    } catch (cause) {
+      throw new HdvError(
+        name,
+        'ERROR_ALREADY_EXISTS',
+        cause instanceof Error ? cause.message : String(cause),
+        { cause },
+      );
+    }
+    const device = this.#nextDevice as HDV_DEVICE;
+    this.#nextDevice += 8n;
+    this.#devices.set(device, { host, withdraw, apertures: new Map(), ...what });
+    entry.devices.add(device);
+    return device;
+  }
+
+  #host(name: string, handle: HDV_HOST): HostEntry {
+    const host = this.#hosts.get(handle);
+    if (host === undefined) throw new HdvError(name, 'E_HANDLE', 'not an open device host');
+    return host;
+  }
+
+  #local(name: string, handle: HDV_DEVICE): DeviceEntry & { readonly instance: LocalInstance } {
+    const entry = this.#devices.get(handle);
+    if (entry === undefined) throw new HdvError(name, 'E_HANDLE', 'not a device instance');
+    if (entry.instance === undefined) {
+      throw new HdvError(
+        name,
+        'E_ACCESSDENIED',
+        'the device runs on a worker, which alone can reach its guest',
+      );
+    }
+    return entry as DeviceEntry & { readonly instance: LocalInstance };
+  }
+
+  #memory(name: string, requestor: HDV_DEVICE): GuestMemory {
+    const memory = this.#platform.memory(this.#local(name, requestor).instance);
+    if (memory === undefined) {
+      throw new HdvError(name, 'ERROR_INVALID_ADDRESS', 'the device is not in a machine');
+    }
+    return memory;
+  }
+}
+
+/** Keeps Start and Stop in step: whoever calls, each runs only when it changes something. */
+class CallbackInstance implements LocalInstance {
+  readonly device: HDV_DEVICE;
+  readonly systemId: string;
+  readonly classId: GUID;
+  readonly instanceId: GUID;
+  readonly interface: HdvDeviceInterface;
+  #runs = false;
+
+  constructor(
+    device: HDV_DEVICE,
+    systemId: string,
+    classId: GUID,
+    instanceId: GUID,
+    callbacks: HdvDeviceInterface,
+  ) {
+    this.device = device;
+    this.systemId = systemId;
+    this.classId = classId;
+    this.instanceId = instanceId;
+    this.interface = callbacks;
+  }
+
+  start(): void {
+    if (this.#runs) return;
+    this.interface.start();
+    this.#runs = true;
+  }
+
+  stop(): void {
+    if (!this.#runs) return;
+    this.#runs = false;
+    this.interface.stop();
+  }
+}
+
+/** Drives the lifecycle of an instance in HDV's order for an engine. */
+class InstanceEndpoint implements DeviceEndpoint {
+  readonly #instance: LocalInstance;
+  readonly #platform: LocalPlatform;
+  #isPowered = false;
+
+  constructor(instance: LocalInstance, platform: LocalPlatform) {
+    this.#instance = instance;
+    this.#platform = platform;
+  }
+
+  async powerOn(configuration: readonly string[]): Promise<unknown> {
+    const callbacks = this.#instance.interface;
+    if (this.#isPowered) {
+      throw new HdvError(
+        'HdvCreateDeviceInstance',
+        'E_UNEXPECTED',
+        `device instance ${this.#instance.instanceId} is in a machine already`,
+      );
+    }
+    this.#isPowered = true;
+    try {
+      callbacks.initialize();
+      callbacks.setConfiguration(configuration);
+      callbacks.getDetails();
+      return await this.#platform.connect(this.#instance);
+    } catch (error) {
+      this.#isPowered = false;
+      callbacks.teardown();
+      throw error;
+    }
+  }
+
+  async powerOff(): Promise<void> {
+    if (!this.#isPowered) return;
+    this.#isPowered = false;
+    this.#instance.stop();
+    try {
+      await this.#platform.disconnect(this.#instance);
+    } finally {
+      this.#instance.interface.teardown();
+    }
+  }
+}
+
+function guid(name: string, what: string, text: GUID): GUID {
+  const match = GUID_TEXT.exec(text);
+  if (match === null) {
+    throw new HdvError(
+      name,
+      'E_INVALIDARG',
+      `the ${what} '${text}' is not a GUID, such as 872270e1-a899-4af6-b454-7193634435ad`,
+    );
+  }
+  return (match[1] as string).toLowerCase();
+}
+
+function sized(name: string, buffer: Uint8Array, byteCount: number): Uint8Array {
+  if (byteCount === buffer.length) return buffer;
+  if (!(Number.isInteger(byteCount) && byteCount >= 0 && byteCount < buffer.length)) {
+    throw new HdvError(
+      name,
+      'E_INVALIDARG',
+      `${byteCount} bytes do not fit a buffer of ${buffer.length}`,
+    );
+  }
+  return buffer.subarray(0, byteCount);
+}
+
+function notMemory(name: string, gpa: number, length: number): HdvError {
+  return new HdvError(
+    name,
+    'ERROR_INVALID_ADDRESS',
+    `${length} bytes at 0x${gpa.toString(16)} are not all guest memory that allows this`,
+  );
+}
+
+function noCom(name: string): HdvError {
+  return new HdvError(name, 'E_NOTIMPL', 'restricted device hosts exist under Windows only');
+}
+
+function notYet(name: string): HdvError {
+  return new HdvError(name, 'E_NOTIMPL', 'this host does not have it yet');
+}

@@ -1,0 +1,76 @@
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT } from '../../hcs/hresult.ts';
+
+type Document = Readonly<Record<string, unknown>>;
+
+/** Parts of a VirtualMachine document that mean something to a machine without firmware and disks. */
+const HONOURED: Readonly<Record<string, readonly string[]>> = {
+  '': ['ComputeTopology', 'Devices', 'Chipset', 'Version', 'StopOnReset', 'RuntimeStateFilePath'],
+  Chipset: ['Uefi'],
+  'Chipset.Uefi': [],
+  ComputeTopology: ['Memory', 'Processor'],
+  Devices: ['FlexibleIov'],
+};
+
+/** Megabytes of a document that does not say. */
+const DEFAULT_MEMORY_MB = 64;
+
+/**
+ * Refuses what the simulated machine cannot honour: it runs guest programs written in TypeScript, not firmware, kernels
+ * or disks.
+ * @throws HcsError E_NOTIMPL with the JSON path of the field
+ */
+export function checkDocument(document: Document): void {
+  const vm = document.VirtualMachine;
+  if (!isObject(vm)) {
+    throw refusal('VirtualMachine', 'the simulated host runs virtual machines only');
+  }
+  checkFields(vm, '');
+  memoryBytes(document);
+}
+
+/**
+ * Bytes of RAM that the document asks for.
+ * @throws HcsError E_INVALIDARG when it is no size
+ */
+export function memoryBytes(document: Document): number {
+  const path = ['VirtualMachine', 'ComputeTopology', 'Memory', 'SizeInMB'];
+  let value: unknown = document;
+  for (const key of path) value = isObject(value) ? value[key] : undefined;
+  if (value === undefined) return DEFAULT_MEMORY_MB * 1024 * 1024;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) {
+    throw new HcsError({
+      function: 'HcsCreateComputeSystem',
+      hresult: HRESULT.E_INVALIDARG,
+      message: `${path.join('.')} is ${String(value)}: use a whole number of megabytes above 0`,
+    });
+  }
+  return value * 1024 * 1024;
+}
+
+function checkFields(value: Document, path: string): void {
+  const honoured = HONOURED[path];
+  if (honoured === undefined) return;
+  for (const [key, field] of Object.entries(value)) {
+    const at = path === '' ? key : `${path}.${key}`;
+    if (!honoured.includes(key)) {
+      throw refusal(
+        `VirtualMachine.${at}`,
+        'the simulated machine runs guest programs written in TypeScript and has nothing for it; leave it out, or use the host linux',
+      );
+    }
+    if (isObject(field)) checkFields(field, at);
+  }
+}
+
+function refusal(path: string, reason: string): HcsError {
+  return new HcsError({
+    function: 'HcsCreateComputeSystem',
+    hresult: HRESULT.E_NOTIMPL,
+    message: `Cannot honour ${path}: ${reason}`,
+  });
+}
+
+function isObject(value: unknown): value is Document {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

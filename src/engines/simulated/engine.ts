@@ -1,0 +1,191 @@
+import type {
+  Engine,
+  EngineDevice,
+  EngineExit,
+  EngineRequest,
+  EngineSystem,
+} from '../../compute/engine.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT } from '../../hcs/hresult.ts';
+import { checkDocument, memoryBytes } from './document.ts';
+import type { InterruptLine } from './interrupts.ts';
+import { SimulatedMachine } from './machine.ts';
+import type { Slot, SlotFunction } from './root-complex.ts';
+
+/** What the endpoint of a device must resolve to for this engine. */
+export interface FunctionConnection {
+  readonly kind: 'function';
+  readonly function: SlotFunction;
+  readonly line: InterruptLine;
+  /** Runs Start, when it is not running. */
+  start(): void;
+  /** Runs Stop, when it is running. */
+  stop(): void;
+}
+
+/** Runs machines in this process. Nothing moves in them but what guest programs and their virtual time do. */
+export class SimulatedEngine implements Engine {
+  readonly name = 'simulated';
+  readonly #machines = new Map<string, SimulatedMachine>();
+
+  check(document: Readonly<Record<string, unknown>>): void {
+    checkDocument(document);
+  }
+
+  async create(request: EngineRequest): Promise<EngineSystem> {
+    const machine = new SimulatedMachine({
+      memory: memoryBytes(request.document),
+      seed: seedOf(request.id),
+    });
+    this.#machines.set(request.id, machine);
+    return new SimulatedSystem(request, machine, () => {
+      if (this.#machines.get(request.id) === machine) this.#machines.delete(request.id);
+    });
+  }
+
+  /** The machine of a system, from its creation until it has ended. */
+  machineOf(systemId: string): SimulatedMachine | undefined {
+    return this.#machines.get(systemId);
+  }
+}
+
+interface Plugged {
+  readonly device: EngineDevice;
+  readonly connection: FunctionConnection;
+  readonly slot: Slot;
+}
+
+class SimulatedSystem implements EngineSystem {
+  readonly #request: EngineRequest;
+  readonly #machine: SimulatedMachine;
+  readonly #gone: () => void;
+  readonly #plugged = new Map<string, Plugged>();
+  #hasEnded = false;
+
+  constructor(request: EngineRequest, machine: SimulatedMachine, gone: () => void) {
+    this.#request = request;
+    this.#machine = machine;
+    this.#gone = gone;
+    machine.onEnd = (end) => {
+      if (end.kind === 'crash') request.notify({ type: 'crashed', document: end.report });
+      void this.#end(
+        end.kind === 'powerOff'
+          ? { exitType: 'GracefulExit', status: HRESULT.S_OK }
+          : { exitType: 'UnexpectedExit', status: HRESULT.E_FAIL, detail: end.report },
+      );
+    };
+  }
+
+  async start(devices: readonly EngineDevice[]): Promise<void> {
+    for (const device of devices) await this.#plug(device);
+    for (const { connection } of this.#plugged.values()) connection.start();
+  }
+
+  async pause(): Promise<void> {
+    this.#machine.pause();
+    for (const { connection } of this.#plugged.values()) connection.stop();
+  }
+
+  async resume(): Promise<void> {
+    for (const { connection } of this.#plugged.values()) connection.start();
+    this.#machine.resume();
+  }
+
+  async shutDown(): Promise<void> {
+    if (!this.#machine.requestShutDown()) {
+      throw new HcsError({
+        function: 'HcsShutDownComputeSystem',
+        hresult: HRESULT.ERROR_NOT_SUPPORTED,
+        message: 'no guest program listens for shutdown requests: set onShutDown on the machine',
+      });
+    }
+  }
+
+  async terminate(): Promise<void> {
+    await this.#end({ exitType: 'ForcedExit', status: HRESULT.S_OK });
+  }
+
+  async addDevice(device: EngineDevice): Promise<void> {
+    await this.#plug(device);
+    if (this.#machine.isPaused) return;
+    try {
+      this.#plugged.get(device.instanceId)?.connection.start();
+    } catch (error) {
+      await this.removeDevice(device.instanceId);
+      throw error;
+    }
+  }
+
+  async removeDevice(instanceId: string): Promise<void> {
+    const plugged = this.#plugged.get(instanceId);
+    if (plugged === undefined) {
+      throw new HcsError({
+        function: 'HcsModifyComputeSystem',
+        hresult: HRESULT.ERROR_NOT_FOUND,
+        message: `Cannot remove device ${instanceId}: the machine has no such device`,
+      });
+    }
+    this.#plugged.delete(instanceId);
+    await this.#unplug(plugged);
+  }
+
+  async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+    if (!types.includes('Memory')) return {};
+    const pages = this.#machine.ram.size / 4096;
+    return {
+      Memory: {
+        VirtualNodeCount: 1,
+        VirtualMachineMemory: { AvailableMemory: pages, AssignedMemory: pages },
+      },
+    };
+  }
+
+  async #plug(device: EngineDevice): Promise<void> {
+    const endpoint = await device.endpoint.powerOn(device.configuration);
+    try {
+      if (!isConnection(endpoint)) {
+        throw new TypeError(
+          `Cannot plug device ${device.instanceId}: its device host offers no function in this process`,
+        );
+      }
+      if (this.#hasEnded) throw new Error('Cannot plug a device: the machine has ended');
+      const slot = this.#machine.plug(endpoint.function, endpoint.line);
+      this.#plugged.set(device.instanceId, { device, connection: endpoint, slot });
+    } catch (error) {
+      await device.endpoint.powerOff();
+      throw error;
+    }
+  }
+
+  async #unplug({ device, connection, slot }: Plugged): Promise<void> {
+    this.#machine.unplug(slot);
+    connection.stop();
+    await device.endpoint.powerOff();
+  }
+
+  async #end(exit: EngineExit): Promise<void> {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    const plugged = [...this.#plugged.values()];
+    this.#plugged.clear();
+    for (const entry of plugged) await this.#unplug(entry);
+    this.#machine.ram.revokeAll();
+    this.#gone();
+    this.#request.exited(exit);
+  }
+}
+
+function isConnection(endpoint: unknown): endpoint is FunctionConnection {
+  return (
+    typeof endpoint === 'object' &&
+    endpoint !== null &&
+    (endpoint as { kind?: unknown }).kind === 'function'
+  );
+}
+
+/** FNV-1a of the system's id: the same system has the same random numbers each time. */
+function seedOf(id: string): number {
+  let hash = 0x811c_9dc5;
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x0100_0193);
+  return hash >>> 0;
+}
