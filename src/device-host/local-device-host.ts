@@ -1,11 +1,11 @@
 // Longer than most files: one class has all 18 functions of the contract.
 import type { DeviceDirectory, DeviceEndpoint } from '../compute/device-directory.ts';
 import type { Aperture, GuestMemory } from '../device/services.ts';
+import type { HANDLE, HCS_SYSTEM } from '../hcs/core/handles.ts';
 import { HDV_DEVICE_TYPE } from '../hdv/hdv-constants.ts';
 import { HdvError } from '../hdv/hdv-error.ts';
 import type {
   GUID,
-  HANDLE,
   HDV_DEVICE,
   HDV_HOST,
   HdvDeviceInterface,
@@ -46,11 +46,11 @@ export class LocalDeviceHost implements VmDeviceHost {
     this.#platform = platform;
   }
 
-  HdvInitializeDeviceHost(computeSystem: bigint): Promise<HDV_HOST> {
+  HdvInitializeDeviceHost(computeSystem: HCS_SYSTEM): Promise<HDV_HOST> {
     return this.#initialize('HdvInitializeDeviceHost', computeSystem);
   }
 
-  HdvInitializeDeviceHostEx(computeSystem: bigint): Promise<HDV_HOST> {
+  HdvInitializeDeviceHostEx(computeSystem: HCS_SYSTEM): Promise<HDV_HOST> {
     return this.#initialize('HdvInitializeDeviceHostEx', computeSystem);
   }
 
@@ -227,7 +227,7 @@ export class LocalDeviceHost implements VmDeviceHost {
     throw notYet('HdvDestroySectionBackedMmioRange');
   }
 
-  async #initialize(name: string, computeSystem: bigint): Promise<HDV_HOST> {
+  async #initialize(name: string, computeSystem: HCS_SYSTEM): Promise<HDV_HOST> {
     const systemId = this.#platform.systemIdOf(computeSystem);
     if (systemId === undefined) {
       throw new HdvError(name, 'E_INVALIDARG', 'the handle is not an open compute system');

@@ -1,4 +1,5 @@
 import type { GuestMemory } from '../device/services.ts';
+import type { HCS_SYSTEM } from '../hcs/core/handles.ts';
 import type { GUID, HDV_DEVICE, HdvDeviceInterface } from '../hdv/vm-device-host.ts';
 
 /** A device instance of a {@link LocalDeviceHost} whose callbacks are in this thread. */
@@ -17,7 +18,7 @@ export interface LocalInstance {
 /** What a {@link LocalDeviceHost} needs of the platform it stands on. */
 export interface LocalPlatform {
   /** Id of the compute system behind an open handle of this process, or undefined. */
-  systemIdOf(computeSystem: bigint): string | undefined;
+  systemIdOf(computeSystem: HCS_SYSTEM): string | undefined;
   /**
    * Makes an instance reachable for the engine, after Initialize, SetConfiguration and GetDetails.
    * @returns what the engine of this platform connects to

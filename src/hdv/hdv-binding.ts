@@ -9,6 +9,11 @@ export interface DevicePlatform {
   clock(requestor: HDV_DEVICE): Clock;
   /** Drives the device's INTx line; present only where the host has the capability `intx`. */
   setInterruptLine?(requestor: HDV_DEVICE, asserted: boolean): void;
+  /**
+   * Withdraws an instance before its device host is torn down, so that its id can be used again. Absent where the
+   * platform cannot (Windows): the instance then lives until the teardown.
+   */
+  release?(requestor: HDV_DEVICE): Promise<void>;
 }
 
 /** A host's side of HDV: the contract, and what goes with it. */
@@ -35,7 +40,9 @@ export function provideHdv(next: () => HdvBinding): void {
  */
 export function selectedHdv(): HdvBinding {
   if (provider === undefined) {
-    throw new Error("Cannot reach a device host as no host is selected: import 'hdvkit' first");
+    throw new Error(
+      "Cannot reach a device host as no host is selected: import 'hdvkit' or 'hdvkit/hdv' first",
+    );
   }
   return provider();
 }

@@ -1,4 +1,5 @@
 // Longer than most files: the contract of vmdevicehost.dll is one interface, documented member by member.
+import type { Brand, HANDLE, HCS_SYSTEM } from '../hcs/core/handles.ts';
 import type { PciDeviceCallbacks, PciFunctionExtras } from '../pci/device-callbacks.ts';
 import type {
   HDV_DEVICE_HOST_FLAGS,
@@ -6,19 +7,14 @@ import type {
   HDV_PCI_BAR_SELECTOR,
 } from './hdv-constants.ts';
 
-declare const brand: unique symbol;
-
 /** A device host: opaque, valid until `HdvTeardownDeviceHost`. */
-export type HDV_HOST = bigint & { readonly [brand]: 'HDV_HOST' };
+export type HDV_HOST = Brand<bigint, 'HDV_HOST'>;
 
 /** A device instance: opaque, valid until its device host is torn down. There is no function that destroys one. */
-export type HDV_DEVICE = bigint & { readonly [brand]: 'HDV_DEVICE' };
+export type HDV_DEVICE = Brand<bigint, 'HDV_DEVICE'>;
 
 /** A GUID in its text form, braces optional: `'872270e1-a899-4af6-b454-7193634435ad'`. */
 export type GUID = string;
-
-/** An operating-system handle: a Win32 HANDLE on Windows, a file descriptor elsewhere. Owned by the caller. */
-export type HANDLE = bigint;
 
 /**
  * What stands for HDV_PCI_DEVICE_INTERFACE and its context: an object with the ten callbacks, whose context is the
@@ -45,13 +41,16 @@ export interface VmDeviceHost {
    * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET (0xC0370030) when this process already hosts devices of the system;
    * E_INVALIDARG when the handle is not an open system
    */
-  HdvInitializeDeviceHost(computeSystem: bigint): Promise<HDV_HOST>;
+  HdvInitializeDeviceHost(computeSystem: HCS_SYSTEM): Promise<HDV_HOST>;
 
   /**
    * {@link HdvInitializeDeviceHost} with flags.
    * @throws HdvError RPC_E_TOO_LATE (0x80010119) on Windows when COM security was set before: call again without
    */
-  HdvInitializeDeviceHostEx(computeSystem: bigint, flags: HDV_DEVICE_HOST_FLAGS): Promise<HDV_HOST>;
+  HdvInitializeDeviceHostEx(
+    computeSystem: HCS_SYSTEM,
+    flags: HDV_DEVICE_HOST_FLAGS,
+  ): Promise<HDV_HOST>;
 
   /**
    * Initializes a restricted device host, whose memory access is by apertures only and which may not register
@@ -77,7 +76,7 @@ export interface VmDeviceHost {
    * @throws HdvError E_NOTIMPL where there is no COM
    */
   HdvProxyDeviceHost(
-    computeSystem: bigint,
+    computeSystem: HCS_SYSTEM,
     deviceHost: bigint,
     targetProcessId: number,
   ): Promise<HANDLE>;
@@ -233,3 +232,28 @@ export interface VmDeviceHost {
     offsetInPages: number,
   ): void;
 }
+
+/** The names of all functions of {@link VmDeviceHost}, in the order of the interface. */
+export const VM_DEVICE_HOST_FUNCTIONS = [
+  'HdvInitializeDeviceHost',
+  'HdvInitializeDeviceHostEx',
+  'HdvInitializeDeviceHostForProxy',
+  'HdvInitializeDeviceHostForProxyEx',
+  'HdvProxyDeviceHost',
+  'HdvTeardownDeviceHost',
+  'HdvCreateDeviceInstance',
+  'HdvReadGuestMemory',
+  'HdvWriteGuestMemory',
+  'HdvCreateGuestMemoryAperture',
+  'HdvDestroyGuestMemoryAperture',
+  'HdvDeliverGuestInterrupt',
+  'HdvRegisterDoorbell',
+  'HdvUnregisterDoorbell',
+  'HdvRegisterDoorbellPage',
+  'HdvUnregisterDoorbellPage',
+  'HdvCreateSectionBackedMmioRange',
+  'HdvDestroySectionBackedMmioRange',
+] as const satisfies readonly (keyof VmDeviceHost)[];
+
+/** The name of a function of {@link VmDeviceHost}. */
+export type VmDeviceHostFunction = (typeof VM_DEVICE_HOST_FUNCTIONS)[number];

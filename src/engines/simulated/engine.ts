@@ -21,6 +21,8 @@ export interface FunctionConnection {
   start(): void;
   /** Runs Stop, when it is running. */
   stop(): void;
+  /** Set by the engine: the device host calls it when the function goes away by itself. */
+  onDisconnect: (() => void) | undefined;
 }
 
 /** Runs machines in this process. Nothing moves in them but what guest programs and their virtual time do. */
@@ -151,6 +153,7 @@ class SimulatedSystem implements EngineSystem {
       if (this.#hasEnded) throw new Error('Cannot plug a device: the machine has ended');
       const slot = this.#machine.plug(endpoint.function, endpoint.line);
       this.#plugged.set(device.instanceId, { device, connection: endpoint, slot });
+      endpoint.onDisconnect = () => this.#machine.unplug(slot);
     } catch (error) {
       await device.endpoint.powerOff();
       throw error;
