@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { DeviceLoadError } from '../hdv/load-device.ts';
 import { errorColors } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -30,7 +31,8 @@ export function presentFailure(
   const colors = errorColors();
   const lines = [`${colors.red('hdvkit:')} ${messageOf(error)}`];
   const remedy = remedyOf(error);
-  if (remedy !== undefined) lines.push(`${colors.dim('  remedy:')} ${remedy}`);
+  // Some messages end with the remedy already.
+  if (remedy !== undefined && !messageOf(error).endsWith(remedy)) lines.push(`${colors.dim('  remedy:')} ${remedy}`);
   if (debug && error instanceof Error) lines.push('', stackOf(error));
   return { text: `${lines.join('\n')}\n`, code: codeOf(error) };
 }
@@ -45,7 +47,7 @@ function remedyOf(error: unknown): string | undefined {
 }
 
 function codeOf(error: unknown): number {
-  if (error instanceof UsageError || remedyOf(error) !== undefined) return ExitCode.BAD_INPUT;
+  if (error instanceof UsageError || error instanceof DeviceLoadError || remedyOf(error) !== undefined) return ExitCode.BAD_INPUT;
   const code = (error as { readonly code?: unknown } | null)?.code;
   return typeof code === 'string' && BAD_INPUT_CODES.has(code)
     ? ExitCode.BAD_INPUT
