@@ -3,6 +3,8 @@ export type { InterruptMessage } from './engines/simulated/interrupts.ts';
 export { SimulatedMachine, type SimulatedMachineOptions } from './engines/simulated/machine.ts';
 export { SeededRandom } from './engines/simulated/random.ts';
 export { type GuestCapability, GuestConfigSpace } from './testing/config-space.ts';
+export { FuzzFailure, type FuzzOptions, type FuzzReport, fuzz } from './testing/fuzz.ts';
+export type { FuzzOperation } from './testing/fuzz-operations.ts';
 export { Guest, type GuestSnapshot } from './testing/guest.ts';
 export type {
   GuestAccess,

@@ -170,6 +170,14 @@ export class GuestInterrupts {
     return at >= 0;
   }
 
+  /** Can this vector be masked by itself, in the mode that is on? */
+  canMask(vector: number): boolean {
+    if (vector >= this.#count) return false;
+    if (this.#mode !== 'msi') return this.#mode === 'msix';
+    const at = this.#capability(CAPABILITY_MSI, 'MSI');
+    return (this.#parts.config.read16(at + 2) & MsiControl.PER_VECTOR_MASKING) !== 0;
+  }
+
   /** Masks or unmasks one vector, in the MSI-X table or the MSI mask bits. */
   setMask(vector: number, masked: boolean): void {
     const { config } = this.#parts;

@@ -76,6 +76,12 @@ export class PciDriver {
     return bar;
   }
 
+  /** Writes the BARs' addresses and turns memory decoding and bus mastering on, whatever was there before. */
+  enable(): void {
+    this.writeBars();
+    this.config.write16(COMMAND, this.config.read16(COMMAND) | MEMORY_SPACE | BUS_MASTER);
+  }
+
   /** Turns memory decoding on or off. */
   setMemoryDecoding(on: boolean): void {
     this.#setCommand(MEMORY_SPACE, on);

@@ -87,6 +87,13 @@ export class SimulatedVm {
     plugged.notices.settle();
   }
 
+  /** Takes a device out and plugs another of its class in its place, with its state: a migration in short. */
+  replug(guest: Guest, device: PciDevice, options: Omit<PlugOptions, 'snapshot'> = {}): Guest {
+    const snapshot = guest.snapshot();
+    this.unplug(guest);
+    return this.plug(device, { ...options, snapshot });
+  }
+
   /** Lets `ms` of machine time pass: timers of all devices fire in order. */
   advance(ms: number): void {
     this.machine.advance(ms);

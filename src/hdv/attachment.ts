@@ -1,0 +1,32 @@
+import type { FunctionShape } from '../pci/device-callbacks.ts';
+import type { PciFunction } from '../pci/pci-function.ts';
+import type { Placement } from './host-capabilities.ts';
+import type { GUID } from './vm-device-host.ts';
+
+/** A device that a {@link DeviceHost} has attached. */
+export interface Attachment {
+  /** Name of the device class. */
+  readonly name: string;
+  readonly instanceId: GUID;
+  readonly classId: GUID;
+  readonly placement: Placement;
+  readonly configuration: readonly string[];
+  readonly shape: FunctionShape;
+  /** The error that stopped the device; it answers as if unplugged since. */
+  readonly failure: Error | undefined;
+  /** Mistakes of the guest that the device has reported. */
+  readonly guestErrors: number;
+  /** The function of a device that runs on this thread, to be observed. */
+  readonly function: PciFunction | undefined;
+}
+
+/** Something that an attached device reports. */
+export type DeviceNotice =
+  | {
+      readonly type: 'guestError';
+      readonly attachment: Attachment;
+      readonly text: string;
+      /** How many there were so far; texts are rate-limited, the count is not. */
+      readonly count: number;
+    }
+  | { readonly type: 'failed'; readonly attachment: Attachment; readonly error: Error };

@@ -1,0 +1,371 @@
+import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import type { PciDevice } from '../device/pci-device.ts';
+import type { ComputeSystem } from '../hcs/compute-system.ts';
+import type { FunctionShape } from '../pci/device-callbacks.ts';
+import type { FunctionNotice } from '../pci/host.ts';
+import { PciFunction } from '../pci/pci-function.ts';
+import type { Attachment, DeviceNotice } from './attachment.ts';
+import type { PlacedDevice } from './device-placement.ts';
+import { type HdvBinding, selectedHdv } from './hdv-binding.ts';
+import { HDV_DEVICE_TYPE } from './hdv-constants.ts';
+import { HdvError } from './hdv-error.ts';
+import { hdvServices } from './hdv-services.ts';
+import type { HostCapabilities, Placement } from './host-capabilities.ts';
+import { loadDevice } from './load-device.ts';
+import type { GUID, HDV_DEVICE, HDV_HOST } from './vm-device-host.ts';
+
+/** EmulatorId of devices that do not ask for another. Any GUID will do: it is not a PCI identity. */
+export const DEVICE_CLASS_ID: GUID = '5d1a7c52-6f0e-4f6b-9a77-0e2d5c3b8a41';
+
+/** How {@link DeviceHost.create} sets up. */
+export interface DeviceHostOptions {
+  /**
+   * Receives what devices report. By default each report becomes a warning of this process
+   * (`process.on('warning', …)`), so that nothing is lost in silence.
+   */
+  readonly report?: (notice: DeviceNotice) => void;
+  /** The host to use instead of the selected one. */
+  readonly binding?: HdvBinding;
+}
+
+/** How {@link DeviceHost.attach} attaches. */
+export interface AttachOptions {
+  /** Name of the class in the module; by default the default export, or the only device class there. */
+  readonly export?: string;
+  /** Strings for the device's `configure`. */
+  readonly configuration?: readonly string[];
+  /** Key of the FlexibleIov entry; by default a new GUID. */
+  readonly instanceId?: GUID;
+  /** EmulatorId of the FlexibleIov entry; by default {@link DEVICE_CLASS_ID}. */
+  readonly classId?: GUID;
+  /** Where a module's device runs; by default the host's first placement. */
+  readonly placement?: Placement;
+  /**
+   * The create document names the device already, with this instance and class id: no modify request is sent.
+   * The document's configuration counts then.
+   */
+  readonly declared?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The devices that this process gives to one compute system. One per process and system; it carries any number of
+ * devices. Attach before or after the start of the system.
+ *
+ * ```ts no-run
+ * await using devices = await DeviceHost.create(system);
+ * await devices.attach(new URL('./edu.ts', import.meta.url), { export: 'EduDevice' });
+ * ```
+ *
+ * Disposal detaches nothing: it tears the device host down, and devices in a machine that still runs are dead. Call
+ * {@link DeviceHost.detach} first where the guest shall see them go.
+ */
+export class DeviceHost implements AsyncDisposable {
+  readonly #system: ComputeSystem;
+  readonly #binding: HdvBinding;
+  readonly #handle: HDV_HOST;
+  readonly #report: (notice: DeviceNotice) => void;
+  readonly #attached = new Map<Attachment, AttachedDevice>();
+  #isTornDown = false;
+
+  private constructor(
+    system: ComputeSystem,
+    binding: HdvBinding,
+    handle: HDV_HOST,
+    report: (notice: DeviceNotice) => void,
+  ) {
+    this.#system = system;
+    this.#binding = binding;
+    this.#handle = handle;
+    this.#report = report;
+  }
+
+  /**
+   * Makes this process a device host of a system, which must stay open as long.
+   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has one for the system
+   */
+  static async create(
+    system: ComputeSystem,
+    { binding = selectedHdv(), report = warn }: DeviceHostOptions = {},
+  ): Promise<DeviceHost> {
+    const handle = await binding.vmDeviceHost.HdvInitializeDeviceHost(system.handle);
+    return new DeviceHost(system, binding, handle, report);
+  }
+
+  /** What this host can do. */
+  get capabilities(): HostCapabilities {
+    return this.#binding.capabilities;
+  }
+
+  /** Attached devices, in the order in which they were attached. */
+  list(): readonly Attachment[] {
+    return [...this.#attached.keys()];
+  }
+
+  /**
+   * Attaches a device: an instance runs on this thread; the URL of a module is loaded where the host places devices,
+   * on a worker of its own on hosts for real guests. In a running system the device has started, and the guest may see
+   * it, when this resolves; before the start it begins with the system.
+   * @throws DeviceLoadError when the module has no such device or its constructor throws
+   * @throws HdvError ERROR_ALREADY_EXISTS when the instance id is taken
+   * @throws HcsError when the system refuses the device; its reason names the device's own where it has one
+   */
+  async attach(source: PciDevice | URL, options: AttachOptions = {}): Promise<Attachment> {
+    if (this.#isTornDown) throw new Error('Cannot attach a device: the device host is torn down');
+    const device = new AttachedDevice(this.#report, {
+      source,
+      exportName: options.export,
+      instanceId: options.instanceId ?? randomUUID(),
+      classId: options.classId ?? DEVICE_CLASS_ID,
+      configuration: options.configuration ?? [],
+      placement: this.#placementFor(source, options.placement),
+    });
+    await device.create(this.#binding, this.#handle, this.#system.id);
+    if (!options.declared) {
+      try {
+        await this.#modify('Add', device, options.signal);
+      } catch (error) {
+        await device.release(this.#binding);
+        throw error;
+      }
+    }
+    this.#attached.set(device, device);
+    return device;
+  }
+
+  /**
+   * Takes a device out of the system. Its instance id is free again where the host can withdraw instances.
+   * @throws HcsError ERROR_NOT_SUPPORTED where the host cannot remove the device: it stays attached
+   * @throws RangeError when it is not attached here
+   */
+  async detach(
+    attachment: Attachment,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const device = this.#find(attachment);
+    await this.#modify('Remove', device, signal);
+    this.#attached.delete(attachment);
+    await device.release(this.#binding);
+  }
+
+  /**
+   * Puts a fresh device in the place of one: it is removed, its module is loaded anew where that is on a worker, and
+   * it is added again under its instance id. The way to bring a failed device back.
+   * @throws HcsError ERROR_NOT_SUPPORTED where the host cannot remove the device
+   * @throws RangeError when it was attached as an instance, which cannot be made again, or is not attached here
+   */
+  async restart(
+    attachment: Attachment,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const device = this.#find(attachment);
+    device.checkRestart();
+    await this.#modify('Remove', device, signal);
+    await device.recreate(this.#binding, this.#handle, this.#system.id);
+    await this.#modify('Add', device, signal);
+  }
+
+  /** Tears the device host down. Safe to run twice. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isTornDown) return;
+    this.#isTornDown = true;
+    for (const device of this.#attached.values()) await device.stop();
+    this.#attached.clear();
+    await this.#binding.vmDeviceHost.HdvTeardownDeviceHost(this.#handle);
+  }
+
+  #find(attachment: Attachment): AttachedDevice {
+    const device = this.#attached.get(attachment);
+    if (device === undefined) {
+      throw new RangeError(`Cannot find device ${attachment.instanceId}: it is not attached here`);
+    }
+    return device;
+  }
+
+  #placementFor(source: PciDevice | URL, wanted: Placement | undefined): Placement {
+    const { placements } = this.capabilities;
+    const placement = wanted ?? (source instanceof URL ? placements[0] : 'inline');
+    if (placement === undefined || !placements.includes(placement)) {
+      throw new RangeError(
+        `Cannot place a device ${placement} on the host ${this.#binding.hostName}: it places devices ${placements.join(' or ')}`,
+      );
+    }
+    if (placement === 'worker' && !(source instanceof URL)) {
+      throw new RangeError(
+        'Cannot move a device to a worker: an instance stays on its thread; attach the URL of its module',
+      );
+    }
+    return placement;
+  }
+
+  async #modify(
+    requestType: 'Add' | 'Remove',
+    device: AttachedDevice,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    await this.#system.modify(
+      {
+        ResourcePath: `VirtualMachine/Devices/FlexibleIov/${device.instanceId}`,
+        RequestType: requestType,
+        Settings: {
+          EmulatorId: device.classId,
+          HostingModel: 'External',
+          Configuration: [...device.configuration],
+        },
+      },
+      signal === undefined ? {} : { signal },
+    );
+  }
+}
+
+/** What a device is attached with. */
+interface Plan {
+  readonly source: PciDevice | URL;
+  readonly exportName: string | undefined;
+  readonly instanceId: GUID;
+  readonly classId: GUID;
+  readonly configuration: readonly string[];
+  readonly placement: Placement;
+}
+
+/** One attached device, wherever it runs. */
+class AttachedDevice implements Attachment {
+  readonly instanceId: GUID;
+  readonly classId: GUID;
+  readonly configuration: readonly string[];
+  readonly placement: Placement;
+  name: string;
+  failure: Error | undefined;
+  guestErrors = 0;
+  function: PciFunction | undefined;
+  readonly #report: (notice: DeviceNotice) => void;
+  readonly #plan: Plan;
+  #shape: FunctionShape | undefined;
+  #placed: PlacedDevice | undefined;
+  #device: HDV_DEVICE | undefined;
+
+  constructor(report: (notice: DeviceNotice) => void, plan: Plan) {
+    this.#report = report;
+    this.#plan = plan;
+    this.instanceId = plan.instanceId;
+    this.classId = plan.classId;
+    this.configuration = plan.configuration;
+    this.placement = plan.placement;
+    const { source, exportName } = plan;
+    this.name = source instanceof URL ? (exportName ?? source.href) : source.constructor.name;
+  }
+
+  get shape(): FunctionShape {
+    return this.#shape as FunctionShape;
+  }
+
+  /** Creates the instance on this thread or on a worker. Leaves nothing behind when it throws. */
+  async create(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
+    if (this.placement === 'worker') await this.#createOnWorker(binding, host, systemId);
+    else await this.#createHere(binding, host);
+    try {
+      this.#checkInterrupts(binding);
+    } catch (error) {
+      await this.release(binding);
+      throw error;
+    }
+  }
+
+  checkRestart(): void {
+    if (this.#plan.source instanceof URL) return;
+    throw new RangeError(
+      `Cannot restart ${this.name}: it was attached as an instance, which cannot be made again; attach the URL of its module`,
+    );
+  }
+
+  /** A fresh device in the place of this one, which is in no machine. */
+  async recreate(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
+    if (this.#placed !== undefined) {
+      await this.#placed.restart();
+    } else {
+      await this.release(binding);
+      await this.create(binding, host, systemId);
+    }
+    this.failure = undefined;
+  }
+
+  /** Ends what runs on a worker; the device host's teardown ends the rest. */
+  async stop(): Promise<void> {
+    await this.#placed?.stop();
+    this.#placed = undefined;
+  }
+
+  /** Ends the device and withdraws its instance, where the host can. */
+  async release(binding: HdvBinding): Promise<void> {
+    await this.stop();
+    const device = this.#device;
+    this.#device = undefined;
+    if (device !== undefined) await binding.platform.release?.(device);
+  }
+
+  async #createHere(binding: HdvBinding, host: HDV_HOST): Promise<void> {
+    const { source, exportName, classId, instanceId } = this.#plan;
+    const device = source instanceof URL ? await loadDevice(source, exportName) : source;
+    this.name = device.constructor.name;
+    const fn = new PciFunction(device);
+    this.#device = await binding.vmDeviceHost.HdvCreateDeviceInstance(
+      host,
+      HDV_DEVICE_TYPE.HdvDeviceTypePCI,
+      classId,
+      instanceId,
+      fn,
+      null,
+    );
+    fn.connect(hdvServices(binding, this.#device, (notice) => this.#notify(notice)));
+    this.function = fn;
+    this.#shape = fn.shape;
+  }
+
+  async #createOnWorker(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
+    const { source, exportName, classId, instanceId } = this.#plan;
+    const { placement } = binding;
+    if (placement === undefined) {
+      throw new Error(`Cannot place a device on a worker: the host ${binding.hostName} has none`);
+    }
+    const module = source as URL;
+    if (exportName === undefined && module.protocol === 'file:') this.name = fileURLToPath(module);
+    this.#placed = await placement.place({
+      host,
+      systemId,
+      classId,
+      instanceId,
+      source: { module, exportName },
+      notify: (notice) => this.#notify(notice),
+    });
+    this.#shape = this.#placed.shape;
+  }
+
+  #checkInterrupts(binding: HdvBinding): void {
+    if (this.shape.interrupts.kind !== 'intx' || binding.capabilities.intx) return;
+    throw new HdvError(
+      'HdvCreateDeviceInstance',
+      'ERROR_NOT_SUPPORTED',
+      `${this.name} uses INTx, which the host ${binding.hostName} does not have: use msi() or msix()`,
+    );
+  }
+
+  #notify(notice: FunctionNotice): void {
+    if (notice.type === 'failed') {
+      this.failure = notice.error;
+      this.#report({ type: 'failed', attachment: this, error: notice.error });
+    } else {
+      this.guestErrors = notice.count;
+      this.#report({ ...notice, attachment: this });
+    }
+  }
+}
+
+/** The default for reports: warnings of the process. */
+function warn(notice: DeviceNotice): void {
+  if (notice.type === 'failed') {
+    process.emitWarning(notice.error);
+  } else {
+    process.emitWarning(`${notice.attachment.name}: ${notice.text}`, 'GuestError');
+  }
+}

@@ -1,0 +1,77 @@
+import { provideComputeCore } from '../hcs/selected-core.ts';
+import { provideHdv } from '../hdv/hdv-binding.ts';
+import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
+import { createSimulatedHost } from './simulated/host.ts';
+
+/** The environment variable that selects a host. */
+const VARIABLE = 'HDVKIT_HOST';
+
+const bindings = new Map<HostName, HostBinding>();
+let selected: HostName | undefined;
+
+provideComputeCore(() => selectedHost().computeCore);
+provideHdv(() => selectedHost().hdv);
+
+/**
+ * Selects the host that everything uses from now on: the functions with Microsoft's names, `ComputeSystem` and
+ * `DeviceHost`. What exists stays with the host that made it. Hosts are made on first selection and kept.
+ * @throws RangeError for a name that is no host
+ * @throws HostUnavailableError where this platform has no such host
+ */
+export function useHost(name: HostName): HostBinding {
+  const known = bindings.get(checkName(name, 'useHost'));
+  const binding = known ?? createHost(name);
+  bindings.set(name, binding);
+  selected = name;
+  return binding;
+}
+
+/**
+ * The selected host: the one of the last {@link useHost}, else of the environment variable HDVKIT_HOST, else the
+ * platform's own: `linux` on Linux, `windows` on Windows, `simulated` elsewhere. Never another in its stead.
+ * @throws RangeError when HDVKIT_HOST names no host
+ * @throws HostUnavailableError where this platform has no such host
+ */
+export function selectedHost(): HostBinding {
+  return useHost(selected ?? wantedHost());
+}
+
+/** Name of the host that is, or would be, selected, without making it. @throws RangeError as {@link selectedHost} */
+export function selectedHostName(): HostName {
+  return selected ?? wantedHost();
+}
+
+function wantedHost(): HostName {
+  const fromEnvironment = process.env[VARIABLE];
+  if (fromEnvironment !== undefined && fromEnvironment !== '') {
+    return checkName(fromEnvironment, VARIABLE);
+  }
+  if (process.platform === 'linux') return 'linux';
+  return process.platform === 'win32' ? 'windows' : 'simulated';
+}
+
+function checkName(name: string, where: string): HostName {
+  if ((HOST_NAMES as readonly string[]).includes(name)) return name as HostName;
+  throw new RangeError(
+    `Cannot use the host '${name}' (${where}): the hosts are ${HOST_NAMES.join(', ')}`,
+  );
+}
+
+function createHost(name: HostName): HostBinding {
+  switch (name) {
+    case 'simulated':
+      return createSimulatedHost();
+    case 'linux':
+      throw new HostUnavailableError(
+        name,
+        'it is not there yet; use HDVKIT_HOST=simulated or --host simulated',
+      );
+    case 'windows':
+      throw new HostUnavailableError(
+        name,
+        process.platform === 'win32'
+          ? 'binding the Windows libraries comes in a later version; use HDVKIT_HOST=simulated or --host simulated'
+          : 'it needs Windows; use HDVKIT_HOST=simulated or --host simulated',
+      );
+  }
+}
