@@ -29,7 +29,10 @@ export interface EngineRequest {
   }): void;
 }
 
-/** One FlexibleIov entry, resolved. The engine calls `endpoint.powerOn(configuration)` before it connects. */
+/**
+ * One FlexibleIov entry, resolved. The engine calls `endpoint.powerOn(configuration)` before it connects, and may call
+ * `powerOff` when it has let go; the service does after a removal, a failed add and the exit in any case.
+ */
 export interface EngineDevice {
   readonly instanceId: string;
   readonly configuration: readonly string[];
@@ -64,7 +67,7 @@ export interface EngineSystem {
   shutDown(): Promise<void>;
   /** Ends the machine; resolves when nothing of it is left. `exited` is called by then or soon after. */
   terminate(): Promise<void>;
-  /** Plugs a device into the running or paused machine. */
+  /** Plugs a device into the running machine. */
   addDevice(device: EngineDevice): Promise<void>;
   /** Rejects with ERROR_NOT_SUPPORTED and the reason where removal cannot be done safely. */
   removeDevice(instanceId: string): Promise<void>;

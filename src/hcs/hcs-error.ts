@@ -43,6 +43,8 @@ export class HcsError extends Error {
   readonly hresult: number;
   /** Name of the HRESULT (`'HCS_E_INVALID_STATE'`), or its number as text when it has no known name. */
   readonly code: string;
+  /** Why it failed, without the names and numbers around it in `message`. */
+  readonly reason: string;
   /** `ErrorEvents` of the result document, or none. */
   readonly events: readonly HcsErrorEvent[];
   /** The result document as the service gave it: a ResultError. */
@@ -61,6 +63,7 @@ export class HcsError extends Error {
     this.function = name;
     this.hresult = hresult >>> 0;
     this.code = known ?? formatHresult(hresult);
+    this.reason = reason;
     this.events = result.events;
     if (document !== undefined) this.document = document;
   }
