@@ -1,0 +1,277 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { DeviceDirectory, type DeviceEndpoint } from '../../src/compute/device-directory.ts';
+import { LocalDeviceHost } from '../../src/device-host/local-device-host.ts';
+import type { LocalInstance, LocalPlatform } from '../../src/device-host/local-platform.ts';
+import { GuestRam } from '../../src/engines/simulated/guest-ram.ts';
+import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
+import { HDV_DEVICE_TYPE } from '../../src/hdv/hdv-constants.ts';
+import { HdvError } from '../../src/hdv/hdv-error.ts';
+import type { HDV_DEVICE, HDV_HOST } from '../../src/hdv/vm-device-host.ts';
+import { RecordingDevice } from './recording-device.ts';
+
+const SYSTEM = 7n as HCS_SYSTEM;
+const OTHER_SYSTEM = 8n as HCS_SYSTEM;
+const CLASS = '872270e1-a899-4af6-b454-7193634435ad';
+const INSTANCE = '0f6c8a2e-5b1d-4c3e-8f70-2a9b4d6e8c01';
+const PCI = HDV_DEVICE_TYPE.HdvDeviceTypePCI;
+
+/** Two systems with one memory, and a record of what is connected and delivered. */
+class TestPlatform implements LocalPlatform {
+  readonly ram = new GuestRam(16384);
+  readonly log: string[] = [];
+  hasMemory = true;
+
+  systemIdOf(computeSystem: HCS_SYSTEM): string | undefined {
+    return computeSystem === SYSTEM ? 'vm' : computeSystem === OTHER_SYSTEM ? 'other' : undefined;
+  }
+
+  async connect(instance: LocalInstance): Promise<LocalInstance> {
+    this.log.push(`connect ${instance.instanceId}`);
+    return instance;
+  }
+
+  async disconnect(instance: LocalInstance): Promise<void> {
+    this.log.push(`disconnect ${instance.instanceId}`);
+  }
+
+  memory(): GuestRam | undefined {
+    return this.hasMemory ? this.ram : undefined;
+  }
+
+  deliverInterrupt(_instance: LocalInstance, address: number, data: number): void {
+    this.log.push(`interrupt ${address.toString(16)} ${data}`);
+  }
+}
+
+let directory: DeviceDirectory;
+let platform: TestPlatform;
+let hdv: LocalDeviceHost;
+
+beforeEach(() => {
+  directory = new DeviceDirectory();
+  platform = new TestPlatform();
+  hdv = new LocalDeviceHost(directory, platform);
+});
+
+async function hostAndDevice(
+  callbacks = new RecordingDevice(),
+): Promise<{ host: HDV_HOST; device: HDV_DEVICE; callbacks: RecordingDevice }> {
+  const host = await hdv.HdvInitializeDeviceHost(SYSTEM);
+  const device = await hdv.HdvCreateDeviceInstance(host, PCI, CLASS, INSTANCE, callbacks);
+  return { host, device, callbacks };
+}
+
+function find(): DeviceEndpoint | undefined {
+  return directory.find({ systemId: 'vm', classId: CLASS, instanceId: INSTANCE });
+}
+
+function powerOn(configuration: readonly string[] = []): Promise<LocalInstance> {
+  const endpoint = find();
+  if (endpoint === undefined) throw new Error('The instance was not announced');
+  return endpoint.powerOn(configuration) as Promise<LocalInstance>;
+}
+
+async function codeOf(call: () => unknown): Promise<string> {
+  try {
+    await call();
+  } catch (error) {
+    expect(error).toBeInstanceOf(HdvError);
+    return (error as HdvError).code;
+  }
+  return 'S_OK';
+}
+
+describe('device hosts', () => {
+  test('a process has one device host per system, and another after its teardown', async () => {
+    const host = await hdv.HdvInitializeDeviceHost(SYSTEM);
+    await expect(hdv.HdvInitializeDeviceHostEx(SYSTEM)).rejects.toMatchObject({
+      hresult: 0xc037_0030,
+      function: 'HdvInitializeDeviceHostEx',
+    });
+    const other = await hdv.HdvInitializeDeviceHost(OTHER_SYSTEM);
+    expect(other).not.toBe(host);
+    await hdv.HdvTeardownDeviceHost(host);
+    expect(await hdv.HdvInitializeDeviceHost(SYSTEM)).not.toBe(host);
+  });
+
+  test('a handle that is no open system is refused, and a torn-down host is no host', async () => {
+    expect(await codeOf(() => hdv.HdvInitializeDeviceHost(99n as HCS_SYSTEM))).toBe('E_INVALIDARG');
+    const { host } = await hostAndDevice();
+    await hdv.HdvTeardownDeviceHost(host);
+    expect(await codeOf(() => hdv.HdvTeardownDeviceHost(host))).toBe('E_HANDLE');
+  });
+
+  test('restricted hosts, doorbells and mapped ranges answer E_NOTIMPL by their own names', async () => {
+    const calls = [
+      'HdvInitializeDeviceHostForProxy',
+      'HdvInitializeDeviceHostForProxyEx',
+      'HdvProxyDeviceHost',
+      'HdvRegisterDoorbell',
+      'HdvUnregisterDoorbell',
+      'HdvRegisterDoorbellPage',
+      'HdvUnregisterDoorbellPage',
+      'HdvCreateSectionBackedMmioRange',
+      'HdvDestroySectionBackedMmioRange',
+    ] as const;
+    for (const name of calls) {
+      await expect(async () => hdv[name]()).rejects.toMatchObject({
+        function: name,
+        code: 'E_NOTIMPL',
+      });
+    }
+  });
+});
+
+describe('device instances', () => {
+  test('powering on runs Initialize, SetConfiguration, GetDetails; Start and Stop run once each', async () => {
+    const { callbacks } = await hostAndDevice();
+    const instance = await powerOn(['port=1', 'x']);
+    expect(callbacks.calls).toEqual(['initialize', 'setConfiguration port=1,x', 'getDetails']);
+    instance.start();
+    instance.start();
+    instance.stop();
+    instance.stop();
+    instance.start();
+    await find()?.powerOff();
+    await find()?.powerOff();
+    expect(callbacks.calls.slice(3)).toEqual(['start', 'stop', 'start', 'stop', 'teardown']);
+    expect(platform.log).toEqual([`connect ${INSTANCE}`, `disconnect ${INSTANCE}`]);
+  });
+
+  test('a device that refuses its configuration is torn down and may be powered on again', async () => {
+    const { callbacks } = await hostAndDevice();
+    callbacks.failing = 'setConfiguration';
+    await expect(powerOn()).rejects.toThrow('setConfiguration fails');
+    expect(callbacks.calls.at(-1)).toBe('teardown');
+    expect(platform.log).toEqual([]);
+    callbacks.failing = undefined;
+    await powerOn();
+    expect(platform.log).toEqual([`connect ${INSTANCE}`]);
+    await expect(powerOn()).rejects.toThrow('is in a machine already');
+  });
+
+  test('the teardown of the host stops its devices and withdraws them', async () => {
+    const { host, callbacks } = await hostAndDevice();
+    (await powerOn()).start();
+    await hdv.HdvTeardownDeviceHost(host);
+    expect(callbacks.calls.slice(-2)).toEqual(['stop', 'teardown']);
+    expect(find()).toBeUndefined();
+  });
+
+  test('ids are GUIDs, compared without case and braces; one id is given once', async () => {
+    const { host } = await hostAndDevice();
+    const create = (classId: string, instanceId: string) =>
+      hdv.HdvCreateDeviceInstance(host, PCI, classId, instanceId, new RecordingDevice());
+    expect(await codeOf(() => create(CLASS, `{${INSTANCE.toUpperCase()}}`))).toBe(
+      'ERROR_ALREADY_EXISTS',
+    );
+    expect(await codeOf(() => create('edu', INSTANCE))).toBe('E_INVALIDARG');
+    expect(await codeOf(() => create(CLASS, 'device-1'))).toBe('E_INVALIDARG');
+    const undefinedType = HDV_DEVICE_TYPE.HdvDeviceTypeUndefined;
+    const wrongType = () =>
+      hdv.HdvCreateDeviceInstance(host, undefinedType, CLASS, CLASS, new RecordingDevice());
+    expect(await codeOf(wrongType)).toBe('E_INVALIDARG');
+  });
+
+  test('a released instance leaves its id free', async () => {
+    const { host, device, callbacks } = await hostAndDevice();
+    await powerOn();
+    await hdv.release(device);
+    await hdv.release(device);
+    expect(callbacks.calls.filter((call) => call === 'teardown')).toHaveLength(1);
+    await hdv.HdvCreateDeviceInstance(host, PCI, CLASS, INSTANCE, new RecordingDevice());
+    expect(find()).toBeDefined();
+    expect(await codeOf(() => hdv.HdvDeliverGuestInterrupt(device, 0xfee0_0000, 1))).toBe(
+      'E_HANDLE',
+    );
+  });
+
+  test('an announced instance answers through its own endpoint; its memory is not reached here', async () => {
+    const host = await hdv.HdvInitializeDeviceHost(SYSTEM);
+    let off = 0;
+    const endpoint = {
+      powerOn: async () => 'elsewhere',
+      powerOff: async () => {
+        off++;
+      },
+    };
+    const device = hdv.announce(host, CLASS, INSTANCE, endpoint);
+    expect(await powerOn()).toBe('elsewhere');
+    expect(await codeOf(() => hdv.HdvReadGuestMemory(device, 0, 4, Buffer.alloc(4)))).toBe(
+      'E_ACCESSDENIED',
+    );
+    await hdv.HdvTeardownDeviceHost(host);
+    expect(off).toBe(1);
+  });
+});
+
+describe('guest memory and interrupts', () => {
+  test('copies go both ways, in the length that was asked for', async () => {
+    const { device } = await hostAndDevice();
+    hdv.HdvWriteGuestMemory(device, 100, 5, Buffer.from('hello world'));
+    const buffer = Buffer.alloc(16, '.');
+    hdv.HdvReadGuestMemory(device, 100, 8, buffer);
+    expect(buffer.toString()).toBe('hello\0\0\0........');
+  });
+
+  test('what is no memory fails with ERROR_INVALID_ADDRESS and writes nothing', async () => {
+    const { device } = await hostAndDevice();
+    const write = () => hdv.HdvWriteGuestMemory(device, 16380, 8, Buffer.alloc(8, 1));
+    expect(await codeOf(write)).toBe('ERROR_INVALID_ADDRESS');
+    const tail = Buffer.alloc(4, 0xff);
+    hdv.HdvReadGuestMemory(device, 16380, 4, tail);
+    expect(tail).toEqual(Buffer.alloc(4));
+    platform.hasMemory = false;
+    expect(await codeOf(() => hdv.HdvReadGuestMemory(device, 0, 4, tail))).toBe(
+      'ERROR_INVALID_ADDRESS',
+    );
+  });
+
+  test('more bytes than the buffer has are refused', async () => {
+    const { device } = await hostAndDevice();
+    expect(await codeOf(() => hdv.HdvReadGuestMemory(device, 0, 9, Buffer.alloc(8)))).toBe(
+      'E_INVALIDARG',
+    );
+    expect(await codeOf(() => hdv.HdvReadGuestMemory(device, 0, -1, Buffer.alloc(8)))).toBe(
+      'E_INVALIDARG',
+    );
+  });
+
+  test('an aperture is guest memory until it is destroyed by the Buffer it was given as', async () => {
+    const { device } = await hostAndDevice();
+    const aperture = hdv.HdvCreateGuestMemoryAperture(device, 4096, 64, false);
+    aperture.write('seen by the guest');
+    const buffer = Buffer.alloc(17);
+    hdv.HdvReadGuestMemory(device, 4096, 17, buffer);
+    expect(buffer.toString()).toBe('seen by the guest');
+    const other = aperture.subarray(0);
+    expect(await codeOf(() => hdv.HdvDestroyGuestMemoryAperture(device, other))).toBe(
+      'E_INVALIDARG',
+    );
+    hdv.HdvDestroyGuestMemoryAperture(device, aperture);
+    expect(platform.ram.apertureCount).toBe(0);
+    expect(await codeOf(() => hdv.HdvDestroyGuestMemoryAperture(device, aperture))).toBe(
+      'E_INVALIDARG',
+    );
+  });
+
+  test('apertures need a length and memory, and end with their device host', async () => {
+    const { host, device } = await hostAndDevice();
+    const create = (gpa: number, length: number) => () =>
+      hdv.HdvCreateGuestMemoryAperture(device, gpa, length, false);
+    expect(await codeOf(create(0, 0))).toBe('E_INVALIDARG');
+    expect(await codeOf(create(0, 2 ** 32))).toBe('E_INVALIDARG');
+    expect(await codeOf(create(16384, 1))).toBe('ERROR_INVALID_ADDRESS');
+    create(0, 4096)();
+    create(0, 4096)();
+    expect(platform.ram.apertureCount).toBe(2);
+    await hdv.HdvTeardownDeviceHost(host);
+    expect(platform.ram.apertureCount).toBe(0);
+  });
+
+  test('an interrupt arrives with the address and data it was sent with', async () => {
+    const { device } = await hostAndDevice();
+    hdv.HdvDeliverGuestInterrupt(device, 0xfee0_1000, 0x41);
+    expect(platform.log).toEqual(['interrupt fee01000 65']);
+  });
+});
