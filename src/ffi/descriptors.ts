@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs';
+import { fstatSync, readlinkSync } from 'node:fs';
 import { addressOf, checked, errno, libc, nativeBuffer } from './libc.ts';
 
 const EFD_CLOEXEC = 0x80000;
@@ -9,6 +9,7 @@ const F_ADD_SEALS = 1033;
 const F_SEAL_SHRINK = 2;
 const F_GETFL = 3;
 const F_SETFL = 4;
+const O_ACCMODE = 3;
 const O_NONBLOCK = 0x800;
 const F_DUPFD_CLOEXEC = 1030;
 const EINTR = 4;
@@ -31,6 +32,12 @@ export function setNonBlocking(fd: number): void {
   checked(libc().fcntl(fd, F_SETFL, flags | O_NONBLOCK), 'set flags of', `descriptor ${fd}`);
 }
 
+/** Whether a descriptor was opened for writing. */
+export function isWritable(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFL, 0);
+  return flags >= 0 && (flags & O_ACCMODE) !== 0;
+}
+
 /** A counter that any thread or process can wait for, in poll(2). Does not block.
  * @throws SystemCallError */
 export function createEventFd(): number {
@@ -43,6 +50,15 @@ let oneAddress = 0;
 const counter = nativeBuffer(128);
 const counterView = new DataView(counter.buffer);
 let counterAddress = 0;
+
+/** Whether a descriptor is an eventfd, so that a write of 8 bytes can do no harm. */
+export function isEventFd(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).endsWith('[eventfd]');
+  } catch {
+    return false;
+  }
+}
 
 /** Adds 1 to an eventfd. @returns 0, or the errno */
 export function signalEventFd(fd: number): number {

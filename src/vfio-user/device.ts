@@ -117,20 +117,3 @@ export interface VfioUserPort {
   /** Drives INTx. The server masks itself after each signal and signals again on unmask while the line is asserted. */
   setInterruptLine(asserted: boolean): void;
 }
-
-/*
- * How a host drives it (server.ts, listener.ts, server-state.ts, dead-device.ts):
- *
- *   const listener = VfioUserListener.listen(path);         // VfioUserError: exists, too long, not ours, no folder
- *   const fd = listener.accept();                            // -1 while nobody connects; never blocks
- *   const state = ServerState.create();                      // over a SharedArrayBuffer: state.buffer crosses threads
- *   const server = new VfioUserServer({ fd, state, device: (port) => device });
- *   server.processReadable()                                 // drains the socket without blocking; false once closed
- *   server.wait(timeoutMs, controlFd)                        // poll(2), then drains; returns WAKE bits
- *   await server.serve({ controlFd, nextTimeout, awake })    // loops over wait(), returns to the event loop regularly
- *   server.close()
- *
- * On another thread, when the worker died or hangs:
- *   const dead = DeadDevice.takeOver(state.buffer);          // answers the open access with all ones
- *   dead.processReadable();                                  // goes on answering; dead.close() closes every fd and mapping
- */
