@@ -16,7 +16,9 @@ export { GuestBar } from './testing/guest-bar.ts';
 export { GuestInterrupts, type InterruptMode } from './testing/guest-interrupts.ts';
 export { VmMemory } from './testing/guest-memory.ts';
 export { GuestPlatform } from './testing/guest-platform.ts';
+export { GuestRegisters } from './testing/guest-registers.ts';
 export { PciDriver } from './testing/pci-driver.ts';
+export { SimulatedGuestAccess } from './testing/simulated-guest-access.ts';
 export {
   type PlugOptions,
   plug,

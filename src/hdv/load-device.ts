@@ -1,11 +1,9 @@
-import { PciDevice } from '../device/pci-device.ts';
+import { isPciDeviceClass, type PciDevice } from '../device/pci-device.ts';
 
 /** A module cannot be used as a device: the message says why and what to do. */
 export class DeviceLoadError extends Error {
   override readonly name = 'DeviceLoadError';
 }
-
-type DeviceClass = new () => PciDevice;
 
 /**
  * Loads a module and constructs the device class that it exports.
@@ -35,8 +33,8 @@ function choose(
   file: string,
   exports: Readonly<Record<string, unknown>>,
   wanted: string | undefined,
-): { readonly name: string; readonly value: DeviceClass } {
-  const classes = Object.keys(exports).filter((name) => isDeviceClass(exports[name]));
+): { readonly name: string; readonly value: new () => PciDevice } {
+  const classes = Object.keys(exports).filter((name) => isPciDeviceClass(exports[name]));
   const offer =
     classes.length > 0
       ? `it exports the device ${classes.length > 1 ? 'classes' : 'class'} ${classes.join(', ')}`
@@ -44,7 +42,7 @@ function choose(
   const name =
     wanted ?? (classes.includes('default') || classes.length !== 1 ? 'default' : classes[0]);
   const value = name === undefined ? undefined : exports[name];
-  if (isDeviceClass(value)) return { name: name as string, value };
+  if (isPciDeviceClass(value)) return { name: name as string, value };
   if (wanted === undefined) {
     const choice = classes.length > 1 ? '; say which one with the option export' : '';
     throw new DeviceLoadError(`Cannot find a device in ${file}: ${offer}${choice}`);
@@ -53,12 +51,8 @@ function choose(
     throw new DeviceLoadError(`Cannot find the export ${wanted} in ${file}: ${offer}`);
   }
   throw new DeviceLoadError(
-    `Cannot use ${wanted} of ${file} as a device: it is not a class that extends the PciDevice of this hdvkit; ${offer}`,
+    `Cannot use ${wanted} of ${file} as a device: it is not a class that extends PciDevice; ${offer}`,
   );
-}
-
-function isDeviceClass(value: unknown): value is DeviceClass {
-  return typeof value === 'function' && value.prototype instanceof PciDevice;
 }
 
 function messageOf(error: unknown): string {
