@@ -32,7 +32,8 @@ export function presentFailure(
   const lines = [`${colors.red('hdvkit:')} ${messageOf(error)}`];
   const remedy = remedyOf(error);
   // Some messages end with the remedy already.
-  if (remedy !== undefined && !messageOf(error).endsWith(remedy)) lines.push(`${colors.dim('  remedy:')} ${remedy}`);
+  if (remedy !== undefined && !messageOf(error).endsWith(remedy))
+    lines.push(`${colors.dim('  remedy:')} ${remedy}`);
   if (debug && error instanceof Error) lines.push('', stackOf(error));
   return { text: `${lines.join('\n')}\n`, code: codeOf(error) };
 }
@@ -47,7 +48,12 @@ function remedyOf(error: unknown): string | undefined {
 }
 
 function codeOf(error: unknown): number {
-  if (error instanceof UsageError || error instanceof DeviceLoadError || remedyOf(error) !== undefined) return ExitCode.BAD_INPUT;
+  if (
+    error instanceof UsageError ||
+    error instanceof DeviceLoadError ||
+    remedyOf(error) !== undefined
+  )
+    return ExitCode.BAD_INPUT;
   const code = (error as { readonly code?: unknown } | null)?.code;
   return typeof code === 'string' && BAD_INPUT_CODES.has(code)
     ? ExitCode.BAD_INPUT

@@ -11,6 +11,7 @@ export const TraceKind = {
   GUEST_ERROR: 9,
   START: 10,
   STOP: 11,
+  INTERRUPT_LINE: 12,
 } as const;
 
 /** One of {@link TraceKind}. */
