@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { cacheDirectory } from '../provision/cache-directory.ts';
 import { findInPath, findQemu } from '../provision/find-qemu.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
+import { findGuest } from '../provision/provision-guest.ts';
 
 /** One finding of `hdvkit doctor`. */
 export interface Check {
@@ -28,7 +29,7 @@ export async function examine(): Promise<Check[]> {
   return [
     node(),
     system(),
-    ...(platform() === 'linux' ? [await qemu(), await guest(), kvm()] : []),
+    ...(platform() === 'linux' ? [await qemu(), guest(), kvm()] : []),
     socketFolder(),
     cache(),
     disk(),
@@ -76,16 +77,28 @@ function missing(name: string, title: string, error: unknown): Check {
 
 async function qemu(): Promise<Check> {
   try {
-    const { version, command, source } = await findQemu();
+    const { version, command, args, source } = await findQemu();
+    // A provisioned QEMU runs through its own loader; the program is among the arguments.
+    const program = args.find((argument) => argument.endsWith('/qemu-system-x86_64')) ?? command;
     return {
       name: 'qemu',
       title: 'QEMU',
       state: 'ok',
-      detail: `${version} with vfio-user-pci, ${source}: ${command}`,
+      detail: `${version} with vfio-user-pci, ${source}: ${program}`,
       neededBy: 'linux',
     };
   } catch (error) {
     return missing('qemu', 'QEMU', error);
+  }
+}
+
+function guest(): Check {
+  const base = { name: 'guest', title: 'guest kernel', neededBy: 'linux' } as const;
+  try {
+    const { kernel, kernelRelease } = findGuest();
+    return { ...base, state: 'ok', detail: `${kernelRelease}: ${kernel}` };
+  } catch (error) {
+    return missing(base.name, base.title, error);
   }
 }
 

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { DeviceLoadError } from '../hdv/load-device.ts';
+import { HostUnavailableError } from '../hosts/host.ts';
 import { errorColors } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -18,6 +19,9 @@ const BAD_INPUT_CODES = new Set([
   'HCS_E_SYSTEM_ALREADY_EXISTS',
   'E_INVALIDARG',
 ]);
+
+/** Errors of the layers below that say what the user gave and how to mend it. */
+const BAD_INPUT_ERRORS = [UsageError, DeviceLoadError, HostUnavailableError];
 
 /** Turns what a command threw into one message with the remedy, without a stack unless HDVKIT_DEBUG is set. */
 export function presentFailure(
@@ -48,12 +52,8 @@ function remedyOf(error: unknown): string | undefined {
 }
 
 function codeOf(error: unknown): number {
-  if (
-    error instanceof UsageError ||
-    error instanceof DeviceLoadError ||
-    remedyOf(error) !== undefined
-  )
-    return ExitCode.BAD_INPUT;
+  if (BAD_INPUT_ERRORS.some((type) => error instanceof type)) return ExitCode.BAD_INPUT;
+  if (remedyOf(error) !== undefined) return ExitCode.BAD_INPUT;
   const code = (error as { readonly code?: unknown } | null)?.code;
   return typeof code === 'string' && BAD_INPUT_CODES.has(code)
     ? ExitCode.BAD_INPUT

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { addDoctor } from './doctor.ts';
 import { addNew } from './new.ts';
 import { packageVersion } from './package.ts';
+import { addProvision } from './provision.ts';
 import { colors } from './terminal.ts';
 
 /** The whole command line. Errors are thrown, never exits: `main` presents them. */
@@ -13,6 +15,8 @@ export function createProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'hdvkit: ')) })
     .exitOverride();
   addNew(program);
+  addDoctor(program);
+  addProvision(program);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   return program;
 }

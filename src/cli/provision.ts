@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import { findQemu } from '../provision/find-qemu.ts';
+import { ProvisionError } from '../provision/provision-error.ts';
+import { provisionGuest } from '../provision/provision-guest.ts';
+import type { ProvisionOptions } from '../provision/provision-options.ts';
+import { provisionQemu } from '../provision/provision-qemu.ts';
+import { CleanUp } from './clean-up.ts';
+import { ProgressDisplay } from './progress.ts';
+import { print } from './terminal.ts';
+
+/** Adds `hdvkit provision`. */
+export function addProvision(program: Command): void {
+  program
+    .command('provision')
+    .summary('fetch QEMU and a Linux guest into the cache')
+    .description(
+      'Fetches a QEMU with vfio-user-pci (unless an installed one has it) and a test guest into the cache directory. Nothing else of the machine changes. What is there already is kept, and an interrupted run is picked up.',
+    )
+    .option('--force', 'fetch again, for newer versions')
+    .addHelpText(
+      'after',
+      '\nThe cache is $HDVKIT_CACHE, else $XDG_CACHE_HOME/hdvkit, else ~/.cache/hdvkit.\n\nExample:\n  $ hdvkit provision',
+    )
+    .action(runProvision);
+}
+
+async function runProvision(options: { readonly force?: boolean }): Promise<void> {
+  await using cleanUp = new CleanUp();
+  const display = new ProgressDisplay();
+  const shared: ProvisionOptions = {
+    progress: display.update,
+    signal: cleanUp.signal,
+    force: options.force,
+  };
+  try {
+    const qemu = await ensureQemu(shared);
+    display.finish();
+    print(`QEMU ${qemu}`);
+    const guest = await provisionGuest(shared);
+    display.finish();
+    print(`guest kernel ${guest.kernelRelease}: ${guest.kernel}`);
+  } finally {
+    display.finish();
+  }
+}
+
+/** An installed QEMU that will do is kept, also with `force`: only what is in the cache is fetched again. */
+async function ensureQemu(options: ProvisionOptions): Promise<string> {
+  try {
+    const found = await findQemu();
+    if (found.source !== 'provisioned')
+      return `${found.version}, ${found.source}: ${found.command}`;
+  } catch (error) {
+    if (!(error instanceof ProvisionError) || process.env.HDVKIT_QEMU) throw error;
+  }
+  const { version } = await provisionQemu(options);
+  return `${version}, provisioned`;
+}
