@@ -1,5 +1,5 @@
-import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { findInPath, isExecutable } from './find-in-path.ts';
 import { ProvisionError } from './provision-error.ts';
 import { provisionedQemu } from './provision-qemu.ts';
 import { runTool } from './run-tool.ts';
@@ -21,6 +21,8 @@ export interface FindQemuOptions {
   readonly explicit?: string | undefined;
   readonly cache?: string | undefined;
 }
+
+export { findInPath };
 
 const PROGRAM = 'qemu-system-x86_64';
 const TOO_OLD = 'vfio-user-pci came with QEMU 10.1.1';
@@ -66,24 +68,6 @@ async function probeExplicit(path: string): Promise<QemuProgram> {
     );
   }
   return { command, args: [], version: probed.version, source: 'explicit' };
-}
-
-/** Where a program is, in PATH. */
-export function findInPath(program: string): string | undefined {
-  return (process.env.PATH ?? '')
-    .split(delimiter)
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, program))
-    .find(isExecutable);
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
 }
 
 interface Probe {
