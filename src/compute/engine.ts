@@ -45,6 +45,8 @@ export interface EngineDevice {
  */
 export interface Engine {
   readonly name: string;
+  /** The kind of system that it runs; without it, virtual machines. */
+  readonly runs?: 'VirtualMachine' | 'Container';
   /** Throws HcsError for a field that this engine cannot honour, naming its JSON path. Starts nothing. */
   check(document: Readonly<Record<string, unknown>>): void;
   /** Builds a machine that is not yet running. Leaves nothing behind when it rejects. */

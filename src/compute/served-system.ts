@@ -1,0 +1,383 @@
+// Longer than most files: the life of one system, whose parts share one state.
+import { HCS_EVENT_TYPE } from '../hcs/core/constants.ts';
+import { HcsError } from '../hcs/hcs-error.ts';
+import { HRESULT, signedHresult } from '../hcs/hresult.ts';
+import type {
+  AttributionRecord,
+  ComputeSystem,
+  ShutdownOptions,
+  SystemExitStatus,
+} from '../hcs/schema/documents.ts';
+import type { DeviceDirectory } from './device-directory.ts';
+import type { Engine, EngineDevice, EngineExit, EngineSystem } from './engine.ts';
+import { failure } from './failure.ts';
+import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
+import type { Modification } from './modify-request.ts';
+import type { SystemHandle } from './system-handle.ts';
+import { illegality, type StateCall, type SystemState } from './system-state.ts';
+
+/** What a {@link ServedSystem} is made of. */
+export interface SystemPlan {
+  readonly id: string;
+  /** What the directory of device hosts calls it. */
+  readonly directoryId: string;
+  readonly runtimeId: string;
+  readonly document: ComputeSystem;
+  readonly entries: readonly FlexibleIovEntry[];
+  readonly engine: Engine;
+  readonly directory: DeviceDirectory;
+  /** Called once, when the system is no more: its id is free. */
+  stopped(): void;
+}
+
+/**
+ * One compute system: what it is in, who holds it, what it runs on. Calls run one after the other, in the order in which
+ * they were made; only `terminate` overtakes them.
+ */
+export class ServedSystem {
+  readonly plan: SystemPlan;
+  readonly handles = new Set<SystemHandle>();
+  #state: SystemState = 'Created';
+  #isCreated = false;
+  /** The terminate call that is under way; undefined again when it fails. */
+  #termination: Promise<void> | undefined;
+  #isShuttingDown = false;
+  #machine: EngineSystem | undefined;
+  #exit: SystemExitStatus | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  #creation: Promise<void> | undefined;
+  readonly #entries = new Map<string, FlexibleIovEntry>();
+  readonly #devices = new Map<string, EngineDevice>();
+  /** Resolves as soon as the machine has ended. */
+  readonly #ended: Promise<void>;
+  #end: () => void = () => {};
+  /** Resolves when {@link hasSettled}. */
+  readonly #settled: Promise<void>;
+  #settle: () => void = () => {};
+  #hasSettled = false;
+
+  constructor(plan: SystemPlan) {
+    this.plan = plan;
+    for (const entry of plan.entries) this.#entries.set(entry.instanceId.toLowerCase(), entry);
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#settled = new Promise((resolve) => {
+      this.#settle = () => {
+        this.#hasSettled = true;
+        resolve();
+      };
+    });
+  }
+
+  get state(): SystemState {
+    return this.#state;
+  }
+
+  /** Whether creation has completed with success: enumeration lists it from then on. */
+  get isCreated(): boolean {
+    return this.#isCreated;
+  }
+
+  /** How the system ended, once it has. */
+  get exit(): SystemExitStatus | undefined {
+    return this.#exit;
+  }
+
+  /** Whether what follows the end has been done: devices are off, the event is on its way. */
+  get hasSettled(): boolean {
+    return this.#hasSettled;
+  }
+
+  /** Builds the machine. Called once, first. */
+  create(): Promise<void> {
+    this.#creation = this.#inTurn(async () => {
+      try {
+        this.#machine = await this.plan.engine.create({
+          id: this.plan.directoryId,
+          runtimeId: this.plan.runtimeId,
+          document: this.plan.document as Readonly<Record<string, unknown>>,
+          exited: (exit) => this.#exited(exit),
+          notify: (event) => this.#notify(event),
+        });
+        this.#isCreated = true;
+      } catch (error) {
+        this.#neverWas(error);
+        throw error;
+      }
+    });
+    return this.#creation;
+  }
+
+  start(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const machine = this.#require(name, 'start');
+      const devices = [...this.#entries.values()].map((entry) => this.#resolve(name, entry));
+      this.#entries.clear();
+      for (const device of devices) this.#devices.set(device.instanceId.toLowerCase(), device);
+      try {
+        await this.#guard(name, machine.start(devices));
+      } catch (error) {
+        if (this.#exit !== undefined) throw error;
+        await machine.terminate().catch(() => {});
+        const hresult = error instanceof HcsError ? error.hresult : HRESULT.E_FAIL;
+        const detail = error instanceof Error ? error.message : String(error);
+        this.#exited({ exitType: 'UnexpectedExit', status: hresult, detail });
+        await this.#settled;
+        throw error;
+      }
+      this.#become('Running');
+    });
+  }
+
+  pause(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#guard(name, this.#require(name, 'pause').pause());
+      this.#become('Paused');
+    });
+  }
+
+  resume(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#guard(name, this.#require(name, 'resume').resume());
+      this.#become('Running');
+    });
+  }
+
+  shutDown(name: string, options: ShutdownOptions): Promise<void> {
+    return this.#inTurn(async () => {
+      const machine = this.#require(name, 'shutDown');
+      if (this.#isShuttingDown) throw alreadyStopped(name, 'the system is being shut down');
+      this.#checkShutDown(name, options);
+      this.#isShuttingDown = true;
+      try {
+        await this.#guard(name, machine.shutDown());
+      } catch (error) {
+        if (this.#exit?.ExitType === 'GracefulExit') return;
+        this.#isShuttingDown = false;
+        throw error;
+      }
+    });
+  }
+
+  /** Ends the machine, whatever else is going on. Resolves when nothing of it is left. */
+  async terminate(name: string): Promise<void> {
+    await this.#creation?.catch(() => {});
+    const machine = this.#require(name, 'terminate');
+    if (this.#termination !== undefined) {
+      throw alreadyStopped(name, 'the system is being terminated');
+    }
+    this.#termination = this.#terminateMachine(machine);
+    try {
+      await this.#termination;
+    } catch (error) {
+      this.#termination = undefined;
+      throw error;
+    }
+  }
+
+  modify(name: string, modification: Modification): Promise<void> {
+    return this.#inTurn(async () => {
+      const machine = this.#require(name, 'modify');
+      if (modification.kind === 'addDevice') await this.#add(name, machine, modification.entry);
+      else await this.#remove(name, machine, modification.instanceId);
+    });
+  }
+
+  /** Asks the engine for properties; `types` is not empty. */
+  properties(name: string, types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+    return this.#inTurn(() => {
+      const machine = this.#require(name, 'properties');
+      return this.#guard(name, machine.properties(types));
+    });
+  }
+
+  /** Runs after the calls that were made before. */
+  afterEarlierCalls<T>(work: () => T): Promise<T> {
+    return this.#inTurn(async () => work());
+  }
+
+  async #terminateMachine(machine: EngineSystem): Promise<void> {
+    await Promise.race([machine.terminate(), this.#ended]);
+    this.#exited({ exitType: 'ForcedExit', status: HRESULT.HCS_E_TERMINATED });
+    await this.#settled;
+  }
+
+  /** The state after a call, unless the machine has ended meanwhile. */
+  #become(state: SystemState): void {
+    if (this.#exit === undefined) this.#state = state;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work);
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
+  #require(name: string, call: StateCall): EngineSystem {
+    const code = illegality(call, this.#state);
+    if (code === 'HCS_E_SYSTEM_ALREADY_STOPPED') {
+      throw alreadyStopped(name, 'the system is not running any more');
+    }
+    if (code !== undefined || this.#machine === undefined) {
+      throw failure(name, 'HCS_E_INVALID_STATE', `the system is ${this.#state.toLowerCase()}`);
+    }
+    return this.#machine;
+  }
+
+  /** The outcome of a call to the engine, or the failure that the end of the machine makes of it. */
+  async #guard<T>(name: string, call: Promise<T>): Promise<T> {
+    try {
+      return await Promise.race([
+        call,
+        this.#ended.then(() => {
+          throw new Error('the machine has ended');
+        }),
+      ]);
+    } catch (error) {
+      const termination = this.#termination;
+      await termination?.catch(() => {});
+      if (this.#exit === undefined) throw error;
+      throw this.#endedDuring(name, termination !== undefined, error);
+    }
+  }
+
+  #endedDuring(name: string, wasTerminated: boolean, cause: unknown): HcsError {
+    if (wasTerminated && name === 'HcsStartComputeSystem') {
+      const message = 'the system was terminated while it started';
+      return failure(name, 'HCS_E_TERMINATED_DURING_START', message);
+    }
+    const { ExitType, Attribution, Detail } = this.#exit ?? {};
+    if (ExitType !== 'UnexpectedExit') {
+      return alreadyStopped(name, 'the system ended before the call was done');
+    }
+    const why = Detail === undefined ? '' : `: ${Detail}`;
+    const message = `the system ended before the call was done${why}`;
+    return failure(name, 'HCS_E_UNEXPECTED_EXIT', message, Attribution, cause);
+  }
+
+  #checkShutDown(name: string, { Mechanism, Type = 'Shutdown' }: ShutdownOptions): void {
+    if (Type !== 'Shutdown') {
+      throw failure(name, 'ERROR_NOT_SUPPORTED', `$.Type is ${Type}: this host can only shut down`);
+    }
+    const { GuestConnection, Services } = this.plan.document.VirtualMachine ?? {};
+    const hasAgent = GuestConnection !== undefined && Mechanism !== 'IntegrationService';
+    const hasService = Services?.Shutdown !== undefined && Mechanism !== 'GuestConnection';
+    if (hasAgent || hasService) return;
+    throw failure(
+      name,
+      'HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION',
+      'the document has nothing that asks the guest to shut down: add VirtualMachine.Services.Shutdown, or terminate the system',
+    );
+  }
+
+  async #add(name: string, machine: EngineSystem, entry: FlexibleIovEntry): Promise<void> {
+    const key = entry.instanceId.toLowerCase();
+    if (this.#entries.has(key) || this.#devices.has(key)) {
+      throw failure(
+        name,
+        'ERROR_ALREADY_EXISTS',
+        `the system has a device with the instance id ${entry.instanceId}: give each device an instance id of its own`,
+      );
+    }
+    if (this.#state === 'Created') {
+      this.#entries.set(key, entry);
+      return;
+    }
+    const device = this.#resolve(name, entry);
+    this.#devices.set(key, device);
+    try {
+      await this.#guard(name, machine.addDevice(device));
+    } catch (error) {
+      this.#devices.delete(key);
+      await device.endpoint.powerOff().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #remove(name: string, machine: EngineSystem, instanceId: string): Promise<void> {
+    const key = instanceId.toLowerCase();
+    if (this.#entries.delete(key)) return;
+    const device = this.#devices.get(key);
+    if (device === undefined) {
+      throw failure(
+        name,
+        'ERROR_NOT_FOUND',
+        `the system has no device with the instance id ${instanceId}`,
+      );
+    }
+    await this.#guard(name, machine.removeDevice(device.instanceId));
+    this.#devices.delete(key);
+    await device.endpoint.powerOff();
+  }
+
+  #resolve(name: string, entry: FlexibleIovEntry): EngineDevice {
+    return resolveDevice(name, this.plan.directory, this.plan.directoryId, entry);
+  }
+
+  #notify(event: {
+    readonly type: 'crashed' | 'guestConnectionClosed';
+    readonly document: string;
+  }): void {
+    if (this.#exit !== undefined) return;
+    for (const handle of this.handles) {
+      if (event.type === 'crashed') {
+        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashInitiated, event.document);
+        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashReport, event.document);
+      } else {
+        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemGuestConnectionClosed, event.document);
+      }
+    }
+  }
+
+  #neverWas(error: unknown): void {
+    const hresult = error instanceof HcsError ? error.hresult : HRESULT.E_FAIL;
+    this.#state = 'Stopped';
+    this.#exit = { Status: signedHresult(hresult), ExitType: 'UnexpectedExit' };
+    this.plan.stopped();
+    this.#end();
+    for (const handle of this.handles) handle.releaseExitWaiters();
+    this.#settle();
+  }
+
+  #exited(exit: EngineExit): void {
+    if (this.#exit !== undefined) return;
+    this.#state = 'Stopped';
+    this.#exit = exitStatus(exit, this.#isShuttingDown);
+    this.#entries.clear();
+    this.plan.stopped();
+    this.#end();
+    void this.#afterExit(JSON.stringify(this.#exit));
+  }
+
+  async #afterExit(document: string): Promise<void> {
+    const devices = [...this.#devices.values()];
+    this.#devices.clear();
+    await Promise.allSettled(devices.map(async ({ endpoint }) => endpoint.powerOff()));
+    for (const handle of this.handles) {
+      handle.deliver(HCS_EVENT_TYPE.HcsEventSystemExited, document);
+      handle.releaseExitWaiters();
+    }
+    this.#settle();
+  }
+}
+
+function exitStatus(exit: EngineExit, wasAsked: boolean): SystemExitStatus {
+  const attribution: Record<EngineExit['exitType'], AttributionRecord> = {
+    GracefulExit: {
+      SystemExit: { Detail: 'Shutdown', Initiator: wasAsked ? 'Client' : 'GuestOS' },
+    },
+    ForcedExit: { SystemExit: { Detail: 'Terminate', Initiator: 'Client' } },
+    UnexpectedExit: { SystemExit: { Detail: 'UnexpectedExit', Initiator: 'Internal' } },
+  };
+  return {
+    Status: signedHresult(exit.status),
+    ExitType: exit.exitType,
+    Attribution: [attribution[exit.exitType]],
+    ...(exit.detail === undefined ? {} : { Detail: exit.detail }),
+  };
+}
+
+function alreadyStopped(name: string, message: string): HcsError {
+  return failure(name, 'HCS_E_SYSTEM_ALREADY_STOPPED', message);
+}

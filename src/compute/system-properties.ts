@@ -1,0 +1,74 @@
+import { HRESULT } from '../hcs/hresult.ts';
+import type {
+  Properties,
+  PropertyResponse,
+  ResultError,
+  System_PropertyQuery,
+} from '../hcs/schema/documents.ts';
+import { resultError } from './failure.ts';
+import type { ServedSystem } from './served-system.ts';
+
+/** The basic properties of a system. */
+export function basicProperties(system: ServedSystem): Properties {
+  const { id, runtimeId, document } = system.plan;
+  const { exit } = system;
+  return {
+    Id: id,
+    SystemType: document.Container === undefined ? 'VirtualMachine' : 'Container',
+    Name: id,
+    RuntimeId: runtimeId,
+    ...(document.Owner === undefined ? {} : { Owner: document.Owner }),
+    State: system.state,
+    ...(exit === undefined ? {} : { Stopped: true, ...exitType(exit.ExitType) }),
+  };
+}
+
+/** The answer to a property query. Basic properties can be had of a stopped system too; nothing else can. */
+export async function systemProperties(
+  name: string,
+  system: ServedSystem,
+  { PropertyTypes = [], Queries = {} }: System_PropertyQuery,
+): Promise<Properties> {
+  const types = PropertyTypes.filter((type) => type !== 'Basic');
+  const keys = Object.keys(Queries);
+  const asked = [...new Set([...types, ...keys.filter((key) => key !== 'Basic')])];
+  const known = asked.length === 0 ? {} : await system.properties(name, asked);
+  const basic = await system.afterEarlierCalls(() => basicProperties(system));
+  const answer: Record<string, unknown> = { ...basic };
+  for (const type of types) Object.assign(answer, ownProperty(system, type, known));
+  if (keys.length > 0) {
+    answer.PropertyResponses = Object.fromEntries(
+      keys.map((key) => [key, propertyResponse(key, key === 'Basic' ? basic : known[key])]),
+    );
+  }
+  return answer;
+}
+
+function exitType(type: Properties['ExitType']): Pick<Properties, 'ExitType'> {
+  return type === undefined ? {} : { ExitType: type };
+}
+
+/** Field of Properties for each type whose field has another name. */
+const FIELDS: Readonly<Record<string, string>> = {
+  SharedMemoryRegion: 'SharedMemoryRegionInfo',
+  GuestConnection: 'GuestConnectionInfo',
+};
+
+function ownProperty(
+  system: ServedSystem,
+  type: string,
+  known: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  if (type === 'TerminateOnLastHandleClosed') {
+    const value = system.plan.document.ShouldTerminateOnLastHandleClosed ?? false;
+    return { TerminateOnLastHandleClosed: value };
+  }
+  return known[type] === undefined ? {} : { [FIELDS[type] ?? type]: known[type] };
+}
+
+/** One element of PropertyResponses: a key that nobody answers fails alone. */
+export function propertyResponse(key: string, value: unknown): PropertyResponse {
+  if (value !== undefined) return { Response: value };
+  const document = resultError(HRESULT.E_NOTIMPL, `nothing on this host answers "${key}"`);
+  return { Error: JSON.parse(document) as ResultError };
+}

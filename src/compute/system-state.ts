@@ -1,0 +1,38 @@
+import type { HresultName } from '../hcs/hresult.ts';
+
+/** States of a system as documents name them; a system whose creation is pending is `Created` only afterwards. */
+export type SystemState = 'Created' | 'Running' | 'Paused' | 'Stopped';
+
+/** Calls whose legality depends on the state. */
+export type StateCall =
+  | 'start'
+  | 'shutDown'
+  | 'terminate'
+  | 'crash'
+  | 'pause'
+  | 'resume'
+  | 'save'
+  | 'modify'
+  | 'properties';
+
+/**
+ * In which states a call is legal. Anywhere else it fails with HCS_E_INVALID_STATE, and in `Stopped` with
+ * HCS_E_SYSTEM_ALREADY_STOPPED; only basic properties, which tell how the system ended, can still be had there.
+ */
+export const LEGAL_STATES: Readonly<Record<StateCall, readonly SystemState[]>> = {
+  start: ['Created'],
+  shutDown: ['Running'],
+  terminate: ['Created', 'Running', 'Paused'],
+  crash: ['Running'],
+  pause: ['Running'],
+  resume: ['Paused'],
+  save: ['Paused'],
+  modify: ['Created', 'Running'],
+  properties: ['Created', 'Running', 'Paused'],
+};
+
+/** Why a call is not legal in a state, or undefined when it is. */
+export function illegality(call: StateCall, state: SystemState): HresultName | undefined {
+  if (LEGAL_STATES[call].includes(state)) return undefined;
+  return state === 'Stopped' ? 'HCS_E_SYSTEM_ALREADY_STOPPED' : 'HCS_E_INVALID_STATE';
+}
