@@ -4,6 +4,9 @@
  */
 declare module 'binary-parser' {
   export interface FieldOptions {
+    readonly assert?: number | string;
+    readonly zeroTerminated?: boolean;
+    readonly encoding?: string;
     readonly length?: number | string | ((item: never) => number);
     readonly type?: string | Parser;
     readonly formatter?: (value: never) => unknown;
@@ -24,6 +27,8 @@ declare module 'binary-parser' {
     uint64le(name: string, options?: FieldOptions): this;
     int32le(name: string, options?: FieldOptions): this;
     seek(length: number): this;
+    string(name: string, options: FieldOptions): this;
+    saveOffset(name: string): this;
     buffer(name: string, options: FieldOptions): this;
     array(name: string, options: FieldOptions): this;
     choice(name: string, options: FieldOptions): this;

@@ -1,18 +1,17 @@
+/** The client's side, for tests and benchmarks: framing and calls in one file, as nothing else uses either. */
+
 import { closeFd } from '../ffi/descriptors.ts';
 import { addressOf } from '../ffi/libc.ts';
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { SocketMessage } from '../ffi/socket-message.ts';
 import { SystemCallError } from '../ffi/system-call-error.ts';
 import { connectUnix } from '../ffi/unix-socket.ts';
+import { encodeDmaMap, encodeDmaUnmap, encodeRegionAccess, encodeSetIrqs } from './payload.ts';
 import { VfioUserError } from './vfio-user-error.ts';
 import {
   Command,
   commandName,
   DmaFlag,
-  encodeDmaMap,
-  encodeDmaUnmap,
-  encodeRegionAccess,
-  encodeSetIrqs,
   getUint64,
   HEADER_SIZE,
   HeaderFlag,

@@ -1,7 +1,7 @@
 import { MAX_VIEW, PAGE_SIZE } from '../ffi/memory.ts';
 import { AddressRange } from './address-range.ts';
 import type { DmaAperture } from './device.ts';
-import type { WindowPiece } from './dma-table.ts';
+import type { WindowPiece } from './mapped-file.ts';
 import type { ServerState } from './server-state.ts';
 
 /**

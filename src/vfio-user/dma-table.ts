@@ -1,10 +1,11 @@
-// Past 300 lines: the windows' parallel arrays are private to this class, and all who walk them have to be in it.
+/** Guest memory as windows. Past 300 lines: all who walk the windows' parallel arrays stand in one file. */
+
 import { identifyFile, isWritable, sealAgainstShrinking } from '../ffi/descriptors.ts';
 import { MAX_VIEW, PAGE_SIZE } from '../ffi/memory.ts';
 import { SystemCallError } from '../ffi/system-call-error.ts';
 import type { DmaAperture, DmaMemory } from './device.ts';
 import { ApertureSet } from './dma-aperture.ts';
-import { MappedFile } from './mapped-file.ts';
+import { MappedFile, type WindowPiece } from './mapped-file.ts';
 import type { ServerState } from './server-state.ts';
 import { DmaFlag, Errno, Limit } from './wire.ts';
 
@@ -13,15 +14,6 @@ export interface InBandMemory {
   /** @returns false where that is impossible now: while the client waits for an answer, or it refused */
   read(gpa: number, into: Uint8Array): boolean;
   write(gpa: number, from: Uint8Array): boolean;
-}
-
-/** One window, as the aperture builder needs it. */
-export interface WindowPiece {
-  readonly gpa: number;
-  readonly length: number;
-  readonly file: MappedFile;
-  readonly fileOffset: number;
-  readonly writable: boolean;
 }
 
 /** Files without a window that are kept mapped for the next one. */

@@ -2,6 +2,15 @@ import { PAGE_SIZE } from '../ffi/memory.ts';
 import { AddressRange } from './address-range.ts';
 import type { ServerState } from './server-state.ts';
 
+/** One window, as the aperture builder needs it. */
+export interface WindowPiece {
+  readonly gpa: number;
+  readonly length: number;
+  readonly file: MappedFile;
+  readonly fileOffset: number;
+  readonly writable: boolean;
+}
+
 /** Windows of one file from which on its pages are shown and hidden together: each piece costs a kernel mapping. */
 const MANY_WINDOWS = 4096;
 

@@ -1,4 +1,5 @@
-// Past 300 lines: the path of an access, from the socket to the device and back, is best read in one file.
+/** The server's side. Past 300 lines: the path of an access, from the socket to the device and back, stands in one file. */
+
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { SystemCallError } from '../ffi/system-call-error.ts';
 import { Connection, Received } from './connection.ts';
