@@ -2,7 +2,8 @@ import { accessSync, closeSync, constants, existsSync, openSync, statfsSync } fr
 import { arch, platform, tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { cacheDirectory } from '../provision/cache-directory.ts';
-import { findInPath, findQemu } from '../provision/find-qemu.ts';
+import { findInPath } from '../provision/find-in-path.ts';
+import { findQemu } from '../provision/find-qemu.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { findGuest } from '../provision/provision-guest.ts';
 

@@ -3,6 +3,8 @@ import { addDoctor } from './doctor.ts';
 import { addNew } from './new.ts';
 import { packageVersion } from './package.ts';
 import { addProvision } from './provision.ts';
+import { addServe } from './serve.ts';
+import { addShow } from './show.ts';
 import { colors } from './terminal.ts';
 
 /** The whole command line. Errors are thrown, never exits: `main` presents them. */
@@ -15,6 +17,8 @@ export function createProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'hdvkit: ')) })
     .exitOverride();
   addNew(program);
+  addShow(program);
+  addServe(program);
   addDoctor(program);
   addProvision(program);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);

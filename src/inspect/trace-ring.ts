@@ -9,9 +9,10 @@ export const TraceKind = {
   INTERRUPT: 7,
   RESET: 8,
   GUEST_ERROR: 9,
-  START: 10,
-  STOP: 11,
-  INTERRUPT_LINE: 12,
+  INTERRUPT_LINE: 10,
+  INTERRUPT_SENT: 11,
+  APERTURE: 12,
+  FAILED: 13,
 } as const;
 
 /** One of {@link TraceKind}. */

@@ -34,17 +34,19 @@ export function formatTraceRecord(record: TraceRecord, names: TraceNames): strin
     case TraceKind.DMA_WRITE:
       return `dma    ${length} bytes to ${hex(location)}${value ? '' : ' refused'}`;
     case TraceKind.INTERRUPT:
-      return `irq    vector ${location}`;
+      return `irq    vector ${location} raised`;
+    case TraceKind.INTERRUPT_SENT:
+      return `irq    vector ${location} sent`;
     case TraceKind.INTERRUPT_LINE:
       return `irq    INTx ${value ? 'asserted' : 'deasserted'}`;
     case TraceKind.RESET:
       return `reset  ${RESET_KINDS[location] ?? location}`;
     case TraceKind.GUEST_ERROR:
-      return `guest error ${location}`;
-    case TraceKind.START:
-      return 'start';
-    case TraceKind.STOP:
-      return 'stop';
+      return `error  guest error number ${location}`;
+    case TraceKind.APERTURE:
+      return `map    ${length} bytes at ${hex(location)}${value ? '' : ' refused'}`;
+    case TraceKind.FAILED:
+      return 'error  the device has stopped; it answers as if unplugged';
     default:
       return `record of kind ${kind}`;
   }

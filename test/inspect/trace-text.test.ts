@@ -97,7 +97,7 @@ describe('a trace line', () => {
     expect(line({ kind: TraceKind.DMA_WRITE, location: 0x1000, length: 8, value: 0 })).toBe(
       'dma    8 bytes to 0x1000 refused',
     );
-    expect(line({ kind: TraceKind.INTERRUPT, location: 1 })).toBe('irq    vector 1');
+    expect(line({ kind: TraceKind.INTERRUPT, location: 1 })).toBe('irq    vector 1 raised');
     expect(line({ kind: TraceKind.INTERRUPT_LINE, value: 1 })).toBe('irq    INTx asserted');
     expect(line({ kind: TraceKind.RESET, location: 1 })).toBe('reset  function');
   });

@@ -1,0 +1,68 @@
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { PciDevice } from '../device/pci-device.ts';
+import { DeviceLoadError, loadDevice } from '../hdv/load-device.ts';
+import { PciFunction } from '../pci/pci-function.ts';
+import { loadTypeScript } from './typescript.ts';
+import { UsageError } from './usage-error.ts';
+
+/** A device file that has been looked at: it loads, and its device can be built. */
+export interface DeviceFile {
+  readonly module: URL;
+  /** As the user gave it. */
+  readonly path: string;
+  readonly exportName: string | undefined;
+  /** One instance, for its shape and its register names. It is attached to nothing. */
+  readonly device: PciDevice;
+  /** The function around that instance. */
+  readonly function: PciFunction;
+}
+
+/**
+ * Loads a device file of the user: JavaScript, or TypeScript without a build step.
+ * @throws UsageError when there is no such file, it does not load, exports no device, or the device is built wrong
+ */
+export async function openDeviceFile(path: string, exportName?: string): Promise<DeviceFile> {
+  const file = resolve(path);
+  if (!existsSync(file)) {
+    throw new UsageError(
+      `Cannot open ${path}: there is no such file`,
+      'give the path of a .ts or .js file',
+    );
+  }
+  if (!statSync(file).isFile()) {
+    throw new UsageError(
+      `Cannot open ${path}: it is not a file`,
+      'give the path of a .ts or .js file',
+    );
+  }
+  await loadTypeScript();
+  const module = pathToFileURL(file);
+  const device = await load(module, path, exportName);
+  try {
+    return { module, path, exportName, device, function: new PciFunction(device) };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new UsageError(`Cannot use the device of ${path}: ${reason}`, undefined, { cause });
+  }
+}
+
+async function load(module: URL, path: string, exportName: string | undefined): Promise<PciDevice> {
+  try {
+    return await loadDevice(module, exportName);
+  } catch (error) {
+    if (!(error instanceof DeviceLoadError)) throw error;
+    throw new UsageError(error.message, remedyFor(error, path), { cause: error });
+  }
+}
+
+/** What the message does not already say. */
+function remedyFor({ message, cause }: DeviceLoadError, path: string): string | undefined {
+  const code = (cause as { readonly code?: unknown } | undefined)?.code;
+  if (code === 'ERR_MODULE_NOT_FOUND' && message.includes("'hdvkit'")) {
+    return `npm install hdvkit, in the folder of ${path} or above it`;
+  }
+  if (message.includes('option export')) return 'name the class by --export';
+  return undefined;
+}
