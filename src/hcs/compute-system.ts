@@ -1,0 +1,309 @@
+import { abortable, beginCall, type CallOptions } from './call.ts';
+import type { ComputeCore } from './compute-core.ts';
+import { GENERIC_ALL } from './core/constants.ts';
+import type { HCS_OPERATION, HCS_SYSTEM } from './core/handles.ts';
+import { EventStream } from './event-stream.ts';
+import { HcsError } from './hcs-error.ts';
+import type {
+  ComputeSystem as ComputeSystemDocument,
+  ModifySettingRequest,
+  PauseOptions,
+  Properties,
+  ShutdownOptions,
+  System_PropertyQuery,
+  SystemExitStatus,
+  SystemQuery,
+} from './schema/documents.ts';
+import { selectedComputeCore } from './selected-core.ts';
+import { readEventData, type SystemEvent, systemEvent } from './system-event.ts';
+
+/** How {@link ComputeSystem.create}, `open` and `enumerate` find the service. */
+export interface CoreOptions extends CallOptions {
+  /** The compute core to use instead of the selected host's. */
+  readonly core?: ComputeCore;
+}
+
+/**
+ * A compute system: a virtual machine or container. Owns one handle of it; only `create` and `open` make objects.
+ *
+ * Every asynchronous method takes a signal, and rejects with {@link HcsError} or the signal's reason; see
+ * {@link CallOptions.signal} for what aborting does not do.
+ *
+ * Disposal terminates the system, waits until it has ended and closes the handle; {@link close} only closes it.
+ *
+ * @example
+ * ```ts
+ * import { ComputeSystem } from 'hdvkit/hcs';
+ * import { useHost } from 'hdvkit';
+ *
+ * useHost('simulated');
+ * await using system = await ComputeSystem.create('first', {
+ *   SchemaVersion: { Major: 2, Minor: 1 },
+ *   VirtualMachine: { ComputeTopology: { Memory: { SizeInMB: 64 } } },
+ * });
+ * await system.start();
+ * console.log((await system.properties()).State); // Running
+ * ```
+ */
+export class ComputeSystem implements AsyncDisposable {
+  readonly id: string;
+  /** The service that has it. For device hosts, and for calls that this class does not have. */
+  readonly core: ComputeCore;
+  /** Its handle, open until {@link close} or disposal. For device hosts, and for calls that this class does not have. */
+  readonly handle: HCS_SYSTEM;
+  readonly #events = new EventStream<SystemEvent>();
+  #exit: Exit | undefined;
+  #status: SystemExitStatus | undefined;
+  #closing: Promise<void> | undefined;
+  #disposal: Promise<void> | undefined;
+
+  private constructor(id: string, core: ComputeCore, handle: HCS_SYSTEM) {
+    this.id = id;
+    this.core = core;
+    this.handle = handle;
+  }
+
+  /**
+   * Creates a system and does not start it. When the signal aborts, what was made is terminated and closed behind the
+   * rejection: its id may be taken for a moment longer.
+   */
+  static async create(
+    id: string,
+    document: ComputeSystemDocument,
+    { core = selectedComputeCore(), signal }: CoreOptions = {},
+  ): Promise<ComputeSystem> {
+    let system: ComputeSystem | undefined;
+    const start = (operation: HCS_OPERATION): void => {
+      const text = JSON.stringify(document);
+      system = new ComputeSystem(id, core, core.HcsCreateComputeSystem(id, text, operation, null));
+    };
+    const { completed, awaited } = beginCall(core, start, signal);
+    try {
+      await awaited;
+    } catch (error) {
+      const undone = undoCreate(system, completed);
+      if (!signal?.aborted) await undone;
+      throw error;
+    }
+    return system as unknown as ComputeSystem;
+  }
+
+  /** Opens a system that exists, of this process or another. */
+  static async open(
+    id: string,
+    { core = selectedComputeCore(), signal }: CoreOptions = {},
+  ): Promise<ComputeSystem> {
+    signal?.throwIfAborted();
+    const opening = core.HcsOpenComputeSystem(id, GENERIC_ALL);
+    try {
+      return new ComputeSystem(id, core, await abortable(opening, signal));
+    } catch (error) {
+      if (signal?.aborted) opening.then((late) => core.HcsCloseComputeSystem(late)).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Basic properties of all systems that match: criteria combine by and, the entries of a list by or. */
+  static async enumerate(
+    query: SystemQuery = {},
+    { core = selectedComputeCore(), signal }: CoreOptions = {},
+  ): Promise<readonly Properties[]> {
+    const text = JSON.stringify(query);
+    const start = (operation: HCS_OPERATION): void =>
+      core.HcsEnumerateComputeSystems(text, operation);
+    return JSON.parse((await beginCall(core, start, signal).awaited) ?? '[]') as Properties[];
+  }
+
+  /**
+   * Starts the system; every FlexibleIov entry of its document needs its device by now. A system that has stopped cannot
+   * be started again: create another from the same document.
+   */
+  async start({ signal }: CallOptions = {}): Promise<void> {
+    await this.#call('HcsStartComputeSystem', null, signal);
+  }
+
+  /** Stops the virtual processors. */
+  async pause({
+    options,
+    signal,
+  }: CallOptions & { readonly options?: PauseOptions } = {}): Promise<void> {
+    await this.#call('HcsPauseComputeSystem', json(options), signal);
+  }
+
+  /** Lets a paused system run on. */
+  async resume({ signal }: CallOptions = {}): Promise<void> {
+    await this.#call('HcsResumeComputeSystem', null, signal);
+  }
+
+  /**
+   * Asks the guest to shut down, and resolves when it was asked: wait for {@link exited}. Needs
+   * `VirtualMachine.Services.Shutdown` or `GuestConnection` in the document.
+   */
+  async shutDown({
+    options,
+    signal,
+  }: CallOptions & { readonly options?: ShutdownOptions } = {}): Promise<void> {
+    await this.#call('HcsShutDownComputeSystem', json(options), signal);
+  }
+
+  /** Ends the system as if its power were cut. */
+  async terminate({ signal }: CallOptions = {}): Promise<void> {
+    await this.#call('HcsTerminateComputeSystem', null, signal);
+  }
+
+  /** Changes one setting: adds or removes a device, for example. An abort does not take the change back. */
+  async modify(request: ModifySettingRequest, { signal }: CallOptions = {}): Promise<void> {
+    const text = JSON.stringify(request);
+    const start = (operation: HCS_OPERATION): void =>
+      this.core.HcsModifyComputeSystem(this.handle, operation, text, null);
+    await beginCall(this.core, start, signal).awaited;
+  }
+
+  /** Properties: the basic ones, and what the query asks for. Basic ones can be had of a stopped system too. */
+  async properties(
+    query?: System_PropertyQuery,
+    { signal }: CallOptions = {},
+  ): Promise<Properties> {
+    return readEventData<Properties>(
+      await this.#call('HcsGetComputeSystemProperties', json(query), signal),
+    );
+  }
+
+  /**
+   * What happens to the system from now on; a system that has stopped yields its exit. Ends after the exit, or when the
+   * handle is closed; leaving the loop ends it too.
+   */
+  events(): AsyncIterableIterator<SystemEvent, void, void> {
+    this.#watch();
+    const status = this.#status;
+    return this.#events.open(status === undefined ? [] : [{ type: 'exited', status }]);
+  }
+
+  /** How the system ended, once it has. Rejects when the handle is closed before, or the service goes away. */
+  get exited(): Promise<SystemExitStatus> {
+    return this.#watch().promise;
+  }
+
+  /** Closes the handle and leaves the system as it is, unless its document says otherwise. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Terminates the system, waits until it has ended and closes the handle. Safe to run twice, and after close. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#dispose();
+    return this.#disposal;
+  }
+
+  async #call(
+    name:
+      | 'HcsStartComputeSystem'
+      | 'HcsPauseComputeSystem'
+      | 'HcsResumeComputeSystem'
+      | 'HcsShutDownComputeSystem'
+      | 'HcsTerminateComputeSystem'
+      | 'HcsGetComputeSystemProperties',
+    document: string | null,
+    signal: AbortSignal | undefined,
+  ): Promise<string | null> {
+    const start = (operation: HCS_OPERATION): void =>
+      this.core[name](this.handle, operation, document);
+    return await beginCall(this.core, start, signal).awaited;
+  }
+
+  /** Listens to the handle, from the first time that somebody wants to know. */
+  #watch(): Exit {
+    if (this.#exit !== undefined) return this.#exit;
+    const exit = new Exit();
+    this.#exit = exit;
+    if (this.#closing !== undefined) {
+      exit.reject(new Error(`Cannot watch compute system ${this.id}: its handle is closed`));
+      this.#events.end();
+      return exit;
+    }
+    this.core.HcsSetComputeSystemCallback(this.handle, 0, null, (raw) => {
+      const event = systemEvent(raw);
+      if (event !== undefined) this.#happened(event);
+    });
+    // The exit may lie before the callback was set.
+    this.core.HcsWaitForComputeSystemExit(this.handle, 0).then(
+      (text) => this.#happened({ type: 'exited', status: readEventData(text) }),
+      () => {},
+    );
+    return exit;
+  }
+
+  #happened(event: SystemEvent): void {
+    if (this.#status !== undefined) return;
+    this.#events.push(event);
+    if (event.type === 'exited') {
+      this.#status = event.status;
+      this.#exit?.resolve(event.status);
+      this.#events.end();
+    } else if (event.type === 'serviceDisconnected') {
+      this.#exit?.reject(
+        new Error(`Cannot watch compute system ${this.id}: the connection to its service is lost`),
+      );
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.core.HcsCloseComputeSystem(this.handle);
+    this.#exit?.reject(new Error(`Compute system ${this.id} was closed before it ended`));
+    this.#events.end();
+  }
+
+  async #dispose(): Promise<void> {
+    if (this.#closing !== undefined) return await this.#closing;
+    const { promise } = this.#watch();
+    try {
+      await this.terminate();
+    } catch (error) {
+      if (!isGone(error)) {
+        await this.close();
+        throw error;
+      }
+    }
+    await promise.catch(() => {});
+    await this.close();
+  }
+}
+
+/** A promise of the exit that may be left alone when it rejects. */
+class Exit {
+  readonly promise: Promise<SystemExitStatus>;
+  resolve: (status: SystemExitStatus) => void = () => {};
+  reject: (reason: unknown) => void = () => {};
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.promise.catch(() => {});
+  }
+}
+
+async function undoCreate(
+  system: ComputeSystem | undefined,
+  completed: Promise<unknown>,
+): Promise<void> {
+  try {
+    await completed;
+    await system?.[Symbol.asyncDispose]();
+  } catch {
+    await system?.close().catch(() => {});
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return (
+    error instanceof HcsError &&
+    (error.code === 'HCS_E_SYSTEM_ALREADY_STOPPED' || error.code === 'HCS_E_SYSTEM_NOT_FOUND')
+  );
+}
+
+function json(document: object | undefined): string | null {
+  return document === undefined ? null : JSON.stringify(document);
+}
