@@ -1,7 +1,7 @@
 import type { MmioRegion, Width } from './mmio-region.ts';
 import { refusePromise } from './promise-check.ts';
 import type { RegisterDescription } from './register-description.ts';
-import type { RegisterLayout } from './register-layout.ts';
+import { type RegisterLayout, type RegisterPosition, registerAt } from './register-layout.ts';
 
 /** Computes what a guest's read gives; sees the element's index for arrays. */
 export type ReadHook = (index: number) => number | bigint;
@@ -87,6 +87,11 @@ export class RegisterFile implements MmioRegion {
 
   reset(): void {
     this.words.set(this.#layout.reset);
+  }
+
+  /** The register that contains a byte, and which element of it; undefined for a hole. Not for the hot path. */
+  at(offset: number): RegisterPosition | undefined {
+    return registerAt(this.registers, this.#layout, offset);
   }
 
   /** Bytes of a misaligned access, or of one that leaves the map; a guest may do either. */

@@ -9,7 +9,7 @@
  * | owner | byte | slot of the register at this byte; 0 for a hole |
  * | slotX | slot | one register, or one element of an array: declaration, index, offset, width |
  */
-import type { RegisterAccess, RegisterSpec } from './register.ts';
+import type { RegisterAccess } from './register.ts';
 import type { RegisterDescription } from './register-description.ts';
 
 /** A compiled register map. */
@@ -116,7 +116,21 @@ function putByte(words: Uint32Array, offset: number, value: number): void {
   words[dword] = (words[dword] as number) | (value << ((offset & 3) * 8));
 }
 
-/** Bits of a register of a width, as a bigint. */
-export function ones(width: RegisterSpec['width']): bigint {
-  return (1n << BigInt(width * 8)) - 1n;
+/** A register, and which element of it. */
+export interface RegisterPosition {
+  readonly register: RegisterDescription;
+  /** 0 for a register that is not an array. */
+  readonly index: number;
+}
+
+/** The register that contains a byte; undefined for a hole. */
+export function registerAt(
+  registers: readonly RegisterDescription[],
+  layout: RegisterLayout,
+  offset: number,
+): RegisterPosition | undefined {
+  const slot = layout.owner[offset] ?? 0;
+  const register = registers[layout.slotRegister[slot] as number];
+  if (slot === 0 || register === undefined) return undefined;
+  return { register, index: layout.slotIndex[slot] as number };
 }

@@ -3,7 +3,12 @@ import type { RegisterKind, RegisterSpec, RegisterValue } from './register.ts';
 import { describeRegister, type RegisterDescription } from './register-description.ts';
 import type { AnyRegisterHooks } from './register-file.ts';
 import { RegisterFile } from './register-file.ts';
-import { compileLayout, type RegisterLayout } from './register-layout.ts';
+import {
+  compileLayout,
+  type RegisterLayout,
+  type RegisterPosition,
+  registerAt,
+} from './register-layout.ts';
 import { type Registers, viewClass } from './registers.ts';
 
 /** The rows of a datasheet by register name. */
@@ -88,13 +93,8 @@ export class RegisterMap<S extends RegisterSpecs> {
   }
 
   /** The register that contains a byte, and which element of it; undefined for a hole. Not for the hot path. */
-  at(
-    offset: number,
-  ): { readonly register: RegisterDescription; readonly index: number } | undefined {
-    const slot = this.#layout.owner[offset] ?? 0;
-    const register = this.registers[this.#layout.slotRegister[slot] as number];
-    if (slot === 0 || register === undefined) return undefined;
-    return { register, index: this.#layout.slotIndex[slot] as number };
+  at(offset: number): RegisterPosition | undefined {
+    return registerAt(this.registers, this.#layout, offset);
   }
 
   /** Name of the register that contains a byte (`STATUS`, `CHANNEL[3]`); undefined for a hole. */

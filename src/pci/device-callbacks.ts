@@ -1,5 +1,5 @@
-import type { ResetKind } from '../device/services.ts';
 import type { Width } from '../device/mmio-region.ts';
+import type { ResetKind } from '../device/services.ts';
 
 /** HDV_PCI_PNP_ID, by value. */
 export interface PciPnpId {

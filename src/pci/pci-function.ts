@@ -1,0 +1,419 @@
+/** Over 300 lines: all ten callbacks and the single `try` around device code are meant to be read together. */
+
+import { DeviceFailedError } from '../device/device-failed-error.ts';
+import { SINK } from '../device/interrupts.ts';
+import type { MmioRegion, Width } from '../device/mmio-region.ts';
+import { connectServices, type PciDevice } from '../device/pci-device.ts';
+import { refusePromise } from '../device/promise-check.ts';
+import type { ResetKind } from '../device/services.ts';
+import { addMsix, type PlacedBar, placeBars, placeMsix, probedBars } from './bar-layout.ts';
+import { ALL_ONES, BarRouter } from './bar-router.ts';
+import { capabilityBlocks } from './capability-blocks.ts';
+import { findCapability, layCapabilities, layExtendedCapabilities } from './capability-chain.ts';
+import { fillHeader, pnpIdOf } from './config-header.ts';
+import { CapabilityId, CONVENTIONAL_SIZE, EXPRESS_SIZE, Header } from './config-registers.ts';
+import { ConfigSpace } from './config-space.ts';
+import type {
+  FunctionShape,
+  InterruptShape,
+  PciDetails,
+  PciDeviceCallbacks,
+  PciFunctionExtras,
+} from './device-callbacks.ts';
+import { DeviceClock } from './device-clock.ts';
+import { DeviceMemory } from './device-memory.ts';
+import { FunctionState } from './function-state.ts';
+import type { PciHost } from './host.ts';
+import { InterruptLine } from './interrupt-line.ts';
+import { Msi } from './msi.ts';
+import { Msix, type MsixPlace } from './msix.ts';
+import type { FunctionObserver } from './observer.ts';
+import { checkRegions, type FunctionSnapshot, parseSnapshot, saveRegions } from './snapshot.ts';
+
+/** What the three ways to interrupt have in common. */
+interface InterruptController {
+  flush(): void;
+  reset(): void;
+  save(): unknown;
+  check(state: unknown): unknown;
+  apply(checked: unknown): void;
+}
+
+/**
+ * Makes a PCI function of a device: configuration space, capabilities, BARs, interrupts, and everything that stands
+ * between the author's code and a host. Every call of device code passes here, so that what it throws stops the device
+ * and nothing else.
+ */
+export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
+  readonly device: PciDevice;
+  readonly shape: FunctionShape;
+  /** BARs with everything in them, the MSI-X structures included. */
+  readonly bars: readonly PlacedBar[];
+  readonly #state: FunctionState;
+  readonly #space: ConfigSpace;
+  readonly #details: PciDetails;
+  readonly #routers: (BarRouter | undefined)[];
+  readonly #clock: DeviceClock;
+  readonly #memory: DeviceMemory;
+  readonly #msix: Msix | undefined;
+  readonly #interrupts: InterruptController | undefined;
+  #initialized = false;
+  #fresh = true;
+
+  /** @throws TypeError or RangeError when the device's declarations contradict each other or the specification */
+  constructor(device: PciDevice) {
+    const name = device.constructor.name;
+    const state = new FunctionState(name);
+    this.device = device;
+    this.#state = state;
+    this.#memory = new DeviceMemory(state);
+    this.#clock = new DeviceClock(state, (fn) => this.#run(fn, 'a timer'));
+
+    const { interrupts } = device;
+    const declared = placeBars(device.bars);
+    const { conventional, extended } = capabilityBlocks(device.capabilities, {
+      setPower: (asleep, reset) => this.#setPower(asleep, reset),
+      functionLevelReset: () => this.reset('function'),
+    });
+    const express = conventional.some(({ id }) => id === CapabilityId.PCI_EXPRESS);
+    const space = new ConfigSpace(
+      express || extended.length > 0 ? EXPRESS_SIZE : CONVENTIONAL_SIZE,
+    );
+    this.#space = space;
+
+    let bars = declared;
+    let place: MsixPlace | undefined;
+    if (interrupts.kind === 'msix') {
+      place = placeMsix(declared, interrupts.count, interrupts.options);
+      this.#msix = new Msix(state, interrupts.count, place);
+      this.#interrupts = this.#msix;
+      bars = addMsix(declared, place, this.#msix.table, this.#msix.pendingBits);
+      conventional.unshift(this.#msix.block);
+    } else if (interrupts.kind === 'msi') {
+      const controller = new Msi(state, interrupts.count, interrupts.options);
+      this.#interrupts = controller;
+      conventional.unshift(controller.block);
+    } else if (interrupts.kind === 'intx') {
+      this.#interrupts = new InterruptLine(state, space);
+    }
+
+    const pnpId = pnpIdOf(name, device.identity);
+    fillHeader(space, pnpId, bars);
+    layCapabilities(space, conventional);
+    layExtendedCapabilities(space, extended);
+    space.seal();
+    space.onWrite(Header.COMMAND, () => this.#gatesChanged());
+
+    this.bars = bars;
+    this.#routers = [0, 1, 2, 3, 4, 5].map((slot) => {
+      const bar = bars.find((candidate) => candidate.slot === slot);
+      return bar === undefined ? undefined : new BarRouter(bar.parts);
+    });
+    this.#details = { pnpId, probedBars: probedBars(bars) };
+    this.shape = {
+      bars: bars.map(({ slot, size, is64Bit, prefetchable }) => {
+        return { slot, size, is64Bit, prefetchable };
+      }),
+      interrupts: this.#interruptShape(place),
+      configSize: space.size,
+    };
+  }
+
+  /** The host, or undefined before {@link PciFunction.connect}. */
+  get host(): PciHost | undefined {
+    return this.#state.host;
+  }
+
+  /** Watches accesses, DMA, interrupts and resets; may be set at any time. */
+  get observer(): FunctionObserver | undefined {
+    return this.#state.observer;
+  }
+
+  set observer(observer: FunctionObserver | undefined) {
+    this.#state.observer = observer;
+  }
+
+  get failure(): DeviceFailedError | undefined {
+    return this.#state.failure;
+  }
+
+  /** How often the guest did something that the device's specification forbids. */
+  get guestErrors(): number {
+    return this.#state.guestErrors;
+  }
+
+  /**
+   * Says which host the function is in. Comes before {@link PciFunction.initialize}, or after
+   * {@link PciFunction.teardown}.
+   * @throws Error when the function is in use, or the host cannot carry its interrupts
+   */
+  connect(host: PciHost): void {
+    const { name } = this.#state;
+    if (this.#initialized) {
+      throw new Error(`Cannot connect ${name}: it is attached to a host; tear it down first`);
+    }
+    if (this.device.interrupts.kind === 'intx' && !host.capabilities.intx) {
+      throw new Error(
+        `Cannot connect ${name}: it interrupts by INTx, which this host does not have; use msix() or msi()`,
+      );
+    }
+    this.#state.host = host;
+  }
+
+  /** Attaches the device. A function that was in use before starts as after power-on; a new one, or one just restored, as it is. */
+  initialize(): void {
+    const state = this.#state;
+    if (state.host === undefined) {
+      throw new Error(`Cannot initialize ${state.name}: it is not connected to a host`);
+    }
+    if (this.#initialized)
+      throw new Error(`Cannot initialize ${state.name} twice: tear it down first`);
+    this.#initialized = true;
+    connectServices(this.device, {
+      memory: this.#memory,
+      clock: this.#clock,
+      guestError: (text) => state.guestError(text),
+    });
+    this.#connectInterrupts(true);
+    if (!this.#fresh) {
+      state.failure = undefined;
+      this.reset('cold');
+    }
+    this.#fresh = false;
+  }
+
+  teardown(): void {
+    if (!this.#initialized) return;
+    this.stop();
+    this.#initialized = false;
+    this.#connectInterrupts(false);
+    connectServices(this.device, undefined);
+  }
+
+  /** @throws RangeError when the device does not know a string */
+  setConfiguration(values: readonly string[]): void {
+    const result: unknown = this.device.configure(values);
+    refusePromise(result, 'configure');
+  }
+
+  getDetails(): PciDetails {
+    return this.#details;
+  }
+
+  /** @throws DeviceFailedError when the device fails to start */
+  start(): void {
+    const state = this.#state;
+    if (!this.#initialized) throw new Error(`Cannot start ${state.name}: it is not initialized`);
+    if (state.failure !== undefined) throw state.failure;
+    if (state.started) return;
+    state.started = true;
+    this.#gatesChanged();
+    this.#run(() => this.device.start(), 'start');
+    // `#run` may have set it.
+    const failure = state.failure as DeviceFailedError | undefined;
+    if (failure !== undefined) throw failure;
+  }
+
+  stop(): void {
+    const state = this.#state;
+    if (!state.started) return;
+    this.#run(() => this.device.stop(), 'stop');
+    this.#quiesce();
+  }
+
+  readConfigSpace(offset: number): number {
+    const state = this.#state;
+    let value = 0xffff_ffff;
+    if (state.failure === undefined) {
+      try {
+        value = this.#space.read(offset);
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+    state.observer?.configRead?.(offset, value);
+    return value;
+  }
+
+  writeConfigSpace(offset: number, value: number): void {
+    const state = this.#state;
+    state.observer?.configWrite?.(offset, value);
+    if (state.failure !== undefined) return;
+    try {
+      this.#space.write(offset, value);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  readInterceptedMemory(bar: number, offset: number, width: Width): number {
+    const state = this.#state;
+    const router = this.#routers[bar];
+    let value = ALL_ONES[width]!;
+    if (state.decoding && router !== undefined) {
+      try {
+        value = router.read(offset, width);
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+    if (state.observer !== undefined) state.observer.memoryRead?.(bar, offset, width, value);
+    return value;
+  }
+
+  writeInterceptedMemory(bar: number, offset: number, width: Width, value: number): void {
+    const state = this.#state;
+    if (state.observer !== undefined) state.observer.memoryWrite?.(bar, offset, width, value);
+    const router = this.#routers[bar];
+    if (!state.decoding || router === undefined) return;
+    try {
+      router.write(offset, width, value);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** A function that was reset goes on running, with its start-up state (PCIe 6.0, 6.6). */
+  reset(kind: ResetKind): void {
+    const state = this.#state;
+    if (state.failure !== undefined) return;
+    this.#clock.cancelAll();
+    this.#memory.revoke();
+    this.#space.reset();
+    state.asleep = false;
+    this.#gatesChanged();
+    this.#interrupts?.reset();
+    this.#run(() => {
+      for (const region of this.#regions()) region.reset?.();
+      return this.device.reset(kind);
+    }, 'reset');
+    state.observer?.reset?.(kind);
+  }
+
+  /** The function's whole state: a plain object of numbers, strings and Buffers. */
+  save(): FunctionSnapshot {
+    return {
+      version: 1,
+      device: this.#state.name,
+      config: this.#space.save(),
+      interrupts: this.#interrupts?.save(),
+      bars: saveRegions(this.bars),
+      state: this.device.save(),
+    };
+  }
+
+  /**
+   * Puts back what {@link PciFunction.save} gave, also after a detour through JSON. A running device is stopped before
+   * and started after.
+   * @throws TypeError when the snapshot is of another device or shape; nothing has been changed then
+   */
+  restore(snapshot: unknown): void {
+    const state = this.#state;
+    const saved = parseSnapshot(state.name, snapshot);
+    const config = this.#space.check(saved.config);
+    const interrupts = this.#interrupts?.check(saved.interrupts);
+    const restoreRegions = checkRegions(this.bars, saved.bars);
+    const wasStarted = state.started;
+    this.stop();
+    this.#space.apply(config);
+    const power = findCapability(this.#space.bytes, CapabilityId.POWER_MANAGEMENT);
+    state.asleep = power !== 0 && (this.#space.bytes[power + 4]! & 3) === 3;
+    this.#interrupts?.apply(interrupts);
+    restoreRegions();
+    this.device.restore(saved.state);
+    this.#gatesChanged();
+    if (wasStarted) this.start();
+  }
+
+  setMsixEntry(vector: number, address: number, data: number, masked: boolean): void {
+    const { interrupts } = this.shape;
+    if (this.#msix === undefined || interrupts.kind !== 'msix' || !(vector < interrupts.count)) {
+      throw new RangeError(
+        `Cannot set MSI-X entry ${vector} of ${this.#state.name}: there is no such vector`,
+      );
+    }
+    this.#msix.setEntry(vector, address, data, masked);
+  }
+
+  #regions(): MmioRegion[] {
+    const ours = [this.#msix?.table, this.#msix?.pendingBits];
+    return this.bars.flatMap(({ parts }) =>
+      parts.map(({ region }) => region).filter((region) => !ours.includes(region)),
+    );
+  }
+
+  #interruptShape(place: MsixPlace | undefined): InterruptShape {
+    const { interrupts } = this.device;
+    if (interrupts.kind === 'msix' && place !== undefined && this.#msix !== undefined) {
+      return {
+        kind: 'msix',
+        count: interrupts.count,
+        capability: this.#msix.offset,
+        table: { bar: place.bar, offset: place.table },
+        pendingBits: { bar: place.bar, offset: place.pendingBits },
+      };
+    }
+    if (interrupts.kind === 'msi' && this.#interrupts instanceof Msi) {
+      return { kind: 'msi', count: interrupts.count, capability: this.#interrupts.offset };
+    }
+    return { kind: interrupts.kind === 'intx' ? 'intx' : 'none' };
+  }
+
+  #connectInterrupts(attached: boolean): void {
+    const { interrupts } = this.device;
+    const sink: unknown = attached ? this.#interrupts : undefined;
+    if (interrupts.kind !== 'none') interrupts[SINK] = sink as never;
+  }
+
+  #gatesChanged(): void {
+    const state = this.#state;
+    state.command = this.#space.words[Header.COMMAND >>> 2]! & 0xffff;
+    state.update();
+    this.#interrupts?.flush();
+  }
+
+  #setPower(asleep: boolean, reset: boolean): void {
+    if (reset) {
+      this.reset('function');
+      return;
+    }
+    this.#state.asleep = asleep;
+    this.#gatesChanged();
+  }
+
+  /** Calls device code. What it throws, or a promise that it returns, stops the device. */
+  #run(code: () => unknown, what: string): void {
+    if (this.#state.failure !== undefined) return;
+    try {
+      refusePromise(code(), what);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(cause: unknown): void {
+    const state = this.#state;
+    if (state.failure !== undefined) return;
+    const failure = new DeviceFailedError(state.name, cause);
+    state.failure = failure;
+    state.update();
+    if (state.started) {
+      try {
+        refusePromise(this.device.stop(), 'stop');
+      } catch {
+        // The first failure is the one to report.
+      }
+    }
+    this.#quiesce();
+    state.host?.report({ type: 'failed', error: failure });
+    state.observer?.failed?.(failure);
+  }
+
+  /** Nothing of the device acts any more: no timer, no aperture, no line, no message. */
+  #quiesce(): void {
+    this.#state.started = false;
+    this.#clock.cancelAll();
+    this.#memory.revoke();
+    this.#gatesChanged();
+  }
+}
