@@ -3,8 +3,31 @@ import { provideHdv } from '../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
 import { createSimulatedHost } from './simulated/host.ts';
 
+type HostFactory = () => HostBinding;
+
 /** The environment variable that selects a host. */
 const VARIABLE = 'HDVKIT_HOST';
+
+/**
+ * Makes the linux host. Its code is loaded on Linux only, and here already, as {@link useHost} answers at once; when it
+ * does not load, that is no matter to those who use another host.
+ */
+const createLinux: HostFactory =
+  process.platform === 'linux'
+    ? await import('./linux/host.ts').then(
+        (module) => module.createLinuxHost,
+        (cause: unknown) => () => {
+          throw new HostUnavailableError('linux', `its code does not load: ${String(cause)}`, {
+            cause,
+          });
+        },
+      )
+    : () => {
+        throw new HostUnavailableError(
+          'linux',
+          'it needs Linux; use HDVKIT_HOST=simulated or --host simulated',
+        );
+      };
 
 const bindings = new Map<HostName, HostBinding>();
 let selected: HostName | undefined;
@@ -62,10 +85,7 @@ function createHost(name: HostName): HostBinding {
     case 'simulated':
       return createSimulatedHost();
     case 'linux':
-      throw new HostUnavailableError(
-        name,
-        'it is not there yet; use HDVKIT_HOST=simulated or --host simulated',
-      );
+      return createLinux();
     case 'windows':
       throw new HostUnavailableError(
         name,

@@ -2,6 +2,7 @@ import type { SimulatedMachine } from '../engines/simulated/machine.ts';
 import type { Slot } from '../engines/simulated/root-complex.ts';
 import type { PciDeviceCallbacks, PciFunctionExtras } from '../pci/device-callbacks.ts';
 import type { FunctionNotice, PciHost } from '../pci/host.ts';
+import { copyState } from './copy-state.ts';
 import { type DriverPlatform, PciDriver } from './pci-driver.ts';
 
 /** A function as a test needs it: the callbacks and all of the extras. */
@@ -71,12 +72,12 @@ export class Guest extends PciDriver {
 
   /** The function's state, copied. */
   snapshot(): GuestSnapshot {
-    return { version: 1, function: structuredClone(this.#function.save()) };
+    return { version: 1, function: copyState(this.#function.save()) };
   }
 
   /** Brings the state of a snapshot into this device; BARs stay where this guest has them. */
   restore(snapshot: GuestSnapshot): void {
-    this.#function.restore(structuredClone(snapshot.function));
+    this.#function.restore(copyState(snapshot.function));
     this.#machine.bus.refresh();
     this.adoptRestored();
     this.#notices.settle();

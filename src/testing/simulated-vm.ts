@@ -2,6 +2,7 @@ import type { PciDevice } from '../device/pci-device.ts';
 import { InterruptLine } from '../engines/simulated/interrupts.ts';
 import { SimulatedMachine, type SimulatedMachineOptions } from '../engines/simulated/machine.ts';
 import { PciFunction } from '../pci/pci-function.ts';
+import { copyState } from './copy-state.ts';
 import { Guest, GuestNotices, type GuestSnapshot } from './guest.ts';
 import type { VmMemory } from './guest-memory.ts';
 import { GuestPlatform } from './guest-platform.ts';
@@ -64,7 +65,7 @@ export class SimulatedVm {
     fn.connect(this.machine.portFor(line, notices.report));
     fn.initialize();
     fn.setConfiguration(configuration);
-    if (snapshot !== undefined) fn.restore(structuredClone(snapshot.function));
+    if (snapshot !== undefined) fn.restore(copyState(snapshot.function));
     const slot = this.machine.plug(fn, line);
     fn.start();
     const guest = new Guest(this.platform, slot, fn, notices);

@@ -5,11 +5,12 @@ type Document = Readonly<Record<string, unknown>>;
 
 /** Parts of a VirtualMachine document that mean something to a machine without firmware and disks. */
 const HONOURED: Readonly<Record<string, readonly string[]>> = {
-  '': ['ComputeTopology', 'Devices', 'Chipset', 'Version', 'StopOnReset', 'RuntimeStateFilePath'],
+  '': ['ComputeTopology', 'Devices', 'Chipset', 'Services', 'Version', 'StopOnReset'],
   Chipset: ['Uefi'],
   'Chipset.Uefi': [],
   ComputeTopology: ['Memory', 'Processor'],
   Devices: ['FlexibleIov'],
+  Services: ['Shutdown'],
 };
 
 /** Megabytes of a document that does not say. */

@@ -86,12 +86,7 @@ export class RootComplex {
   readConfig(device: number, offset: number, width: 1 | 2 | 4): number {
     const slot = this.#slots[device];
     if (slot === undefined) return allOnes(width);
-    if (offset % width === 0) return readConfig(slot.function, offset, width);
-    let value = 0;
-    for (let i = 0; i < width; i++) {
-      value |= readConfig(slot.function, (offset + i) & 0xfff, 1) << (8 * i);
-    }
-    return value >>> 0;
+    return readConfig(slot.function, offset, width);
   }
 
   /** Writes config space of function 0 of a device; vanishes where there is none. */
@@ -99,13 +94,7 @@ export class RootComplex {
     const slot = this.#slots[device];
     if (slot === undefined) return;
     this.#decodeIsStale = true;
-    if (offset % width === 0) {
-      writeConfig(slot.function, offset, width, value);
-      return;
-    }
-    for (let i = 0; i < width; i++) {
-      writeConfig(slot.function, (offset + i) & 0xfff, 1, (value >>> (8 * i)) & 0xff);
-    }
+    writeConfig(slot.function, offset, width, value);
   }
 
   /** Reads device memory; all ones where nothing claims the address. */

@@ -46,6 +46,8 @@ export function createSimulatedHost(): SimulatedHost {
       },
     },
     machineOf: (systemId) => engine.machineOf(systemId),
-    async close() {},
+    async close() {
+      await service[Symbol.asyncDispose]();
+    },
   };
 }

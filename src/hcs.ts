@@ -1,0 +1,19 @@
+/** The Host Compute System: computecore.dll function by function, bound to the selected host, and what stands on it. */
+import './hosts/index.ts';
+
+export type { CallOptions } from './hcs/call.ts';
+export {
+  COMPUTE_CORE_FUNCTIONS,
+  type ComputeCore,
+  type ComputeCoreFunction,
+} from './hcs/compute-core.ts';
+export type { ComputeStorage } from './hcs/compute-storage.ts';
+export { ComputeSystem, type CoreOptions } from './hcs/compute-system.ts';
+export * from './hcs/core/constants.ts';
+export type * from './hcs/core/handles.ts';
+export * from './hcs/functions.ts';
+export { HcsError, type HcsErrorEvent } from './hcs/hcs-error.ts';
+export { formatHresult, HRESULT, hresultName } from './hcs/hresult.ts';
+/** Types of the documents of schema 2. */
+export type * as Schema from './hcs/schema/documents.ts';
+export type { SystemEvent } from './hcs/system-event.ts';
