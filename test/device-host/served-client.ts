@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { watchReadable } from '../../src/ffi/readable-watch.ts';
+import { VfioUserClient } from '../../src/vfio-user/client.ts';
+import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
+import { Command, PayloadSize } from '../../src/vfio-user/wire.ts';
+
+/** A client that leaves this thread free while it waits, so that what supervises devices can run. */
+export class ServedClient {
+  readonly client: VfioUserClient;
+
+  private constructor(client: VfioUserClient) {
+    this.client = client;
+  }
+
+  static async connect(path: string): Promise<ServedClient> {
+    const client = VfioUserClient.connect(path);
+    client.negotiate();
+    return new ServedClient(client);
+  }
+
+  async read(region: number, offset: number): Promise<number> {
+    this.client.send(Command.REGION_READ, encodeRegionAccess({ region, offset, count: 4 }));
+    const reply = await this.#reply();
+    return reply.readUInt32LE(PayloadSize.REGION_ACCESS);
+  }
+
+  async write(region: number, offset: number, value: number): Promise<void> {
+    const data = Buffer.alloc(4);
+    data.writeUInt32LE(value);
+    const request = encodeRegionAccess({ region, offset, count: 4 }, data);
+    this.client.send(Command.REGION_WRITE, request);
+    await this.#reply();
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  async #reply(): Promise<Buffer> {
+    await new Promise<void>((resolve) => {
+      const watch = watchReadable(this.client.fd, () => {
+        watch.close();
+        resolve();
+      });
+    });
+    const message = this.client.receive();
+    if (message === undefined) throw new Error('the server is gone');
+    if (message.error !== 0) throw new Error(`errno ${message.error}`);
+    return message.payload;
+  }
+}
+
+/** What this process holds that a connection can leave behind. */
+export function heldResources(): { readonly fds: number; readonly guestMappings: number } {
+  const maps = readFileSync('/proc/self/maps', 'utf8');
+  return {
+    fds: readdirSync('/proc/self/fd').length,
+    guestMappings: maps.split('\n').filter((line) => line.includes('memfd:hdvkit-test')).length,
+  };
+}
