@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addDemo } from './demo.ts';
 import { addDoctor } from './doctor.ts';
 import { addNew } from './new.ts';
 import { packageVersion } from './package.ts';
@@ -16,6 +17,7 @@ export function createProgram(): Command {
     .configureHelp({ styleTitle: (text) => colors().bold(text) })
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'hdvkit: ')) })
     .exitOverride();
+  addDemo(program);
   addNew(program);
   addShow(program);
   addServe(program);

@@ -2,13 +2,12 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { VfioUserWorkerDevice } from '../device-host/vfio-user-worker-device.ts';
-import type { FunctionNotice } from '../pci/host.ts';
 import { CleanUp } from './clean-up.ts';
 import { openDeviceFile } from './device-file.ts';
-import { ExitCode } from './failure.ts';
 import { openInspector } from './inspector.ts';
+import { showNotice } from './notices.ts';
 import { qemuArguments, shellQuote } from './qemu-arguments.ts';
-import { errorColors, print, remark } from './terminal.ts';
+import { print, remark } from './terminal.ts';
 import { TraceView } from './trace-view.ts';
 
 interface ServeOptions {
@@ -44,14 +43,15 @@ async function serve(path: string, options: ServeOptions): Promise<void> {
   const file = await openDeviceFile(path, options.export);
   await using cleanUp = new CleanUp();
   if (options.inspect) openInspector(cleanUp);
-  const trace = options.trace ? cleanUp.use(new TraceView(file)) : undefined;
+  const trace = options.trace ? new TraceView(file) : undefined;
+  if (trace) cleanUp.add(() => trace.end());
   const socketPath = resolve(options.socket);
   const device = await VfioUserWorkerDevice.load({
     source: { module: file.module, exportName: file.exportName },
     socketPath: () => socketPath,
     notify: showNotice,
     ...(options.inspect ? { stallLimitMs: Number.POSITIVE_INFINITY } : {}),
-    ...(trace ? { trace: trace.memory } : {}),
+    ...(trace ? { trace: trace.ring.memory } : {}),
   });
   cleanUp.add(() => device.close());
   await device.powerOn(options.configuration);
@@ -63,15 +63,4 @@ async function serve(path: string, options: ServeOptions): Promise<void> {
   remark('Ctrl-C ends it.');
   trace?.follow();
   await once(cleanUp.signal, 'abort');
-}
-
-/** Devices report while they run; what they report is not the command's output. */
-function showNotice(notice: FunctionNotice): void {
-  const c = errorColors();
-  if (notice.type === 'guestError') {
-    remark(`${c.yellow('guest error')} ${notice.text}`);
-    return;
-  }
-  process.exitCode = ExitCode.FAILED;
-  remark(`${c.red('device failed')} ${notice.error.message}`);
 }

@@ -92,7 +92,7 @@ function registerTable(registers: readonly RegisterDescription[], base: number):
       `${name}${array}`,
       String(width * 8),
       access,
-      `0x${reset.toString(16)}`,
+      `0x${reset.toString(16).padStart(width * 2, '0')}`,
       fieldList(register),
     ]);
   }

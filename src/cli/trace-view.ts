@@ -1,7 +1,7 @@
 import { BarNames } from '../inspect/bar-names.ts';
 import { decodeConfigSpace } from '../inspect/config-space.ts';
 import { Coverage } from '../inspect/coverage.ts';
-import { type TraceReader, TraceRing } from '../inspect/trace-ring.ts';
+import { TraceKind, type TraceReader, type TraceRecord, TraceRing } from '../inspect/trace-ring.ts';
 import { formatTraceRecord, type TraceNames } from '../inspect/trace-text.ts';
 import { readConfigSpace } from './config-bytes.ts';
 import type { DeviceFile } from './device-file.ts';
@@ -9,27 +9,39 @@ import { colors, remark } from './terminal.ts';
 
 /** How often what was recorded is printed. */
 const INTERVAL_MS = 50;
-const CAPACITY = 2 ** 17;
+const CAPACITY = 2 ** 16;
+
+/** How a {@link TraceView} prints. */
+export interface TraceViewOptions {
+  /** Stands before each line; default the time. */
+  readonly prefix?: string;
+  /** Leaves records out of what is printed. */
+  readonly filter?: (record: TraceRecord) => boolean;
+  /** Where lines go; default: standard output. */
+  readonly write?: (line: string) => void;
+}
 
 /**
  * Prints what a device records, from wherever it runs, while it runs; and, at the end, what the driver touched that
  * the device does not model.
  */
-export class TraceView implements Disposable {
-  /** For the thread that the device runs on. */
-  readonly memory: SharedArrayBuffer;
-  readonly #reader: TraceReader;
+export class TraceView {
+  readonly ring: TraceRing = TraceRing.create(CAPACITY);
+  /** When the first access of a BAR was recorded, in ms since the epoch. */
+  firstAccess: number | undefined;
+  readonly #options: TraceViewOptions;
+  readonly #write: (line: string) => void;
+  readonly #reader: TraceReader = this.ring.reader();
   readonly #names: TraceNames;
   readonly #coverage: Coverage;
   readonly #start = performance.timeOrigin + performance.now();
   #lost = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ device, function: fn }: DeviceFile) {
-    const ring = TraceRing.create(CAPACITY);
+  constructor({ device, function: fn }: DeviceFile, options: TraceViewOptions = {}) {
     const space = decodeConfigSpace(readConfigSpace(fn));
-    this.memory = ring.memory;
-    this.#reader = ring.reader();
+    this.#options = options;
+    this.#write = options.write ?? ((line) => process.stdout.write(`${line}\n`));
     this.#names = {
       bars: new BarNames(device.bars, fn.shape.interrupts),
       capabilities: [...space.capabilities, ...space.extendedCapabilities],
@@ -37,29 +49,49 @@ export class TraceView implements Disposable {
     this.#coverage = new Coverage(this.#names.bars);
   }
 
-  /** Prints from now on, until disposal. Does not keep the process alive. */
+  /** Prints from now on, until {@link end}. Does not keep the process alive. */
   follow(): void {
     this.#timer ??= setInterval(() => this.flush(), INTERVAL_MS).unref();
   }
 
   /** Prints what has been recorded since the last time. */
   flush(): void {
-    const c = colors();
-    this.#reader.drain((record) => {
-      this.#coverage.add(record);
-      const time = ((record.time - this.#start) / 1e3).toFixed(6).padStart(11);
-      process.stdout.write(`${c.dim(time)}  ${formatTraceRecord(record, this.#names)}\n`);
+    this.#drain((record) => {
+      if (this.#options.filter?.(record) === false) return;
+      const { prefix = this.#time(record) } = this.#options;
+      this.#write(`${prefix}${formatTraceRecord(record, this.#names)}`);
     });
     const lost = this.#reader.lost - this.#lost;
     this.#lost = this.#reader.lost;
-    if (lost > 0)
-      remark(`${lost} records came faster than they could be printed, and are missing here`);
+    if (lost > 0) remark(`${lost} records came faster than they could be printed`);
   }
 
-  /** Prints the rest, and the list of what is not modelled. */
-  [Symbol.dispose](): void {
+  /** Takes what has been recorded since the last time without printing it. @returns how many records it was */
+  skip(): number {
+    let count = 0;
+    this.#drain(() => count++);
+    return count;
+  }
+
+  /** Prints the rest, and the list of what is not modelled. Safe to call twice. */
+  end(): void {
     clearInterval(this.#timer);
     this.flush();
-    process.stdout.write(`\n${this.#coverage.format()}\n`);
+    this.#write(`\n${this.#coverage.format()}`);
+  }
+
+  #drain(visit: (record: TraceRecord) => void): void {
+    this.#reader.drain((record) => {
+      this.#coverage.add(record);
+      if (record.kind === TraceKind.BAR_READ || record.kind === TraceKind.BAR_WRITE) {
+        this.firstAccess ??= record.time;
+      }
+      visit(record);
+    });
+  }
+
+  #time(record: TraceRecord): string {
+    const seconds = ((record.time - this.#start) / 1e3).toFixed(6).padStart(11);
+    return `${colors().dim(seconds)}  `;
   }
 }

@@ -25,6 +25,7 @@ export class VfioUserPlacement implements DevicePlacement {
     const { deviceHost, socketPath, stallLimitMs, heapLimit } = this.#options;
     const worker = await VfioUserWorkerDevice.load({
       source: request.source,
+      trace: request.trace,
       socketPath,
       notify: (notice) => request.notify(notice),
       stallLimitMs,

@@ -28,6 +28,8 @@ export const DEFAULT_STALL_LIMIT_MS = 1000;
 /** What a {@link VfioUserWorkerDevice} is made of. */
 export interface VfioUserWorkerOptions {
   readonly source: DeviceSource;
+  /** Memory of a trace ring, into which the worker records. */
+  readonly trace?: SharedArrayBuffer | undefined;
   /** A path for a socket that is not in use. */
   readonly socketPath: () => string;
   readonly notify: (notice: PlacementNotice) => void;
@@ -133,7 +135,11 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
 
   async #startWorker(): Promise<void> {
     const { source, stallLimitMs = DEFAULT_STALL_LIMIT_MS, heapLimit } = this.#options;
-    const data: VfioUserWorkerData = { module: source.module.href, exportName: source.exportName };
+    const data: VfioUserWorkerData = {
+      module: source.module.href,
+      exportName: source.exportName,
+      trace: this.#options.trace,
+    };
     let life: Life | undefined;
     const early: VfioUserWorkerNotice[] = [];
     const worker = await startWithin(LOAD_LIMIT_MS, source.module, (signal) =>

@@ -3,6 +3,8 @@ import { libc } from '../ffi/libc.ts';
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { acceptUnix } from '../ffi/unix-socket.ts';
 import { loadDevice } from '../hdv/load-device.ts';
+import { TraceRecorder } from '../inspect/trace-recorder.ts';
+import { TraceRing } from '../inspect/trace-ring.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
 import type { FunctionNotice, PciHostCapabilities } from '../pci/host.ts';
 import { PciFunction } from '../pci/pci-function.ts';
@@ -17,6 +19,8 @@ import { VfioUserFunction } from './vfio-user-function.ts';
 export interface VfioUserWorkerData {
   readonly module: string;
   readonly exportName: string | undefined;
+  /** Memory of a trace ring. */
+  readonly trace: SharedArrayBuffer | undefined;
 }
 
 /** What it says when the device is constructed. */
@@ -60,6 +64,8 @@ export const run = (task: BootstrapTask): Promise<void> =>
     context.control.release();
     const device = await loadDevice(new URL(context.data.module), context.data.exportName);
     const fn = new PciFunction(device);
+    const { trace } = context.data;
+    if (trace !== undefined) fn.observer = new TraceRecorder(new TraceRing(trace));
     await new DeviceLoop(context, fn, waiting).run();
   });
 

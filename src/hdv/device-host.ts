@@ -46,6 +46,8 @@ export interface AttachOptions {
    * The document's configuration counts then.
    */
   readonly declared?: boolean;
+  /** Memory of a trace ring, into which a device on a worker records what happens to it. */
+  readonly trace?: SharedArrayBuffer;
   readonly signal?: AbortSignal;
 }
 
@@ -120,6 +122,7 @@ export class DeviceHost implements AsyncDisposable {
       classId: options.classId ?? DEVICE_CLASS_ID,
       configuration: options.configuration ?? [],
       placement: this.#placementFor(source, options.placement),
+      trace: options.trace,
     });
     await device.create(this.#binding, this.#handle, this.#system.id);
     if (!options.declared) {
@@ -227,6 +230,7 @@ interface Plan {
   readonly classId: GUID;
   readonly configuration: readonly string[];
   readonly placement: Placement;
+  readonly trace: SharedArrayBuffer | undefined;
 }
 
 /** One attached device, wherever it runs. */
@@ -323,7 +327,7 @@ class AttachedDevice implements Attachment {
   }
 
   async #createOnWorker(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
-    const { source, exportName, classId, instanceId } = this.#plan;
+    const { source, exportName, classId, instanceId, trace } = this.#plan;
     const { placement } = binding;
     if (placement === undefined) {
       throw new Error(`Cannot place a device on a worker: the host ${binding.hostName} has none`);
@@ -336,6 +340,7 @@ class AttachedDevice implements Attachment {
       classId,
       instanceId,
       source: { module, exportName },
+      ...(trace === undefined ? {} : { trace }),
       notify: (notice) => this.#notify(notice),
     });
     this.#shape = this.#placed.shape;

@@ -19,6 +19,8 @@ export interface PlacementRequest {
   readonly classId: string;
   readonly instanceId: string;
   readonly source: DeviceSource;
+  /** Memory of a trace ring, into which the device's thread records what happens to the device. */
+  readonly trace?: SharedArrayBuffer;
   /** Receives what the device reports, from the time `place` is called until `stop` has resolved. */
   notify(notice: PlacementNotice): void;
 }

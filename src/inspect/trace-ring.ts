@@ -33,7 +33,7 @@ export interface TraceRecord {
   slot: number;
 }
 
-/** Ints before the records: how many were ever written. */
+/** Ints before the records: how many were ever written, and whether recording is paused. */
 const HEADER_BYTES = 64;
 const DOUBLES = 2;
 const WORDS = 4;
@@ -65,7 +65,7 @@ export class TraceRing {
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.capacity = (memory.byteLength - HEADER_BYTES) / RECORD_BYTES;
-    this.#head = new Int32Array(memory, 0, 1);
+    this.#head = new Int32Array(memory, 0, 2);
     this.#doubles = new Float64Array(memory, HEADER_BYTES);
     this.#words = new Uint32Array(memory, HEADER_BYTES);
     this.#written = Atomics.load(this.#head, 0) >>> 0;
@@ -82,6 +82,15 @@ export class TraceRing {
     return new TraceRing(new SharedArrayBuffer(HEADER_BYTES + capacity * RECORD_BYTES));
   }
 
+  /** While true nothing is recorded, whichever thread has set it: for measurements. */
+  get paused(): boolean {
+    return Atomics.load(this.#head, 1) !== 0;
+  }
+
+  set paused(paused: boolean) {
+    Atomics.store(this.#head, 1, paused ? 1 : 0);
+  }
+
   /** Appends a record, over the oldest one when the ring is full. Only one thread may call this. */
   record(
     kind: TraceKindValue,
@@ -90,6 +99,7 @@ export class TraceRing {
     length: number,
     value: number,
   ): void {
+    if (this.#head[1] !== 0) return;
     const index = this.#written & (this.capacity - 1);
     const double = index * (RECORD_BYTES / 8);
     const word = index * (RECORD_BYTES / 4) + DOUBLES * 2;

@@ -52,6 +52,17 @@ describe('TraceRing', () => {
     expect(values(reader)).toEqual([0]);
   });
 
+  test('records nothing while another thread has paused it', () => {
+    const ring = TraceRing.create(4);
+    const reader = ring.reader();
+    const other = new TraceRing(ring.memory);
+    other.paused = true;
+    ring.record(TraceKind.BAR_READ, 0, 0, 4, 1);
+    other.paused = false;
+    ring.record(TraceKind.BAR_READ, 0, 0, 4, 2);
+    expect(values(reader)).toEqual([2]);
+  });
+
   test('refuses a capacity that is no power of two', () => {
     expect(() => TraceRing.create(100)).toThrow(
       'Cannot make a trace of 100 records: not a power of two',

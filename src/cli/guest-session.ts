@@ -1,0 +1,36 @@
+import type { ComputeSystem } from '../hcs/compute-system.ts';
+import type { ComputeSystem as Document } from '../hcs/schema/documents.ts';
+import type { HostBinding, HostName } from '../hosts/host.ts';
+import type { GuestAccess, GuestFunction } from '../testing/guest-access.ts';
+import type { LatencyHistogram } from './latency-histogram.ts';
+
+/** A guest that answers, and what only its host can do. */
+export interface GuestSession extends AsyncDisposable {
+  readonly guest: GuestAccess;
+  /** Who holds the clock, for the heading of a measurement. */
+  readonly measuredBy: string;
+  readonly defaultAccesses: number;
+  /** Reads a dword of BAR 0 `count` times in a row, each timed. */
+  measure(fn: GuestFunction, offset: number, count: number): Promise<LatencyHistogram>;
+}
+
+/** What it takes to have a guest on one host. */
+export interface GuestSetup {
+  /** A ComputeSystem document for a machine in which the guest runs. */
+  readonly document: Document;
+  /** Waits until the guest of a running system answers. */
+  open(binding: HostBinding, system: ComputeSystem, signal: AbortSignal): Promise<GuestSession>;
+}
+
+/**
+ * Finds out what a guest on a host needs; the code of a host is loaded only for that host.
+ * @throws ProvisionError when something is missing that only the user can provide
+ */
+export async function prepareGuest(host: HostName): Promise<GuestSetup> {
+  if (host === 'linux') {
+    const { prepareLinuxGuest } = await import('./linux-guest.ts');
+    return await prepareLinuxGuest();
+  }
+  const { prepareSimulatedGuest } = await import('./simulated-guest.ts');
+  return prepareSimulatedGuest();
+}
