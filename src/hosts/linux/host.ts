@@ -1,0 +1,64 @@
+import { DeviceDirectory } from '../../compute/device-directory.ts';
+import { ComputeService } from '../../compute/service.ts';
+import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
+import { RuntimeFolder } from '../../device-host/runtime-folder.ts';
+import { VfioUserPlacement } from '../../device-host/vfio-user-placement.ts';
+import { VfioUserPlatform } from '../../device-host/vfio-user-platform.ts';
+import { QemuEngine } from '../../engines/qemu/engine.ts';
+import type { HostCapabilities } from '../../hdv/host-capabilities.ts';
+import type { HostBinding } from '../host.ts';
+
+/** What the linux host can do. */
+export const LINUX_CAPABILITIES: HostCapabilities = {
+  commandRegister: 'forwarded',
+  intx: true,
+  flexibleIovRemove: 'exceptMsix',
+  doorbells: 'no',
+  mappedRanges: 'no',
+  placements: ['worker', 'inline'],
+};
+
+/** How a linux host is made; everything has a default. */
+export interface LinuxHostOptions {
+  /** Milliseconds after which a device on a worker that does not answer is given up; 1000. */
+  readonly stallLimitMs?: number;
+  /** MiB of JavaScript objects that a device on a worker may hold; 512. */
+  readonly heapLimit?: number;
+}
+
+/** Makes a linux host: a service of its own in this process, QEMU for machines, vfio-user for devices. */
+export function createLinuxHost(options: LinuxHostOptions = {}): HostBinding {
+  const directory = new DeviceDirectory();
+  const service = new ComputeService({ engines: [new QemuEngine()], directory });
+  let folder: RuntimeFolder | undefined;
+  const socketPath = (): string => {
+    folder ??= RuntimeFolder.create();
+    return folder.fresh('.sock');
+  };
+  const platform = new VfioUserPlatform({
+    systemIdOf: (handle) => service.systemIdOf(handle),
+    socketPath,
+  });
+  const deviceHost = new LocalDeviceHost(directory, platform);
+  const placement = new VfioUserPlacement({ deviceHost, socketPath, ...options });
+  return {
+    name: 'linux',
+    computeCore: service,
+    hdv: {
+      hostName: 'linux',
+      vmDeviceHost: deviceHost,
+      capabilities: LINUX_CAPABILITIES,
+      placement,
+      platform: {
+        clock: () => platform.clock(),
+        setInterruptLine: (device, asserted) => platform.setInterruptLine(device, asserted),
+        release: (device) => deviceHost.release(device),
+      },
+    },
+    async close() {
+      await placement.close();
+      await folder?.remove();
+      folder = undefined;
+    },
+  };
+}
