@@ -63,7 +63,12 @@ describe('examples', () => {
       join(folder, 'tsconfig.json'),
       JSON.stringify({
         extends: join(root, 'tsconfig.json'),
-        compilerOptions: { noUnusedLocals: false, types: ['node'] },
+        compilerOptions: {
+          noUnusedLocals: false,
+          rewriteRelativeImportExtensions: false,
+          allowImportingTsExtensions: true,
+          types: ['node'],
+        },
         include: ['*.ts'],
       }),
     );

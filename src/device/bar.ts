@@ -40,7 +40,12 @@ export interface Bars {
  * @param size bytes, rounded up to a power of two of at least 16
  * @param parts regions by byte offset
  * @throws RangeError when parts overlap or leave the BAR, or the size is over 2 GiB
- * @example mmio(0x1000, { 0: this.regs, 0x800: ram(2048) })
+ *
+ * @example
+ * ```ts
+ * const bar = mmio(0x900, { 0x800: ram(0x100) });
+ * console.log(bar.size); // 4096
+ * ```
  */
 export function mmio(size: number, parts: BarParts, options: BarOptions = {}): Bar<false> {
   return makeBar(size, parts, options, false);

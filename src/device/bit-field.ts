@@ -18,7 +18,12 @@ export interface BitField<V extends number | bigint> extends BitSpan {
 
 /**
  * A field of one bit.
- * @example fields: { READY: bit(0) }
+ *
+ * @example
+ * ```ts
+ * const STATUS = registerMap({ STATUS: u32(0, { fields: { READY: bit(0) } }) });
+ * console.log(STATUS.fields.STATUS.READY.get(0x3)); // 1
+ * ```
  */
 export function bit(lsb: number): BitSpan {
   return bits(lsb, 1);
@@ -26,7 +31,12 @@ export function bit(lsb: number): BitSpan {
 
 /**
  * A field of `count` bits, of which `lsb` is the lowest.
- * @example fields: { MODE: bits(4, 2) } // bits 4 and 5
+ *
+ * @example
+ * ```ts
+ * const CONTROL = registerMap({ CONTROL: u32(0, { fields: { MODE: bits(4, 2) } }) });
+ * console.log(CONTROL.fields.CONTROL.MODE.mask); // 0x30
+ * ```
  */
 export function bits(lsb: number, count: number): BitSpan {
   return { lsb, count };

@@ -48,7 +48,12 @@ export class DoorbellRegion implements MmioRegion {
 /**
  * Doorbells in a BAR, for queues.
  * @throws RangeError when count or stride make no sense
- * @example mmio(0x4000, { 0x1000: doorbells({ count: 8, ring: (queue, tail) => this.#run(queue, tail) }) })
+ *
+ * @example
+ * ```ts
+ * const ring = (queue: number, tail: number): void => console.log(queue, tail);
+ * const bar = mmio(0x4000, { 0x1000: doorbells({ count: 8, ring }) });
+ * ```
  */
 export function doorbells(options: DoorbellOptions): DoorbellRegion {
   return new DoorbellRegion(options);

@@ -125,11 +125,15 @@ export class RegisterMap<S extends RegisterSpecs> {
  * Declares a block of registers: the datasheet, from which the device, the trace, the inspector and the tests work.
  * @param options `size` in bytes, where the block is larger than its last register
  * @throws RangeError when two registers overlap (both are named), or an offset, reset value or field does not fit
+ *
  * @example
+ * ```ts
  * const TIMER = registerMap({
  *   CONTROL: u32(0x0, { fields: { ENABLE: bit(0), MODE: bits(4, 2) } }),
  *   COUNT: u32(0x4, { access: 'ro' }),
  * });
+ * console.log(TIMER.size, TIMER.describe(0x4)); // 8 COUNT
+ * ```
  */
 export function registerMap<const S extends RegisterSpecs>(
   specs: S,

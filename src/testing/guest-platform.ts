@@ -10,7 +10,7 @@ import { RangeAllocator } from './range-allocator.ts';
  * One per machine; guest programs start here.
  *
  * ```ts
- * const guest = new GuestPlatform(machine);
+ * const guest = new GuestPlatform(new SimulatedMachine());
  * for (const driver of guest.enumerate()) console.log(driver.address, driver.bars);
  * ```
  */
