@@ -94,7 +94,6 @@ export function readModification(name: string, configuration: string): Modificat
 }
 
 function unknownPath(name: string, path: string): HcsError {
-  const segments = path.split('/').length;
   const isKnown = RESOURCE_PATHS.some((known) => pathPattern(known).test(path));
   if (isKnown) {
     return failure(
@@ -103,10 +102,23 @@ function unknownPath(name: string, path: string): HcsError {
       `$.ResourcePath ${path} cannot be changed on this host`,
     );
   }
-  const candidates = RESOURCE_PATHS.filter((known) => known.split('/').length === segments);
-  const meant = nearest(path, candidates.length > 0 ? candidates : RESOURCE_PATHS);
+  const meant = nearestPath(path);
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
   return failure(name, 'E_INVALIDARG', `$.ResourcePath "${path}" does not exist${hint}`);
+}
+
+/** The documented path that a misspelt one most likely means; what varies in it does not count. */
+function nearestPath(path: string): string | undefined {
+  const segments = path.split('/');
+  const filled = new Map<string, string>();
+  for (const known of RESOURCE_PATHS) {
+    const parts = known.split('/');
+    if (parts.length !== segments.length) continue;
+    const text = parts.map((part, i) => (part.startsWith('<') ? segments[i] : part)).join('/');
+    filled.set(text, known);
+  }
+  const text = nearest(path, [...filled.keys()]);
+  return text === undefined ? undefined : filled.get(text);
 }
 
 function pathPattern(path: string): RegExp {

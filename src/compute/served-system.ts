@@ -42,6 +42,8 @@ export class ServedSystem {
   /** The terminate call that is under way; undefined again when it fails. */
   #termination: Promise<void> | undefined;
   #isShuttingDown = false;
+  /** Why the machine is being ended, when that is because its start failed. */
+  #startFailure: EngineExit | undefined;
   #machine: EngineSystem | undefined;
   #exit: SystemExitStatus | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -119,10 +121,11 @@ export class ServedSystem {
         await this.#guard(name, machine.start(devices));
       } catch (error) {
         if (this.#exit !== undefined) throw error;
-        await machine.terminate().catch(() => {});
         const hresult = error instanceof HcsError ? error.hresult : HRESULT.E_FAIL;
         const detail = error instanceof Error ? error.message : String(error);
-        this.#exited({ exitType: 'UnexpectedExit', status: hresult, detail });
+        this.#startFailure = { exitType: 'UnexpectedExit', status: hresult, detail };
+        await machine.terminate().catch(() => {});
+        this.#exited(this.#startFailure);
         await this.#settled;
         throw error;
       }
@@ -343,7 +346,7 @@ export class ServedSystem {
   #exited(exit: EngineExit): void {
     if (this.#exit !== undefined) return;
     this.#state = 'Stopped';
-    this.#exit = exitStatus(exit, this.#isShuttingDown);
+    this.#exit = exitStatus(this.#startFailure ?? exit, this.#isShuttingDown);
     this.#entries.clear();
     this.plan.stopped();
     this.#end();
