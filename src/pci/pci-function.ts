@@ -39,6 +39,9 @@ interface InterruptController {
   apply(checked: unknown): void;
 }
 
+/** What a function routes to while it does not decode. As long as the other list, so that no read is out of bounds. */
+const nothingDecoded: readonly undefined[] = Array(6).fill(undefined);
+
 /**
  * Makes a PCI function of a device: configuration space, capabilities, BARs, interrupts, and everything that stands
  * between the author's code and a host. Every call of device code passes here, so that what it throws stops the device
@@ -52,7 +55,10 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   readonly #state: FunctionState;
   readonly #space: ConfigSpace;
   readonly #details: PciDetails;
-  readonly #routers: (BarRouter | undefined)[];
+  readonly #routers: readonly (BarRouter | undefined)[];
+  /** The routers while the function decodes its BARs, else nothing: one test on the path per access. */
+  #decoded: readonly (BarRouter | undefined)[] = nothingDecoded;
+  #observer: FunctionObserver | undefined;
   readonly #clock: DeviceClock;
   readonly #memory: DeviceMemory;
   readonly #msix: Msix | undefined;
@@ -126,10 +132,11 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
 
   /** Watches accesses, DMA, interrupts and resets; may be set at any time. */
   get observer(): FunctionObserver | undefined {
-    return this.#state.observer;
+    return this.#observer;
   }
 
   set observer(observer: FunctionObserver | undefined) {
+    this.#observer = observer;
     this.#state.observer = observer;
   }
 
@@ -247,25 +254,26 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   }
 
   readInterceptedMemory(bar: number, offset: number, width: Width): number {
-    const state = this.#state;
-    const router = this.#routers[bar];
-    let value = ALL_ONES[width]!;
-    if (state.decoding && router !== undefined) {
+    const router = this.#decoded[bar];
+    let value: number;
+    if (router === undefined) {
+      value = ALL_ONES[width]!;
+    } else {
       try {
         value = router.read(offset, width);
       } catch (error) {
         this.#fail(error);
+        value = ALL_ONES[width]!;
       }
     }
-    if (state.observer !== undefined) state.observer.memoryRead?.(bar, offset, width, value);
+    if (this.#observer !== undefined) this.#observer.memoryRead?.(bar, offset, width, value);
     return value;
   }
 
   writeInterceptedMemory(bar: number, offset: number, width: Width, value: number): void {
-    const state = this.#state;
-    if (state.observer !== undefined) state.observer.memoryWrite?.(bar, offset, width, value);
-    const router = this.#routers[bar];
-    if (!state.decoding || router === undefined) return;
+    if (this.#observer !== undefined) this.#observer.memoryWrite?.(bar, offset, width, value);
+    const router = this.#decoded[bar];
+    if (router === undefined) return;
     try {
       router.write(offset, width, value);
     } catch (error) {
@@ -369,6 +377,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     const state = this.#state;
     state.command = this.#space.words[Header.COMMAND >>> 2]! & 0xffff;
     state.update();
+    this.#decoded = state.decoding ? this.#routers : nothingDecoded;
     this.#interrupts?.flush();
   }
 
@@ -396,7 +405,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     if (state.failure !== undefined) return;
     const failure = new DeviceFailedError(state.name, cause);
     state.failure = failure;
-    state.update();
+    this.#gatesChanged();
     if (state.started) {
       try {
         refusePromise(this.device.stop(), 'stop');
