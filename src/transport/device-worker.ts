@@ -3,6 +3,7 @@ import { Piscina } from 'piscina';
 import { closeFd, createEventFd, signalEventFd } from '../ffi/descriptors.ts';
 import { ControlBlock } from './control-block.ts';
 import { decodeError } from './error-message.ts';
+import { DEVICE_WORKER_DATA } from './thread-role.ts';
 import { isTypeScript, moduleExtension, workerExecArgv } from './typescript-loader.ts';
 import type { BootstrapTask, CommandMessage, WorkerMessage } from './worker-context.ts';
 
@@ -180,6 +181,7 @@ function launch(options: DeviceWorkerOptions): WorkerParts {
     idleTimeout: Number.POSITIVE_INFINITY,
     atomics: 'disabled',
     recordTiming: false,
+    workerData: DEVICE_WORKER_DATA,
     execArgv: workerExecArgv([options.entry, ...(options.modules ?? [])].some(isTypeScript)),
     resourceLimits: { maxOldGenerationSizeMb: options.heapLimit ?? 512 },
   });
