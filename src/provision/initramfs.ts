@@ -1,21 +1,10 @@
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { cacheDirectory } from './cache-directory.ts';
 import { CpioArchive } from './cpio-archive.ts';
 import { GUEST_INIT, GUEST_PROFILE } from './guest-init.ts';
+import { storeImage } from './image-store.ts';
 import { KernelModules, readModuleInfo } from './kernel-modules.ts';
 import { ProvisionError } from './provision-error.ts';
 import type { GuestFiles } from './provision-guest.ts';
@@ -52,7 +41,6 @@ export interface InitramfsOptions {
 
 /** Grows when the images change for the same input. */
 const VERSION = 1;
-const UNUSED_AFTER_MS = 7 * 24 * 3600 * 1000;
 
 /** Loaded always: the power button, crash notices, and interrupts without a driver. */
 const STANDARD_MODULES = ['button', 'evdev', 'pvpanic-pci', 'uio_pci_generic'];
@@ -75,32 +63,30 @@ const PROGRAMS = [
  * @throws ProvisionError for a module that is missing or made for another kernel
  */
 export async function buildInitramfs(options: InitramfsOptions): Promise<string> {
-  const folder = join(options.cache ?? cacheDirectory(), 'initramfs');
-  mkdirSync(folder, { recursive: true });
-  removeUnused(folder);
-  const fixed = await fixedImage(folder, options);
+  const cache = options.cache ?? cacheDirectory();
+  const fixed = await fixedImage(cache, options);
   const variable = variableArchive(options).toBuffer();
-  return store(folder, [fixed.key, variable], () =>
-    Buffer.concat([fixed.image, compress(variable)]),
+  return storeImage(cache, [fixed, variable], () =>
+    Buffer.concat([readFileSync(fixed), compress(variable)]),
   );
 }
 
 /** The part that is the same for all guests of one kernel and agent. */
-async function fixedImage(
-  folder: string,
-  { guest, agent }: InitramfsOptions,
-): Promise<{ readonly key: string; readonly image: Buffer }> {
-  const busybox = readFileSync(join(guest.root, 'bin/busybox'));
-  const key = [VERSION, guest.root, guest.kernelRelease, GUEST_INIT, GUEST_PROFILE, agent].join(
-    '\n',
+function fixedImage(cache: string, { guest, agent }: InitramfsOptions): Promise<string> {
+  const { mtimeMs } = statSync(join(guest.root, 'bin/busybox'));
+  const key = [guest.root, guest.kernelRelease, String(mtimeMs), GUEST_INIT, GUEST_PROFILE];
+  const program = readFileSync(agent);
+  return storeImage(cache, [String(VERSION), ...key, ...PROGRAMS, program], async () =>
+    compress((await fixedArchive(guest.root, program)).toBuffer()),
   );
-  const known = join(folder, `${hash([key, busybox])}.img`);
-  if (existsSync(known)) return { key, image: readFileSync(known) };
+}
+
+async function fixedArchive(root: string, agent: Uint8Array): Promise<CpioArchive> {
   const archive = new CpioArchive();
   for (const name of ['proc', 'sys', 'dev', 'tmp', 'run', 'root', 'mnt']) archive.directory(name);
   archive.device('dev/console', 5, 1).device('dev/null', 1, 3, 0o666);
-  archive.file('bin/busybox', busybox, 0o755);
-  const { stdout } = await runTool(join(guest.root, 'bin/busybox'), ['--list-full']);
+  archive.file('bin/busybox', readFileSync(join(root, 'bin/busybox')), 0o755);
+  const { stdout } = await runTool(join(root, 'bin/busybox'), ['--list-full']);
   for (const applet of stdout.split('\n')) {
     if (applet !== '' && applet !== 'bin/busybox') archive.symlink(applet, '/bin/busybox');
   }
@@ -108,15 +94,14 @@ async function fixedImage(
   archive.file('etc/profile', GUEST_PROFILE);
   archive.file('etc/passwd', 'root::0:0:root:/root:/bin/sh\n');
   archive.file('etc/group', 'root:x:0:\n');
-  archive.file('bin/hdvkit-agent', readFileSync(agent), 0o755);
-  archive.file('usr/share/misc/pci.ids', readFileSync(join(guest.root, 'usr/share/misc/pci.ids')));
-  const libraries = await Promise.all(PROGRAMS.map((name) => sharedLibraries(guest.root, name)));
+  archive.file('bin/hdvkit-agent', agent, 0o755);
+  archive.file('usr/share/misc/pci.ids', readFileSync(join(root, 'usr/share/misc/pci.ids')));
+  const libraries = await Promise.all(PROGRAMS.map((name) => sharedLibraries(root, name)));
   for (const name of [...PROGRAMS, ...new Set(libraries.flat())]) {
-    archive.file(name, readFileSync(realpathSync(join(guest.root, name))), 0o755);
+    archive.file(name, readFileSync(realpathSync(join(root, name))), 0o755);
   }
   archive.symlink('lib64', 'lib/x86_64-linux-gnu');
-  const file = store(folder, [key, busybox], () => compress(archive.toBuffer()));
-  return { key, image: readFileSync(file) };
+  return archive;
 }
 
 function variableArchive(options: InitramfsOptions): CpioArchive {
@@ -184,37 +169,4 @@ function readExtraModule(
 function compress(data: Buffer): Buffer {
   const image = gzipSync(data, { level: 6 });
   return Buffer.concat([image, Buffer.alloc(-image.length & 3)]);
-}
-
-function hash(parts: readonly (string | Uint8Array)[]): string {
-  const sum = createHash('sha256');
-  for (const part of parts) sum.update(`${part.length}\n`).update(part);
-  return sum.digest('hex').slice(0, 32);
-}
-
-/** The file of the cache for this content; made, as a whole, when it is not there. */
-function store(
-  folder: string,
-  parts: readonly (string | Uint8Array)[],
-  make: () => Buffer,
-): string {
-  const file = join(folder, `${hash(parts)}.img`);
-  if (existsSync(file)) {
-    const now = new Date();
-    utimesSync(file, now, now);
-    return file;
-  }
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, make());
-  renameSync(draft, file);
-  return file;
-}
-
-function removeUnused(folder: string): void {
-  const limit = Date.now() - UNUSED_AFTER_MS;
-  for (const name of readdirSync(folder)) {
-    const file = join(folder, name);
-    const status = statSync(file, { throwIfNoEntry: false });
-    if (status !== undefined && status.mtimeMs < limit) rmSync(file, { force: true });
-  }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AptRoot, unpackPackages } from './apt-root.ts';
 import { cacheDirectory } from './cache-directory.ts';
 import { findDebianMirror } from './debian-sources.ts';
+import { provisionAgent } from './provision-agent.ts';
 import { ProvisionError } from './provision-error.ts';
 import type { ProvisionOptions } from './provision-options.ts';
 import { provisionFolder } from './provisioned-folder.ts';
@@ -45,8 +46,8 @@ export function findGuest(cache?: string): GuestFiles {
 }
 
 /**
- * Fetches Debian's kernel with its modules, a static busybox, the gpiod tools and lspci into the cache, unless they are
- * there. Nothing of the machine changes. Safe to call from several processes at once; picks up where an interrupted
+ * Fetches Debian's kernel with its modules, a static busybox, the gpiod tools and lspci into the cache, and compiles the
+ * guest's agent, unless they are there. Nothing of the machine changes. Safe to call from several processes at once; picks up where an interrupted
  * run ended.
  *
  * @throws ProvisionError when this is no Debian, or the mirror cannot be reached
@@ -89,6 +90,7 @@ export async function provisionGuest(options: ProvisionOptions = {}): Promise<Gu
     apt.discard();
     return { version: release };
   });
+  await provisionAgent(options);
   return provisionedGuest(cache)!;
 }
 

@@ -1,0 +1,174 @@
+import type { EngineDevice } from '../../compute/engine.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import { ROOT_PORTS, rootPort } from './command-line.ts';
+import type { QmpClient, QmpEvent } from './qmp.ts';
+
+/** What the endpoint of a device must resolve to for this engine. */
+export interface VfioUserConnection {
+  readonly kind: 'vfio-user';
+  readonly socketPath: string;
+  readonly msix: boolean;
+}
+
+/** How devices are plugged. */
+export interface DeviceSlotsOptions {
+  /** Milliseconds QEMU waits for a device to answer; its own default is 5000. */
+  readonly messageTimeout?: number | undefined;
+  /** May devices with MSI-X be unplugged? QEMU 11.1.3 and those before it abort then. */
+  readonly msixUnplug: boolean;
+  /** Milliseconds that the guest has to let go of a device; 20,000. */
+  readonly unplugLimit?: number | undefined;
+}
+
+interface Plugged {
+  readonly device: EngineDevice;
+  readonly id: string;
+  readonly port: number;
+  readonly msix: boolean;
+}
+
+/** A guest that is busy booting does not hear the request: it is repeated. */
+const UNPLUG_REPEAT_MS = 2_000;
+const UNPLUG_LIMIT_MS = 20_000;
+
+/** The root ports of one machine and what is behind them. */
+export class DeviceSlots {
+  readonly #qmp: QmpClient;
+  readonly #options: DeviceSlotsOptions;
+  readonly #plugged = new Map<string, Plugged>();
+
+  constructor(qmp: QmpClient, options: DeviceSlotsOptions) {
+    this.#qmp = qmp;
+    this.#options = options;
+  }
+
+  /**
+   * Powers a device on and connects QEMU to it.
+   * @throws HcsError when no slot is free, or QEMU refuses; the device is off again then
+   */
+  async plug(device: EngineDevice): Promise<void> {
+    const key = device.instanceId.toLowerCase();
+    if (this.#plugged.has(key)) {
+      throw failure(
+        'ERROR_ALREADY_EXISTS',
+        `device ${device.instanceId} is in the machine already`,
+      );
+    }
+    const port = this.#freePort();
+    const entry: Plugged = { device, id: `dev-${key}`, port, msix: true };
+    this.#plugged.set(key, entry); // Takes the port while QEMU and the device get to know each other.
+    try {
+      const connection = await device.endpoint.powerOn(device.configuration);
+      if (!isConnection(connection)) {
+        throw failure(
+          'E_INVALIDARG',
+          `device ${device.instanceId} cannot be reached by QEMU: its device host offers no vfio-user socket`,
+        );
+      }
+      await this.#qmp.execute('device_add', {
+        driver: 'vfio-user-pci',
+        id: entry.id,
+        bus: rootPort(port),
+        socket: { type: 'unix', path: connection.socketPath },
+        ...(this.#options.messageTimeout === undefined
+          ? {}
+          : { 'x-msg-timeout': this.#options.messageTimeout }),
+      });
+      this.#plugged.set(key, { ...entry, msix: connection.msix });
+    } catch (error) {
+      this.#plugged.delete(key);
+      await device.endpoint.powerOff();
+      if (error instanceof HcsError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw failure('E_FAIL', `QEMU cannot attach device ${device.instanceId}: ${reason}`, error);
+    }
+  }
+
+  /**
+   * Has the guest let go of a device, and powers it off.
+   * @throws HcsError ERROR_NOT_SUPPORTED for a device with MSI-X, before anything happens; ERROR_TIMEOUT when the
+   * guest does not let go
+   */
+  async unplug(instanceId: string): Promise<void> {
+    const plugged = this.#plugged.get(instanceId.toLowerCase());
+    if (plugged === undefined) {
+      throw failure('ERROR_NOT_FOUND', `the machine has no device ${instanceId}`);
+    }
+    if (plugged.msix && !this.#options.msixUnplug) {
+      throw failure(
+        'ERROR_NOT_SUPPORTED',
+        `Cannot remove device ${instanceId} as it has MSI-X: QEMU aborts, with the whole machine, when such a device is unplugged; give the device MSI, or end the machine`,
+      );
+    }
+    await this.#requestUnplug(plugged);
+    this.#plugged.delete(instanceId.toLowerCase());
+    await plugged.device.endpoint.powerOff();
+  }
+
+  /** Powers off all devices: the machine is no more. */
+  async powerOffAll(): Promise<void> {
+    const all = [...this.#plugged.values()];
+    this.#plugged.clear();
+    await Promise.allSettled(all.map(({ device }) => device.endpoint.powerOff()));
+  }
+
+  #freePort(): number {
+    const taken = new Set([...this.#plugged.values()].map(({ port }) => port));
+    for (let port = 0; port < ROOT_PORTS; port++) if (!taken.has(port)) return port;
+    throw failure(
+      'ERROR_NOT_ENOUGH_QUOTA',
+      `the machine has ${ROOT_PORTS} slots, and all are taken`,
+    );
+  }
+
+  #requestUnplug({ id, device }: Plugged): Promise<void> {
+    const limit = this.#options.unplugLimit ?? UNPLUG_LIMIT_MS;
+    return new Promise((resolve, reject) => {
+      const ask = (): void => {
+        this.#qmp.execute('device_del', { id }).catch((error: { readonly kind?: string }) => {
+          // Refused while an earlier request is under way; that one counts.
+          if (error.kind === 'DeviceNotFound') finish();
+        });
+      };
+      const finish = (error?: unknown): void => {
+        stop();
+        clearInterval(repeat);
+        clearTimeout(timer);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const stop = this.#qmp.listen(({ event, data }: QmpEvent) => {
+        if (event === 'DEVICE_DELETED' && data.device === id) finish();
+      });
+      const repeat = setInterval(ask, UNPLUG_REPEAT_MS);
+      const timer = setTimeout(
+        () =>
+          finish(
+            failure(
+              'ERROR_TIMEOUT',
+              `the guest did not let go of device ${device.instanceId} within ${limit} ms`,
+            ),
+          ),
+        limit,
+      );
+      void this.#qmp.closed.then(() => finish(new Error('QEMU has ended')));
+      ask();
+    });
+  }
+}
+
+function isConnection(value: unknown): value is VfioUserConnection {
+  if (typeof value !== 'object' || value === null) return false;
+  const { kind, socketPath } = value as Partial<VfioUserConnection>;
+  return kind === 'vfio-user' && typeof socketPath === 'string';
+}
+
+function failure(code: HresultName, message: string, cause?: unknown): HcsError {
+  return new HcsError({
+    function: 'HcsModifyComputeSystem',
+    hresult: HRESULT[code],
+    message,
+    cause,
+  });
+}

@@ -1,0 +1,178 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import type { ComputeSystem } from '../../hcs/schema/documents.ts';
+import { buildInitramfs, type GuestShare } from '../../provision/initramfs.ts';
+import { KernelModules, type PciModuleQuery } from '../../provision/kernel-modules.ts';
+import { provisionAgent } from '../../provision/provision-agent.ts';
+import { ProvisionError } from '../../provision/provision-error.ts';
+import { findGuest } from '../../provision/provision-guest.ts';
+import { GuestAgent } from './guest-agent.ts';
+
+/** What the test guest is to be; everything has a default. */
+export interface LinuxGuestOptions {
+  /** MiB of memory; 512. */
+  readonly memory?: number | undefined;
+  readonly processors?: number | undefined;
+  /** A kernel of the user's own. */
+  readonly kernel?: string | undefined;
+  /** An initramfs of the user's own: there is no agent then, unless it has one. */
+  readonly initrd?: string | undefined;
+  /** Added to the kernel's command line. */
+  readonly kernelArguments?: string | undefined;
+  /** Modules of the guest's kernel to load, by name. */
+  readonly modules?: readonly string[] | undefined;
+  /** Functions that will be there: the kernel's modules that drive them are loaded. */
+  readonly drive?: readonly PciModuleQuery[] | undefined;
+  /** Module files (.ko) to load. */
+  readonly extraModules?: readonly string[] | undefined;
+  /** Absolute path in the guest → file of this machine. */
+  readonly files?: Readonly<Record<string, string>> | undefined;
+  /** A folder of this machine that the guest has as /mnt/share. */
+  readonly share?: string | undefined;
+  /** Disk images, in order: raw, or what .qcow2, .vhd and .vhdx say. */
+  readonly disks?: readonly string[] | undefined;
+  /** Shell commands that run before the shell. */
+  readonly commands?: readonly string[] | undefined;
+  /** Puts a shell on the console; default: no. */
+  readonly shell?: boolean | undefined;
+  readonly cache?: string | undefined;
+}
+
+/** Where the guest has the shared folder. */
+export const SHARE_MOUNT_POINT = '/mnt/share';
+
+const SHARE_TAG = 'share';
+/** Quiet, and back to the host at once when the kernel panics. */
+const KERNEL_ARGUMENTS = 'console=ttyS0 quiet panic=-1';
+
+/**
+ * The test guest as a ComputeSystem document, and the sockets of its two serial ports: a console, and the control
+ * agent. Create a system from the document, then connect; the sockets are there once it is created.
+ */
+export class LinuxGuest implements Disposable {
+  /** The document; FlexibleIov entries may be added to its Devices. */
+  readonly document: ComputeSystem;
+  /** Socket of the console: kernel messages, and the shell. */
+  readonly consolePath: string;
+  readonly agentPath: string;
+  readonly #folder: string;
+
+  private constructor(folder: string, document: ComputeSystem) {
+    this.#folder = folder;
+    this.document = document;
+    this.consolePath = join(folder, 'console');
+    this.agentPath = join(folder, 'agent');
+  }
+
+  /**
+   * Builds what the guest boots from.
+   * @throws ProvisionError when the guest is not provisioned, or a file or module is missing
+   */
+  static async prepare(options: LinuxGuestOptions = {}): Promise<LinuxGuest> {
+    for (const [option, file] of [
+      ['kernel', options.kernel],
+      ['initrd', options.initrd],
+      ['share', options.share],
+      ...(options.disks ?? []).map((disk) => ['disk', disk]),
+      ...Object.values(options.files ?? {}).map((source) => ['file', source]),
+    ]) {
+      if (file !== undefined) requirePath(option!, file);
+    }
+    const kernel = options.kernel ?? findGuest(options.cache).kernel;
+    const initrd = options.initrd ?? (await initramfs(options));
+    const folder = mkdtempSync(join(shortTmpdir(), 'hdvg-'));
+    return new LinuxGuest(folder, describe(options, resolve(kernel), resolve(initrd), folder));
+  }
+
+  /** Connects to the agent, and resolves when the guest has booted. */
+  connectAgent(signal?: AbortSignal): Promise<GuestAgent> {
+    return GuestAgent.connect(this.agentPath, { signal });
+  }
+
+  /** Removes the sockets. */
+  [Symbol.dispose](): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+async function initramfs(options: LinuxGuestOptions): Promise<string> {
+  const guest = findGuest(options.cache);
+  const kernel = new KernelModules(guest);
+  const shares: GuestShare[] =
+    options.share === undefined ? [] : [{ tag: SHARE_TAG, mountPoint: SHARE_MOUNT_POINT }];
+  const drivers = (options.drive ?? []).flatMap((query) => kernel.forPciFunction(query));
+  return await buildInitramfs({
+    guest,
+    agent: await provisionAgent({ cache: options.cache }),
+    modules: [
+      ...(options.modules ?? []),
+      ...((options.disks ?? []).length > 0 ? ['virtio_pci', 'virtio_scsi', 'sd_mod', 'ext4'] : []),
+      ...drivers,
+    ],
+    extraModules: options.extraModules ?? [],
+    files: options.files ?? {},
+    shares,
+    commands: options.commands ?? [],
+    shell: options.shell ?? false,
+    cache: options.cache,
+  });
+}
+
+function describe(
+  options: LinuxGuestOptions,
+  kernel: string,
+  initrd: string,
+  folder: string,
+): ComputeSystem {
+  const { disks = [], share } = options;
+  const attachments = disks.map((path, lun) => [
+    String(lun),
+    { Type: 'VirtualDisk' as const, Path: resolve(path) },
+  ]);
+  return {
+    Owner: 'hdvkit',
+    SchemaVersion: { Major: 2, Minor: 3 },
+    ShouldTerminateOnLastHandleClosed: true,
+    VirtualMachine: {
+      Chipset: {
+        LinuxKernelDirect: {
+          KernelFilePath: kernel,
+          InitRdPath: initrd,
+          KernelCmdLine: [KERNEL_ARGUMENTS, options.kernelArguments ?? ''].join(' ').trim(),
+        },
+      },
+      ComputeTopology: {
+        Memory: { SizeInMB: options.memory ?? 512 },
+        Processor: { Count: options.processors ?? 1 },
+      },
+      Devices: {
+        ComPorts: {
+          '0': { NamedPipe: join(folder, 'console') },
+          '1': { NamedPipe: join(folder, 'agent') },
+        },
+        ...(disks.length === 0
+          ? {}
+          : { Scsi: { disks: { Attachments: Object.fromEntries(attachments) } } }),
+        ...(share === undefined
+          ? {}
+          : {
+              Plan9: { Shares: [{ Name: SHARE_TAG, AccessName: SHARE_TAG, Path: resolve(share) }] },
+            }),
+      },
+    },
+  };
+}
+
+function requirePath(option: string, file: string): void {
+  if (statSync(file, { throwIfNoEntry: false }) !== undefined) return;
+  throw new ProvisionError(
+    `Cannot use ${file} as ${option}: there is no such ${option === 'share' ? 'folder' : 'file'}`,
+    `check the path ${basename(file)}`,
+  );
+}
+
+/** A socket's path has at most 107 bytes (unix(7)). */
+function shortTmpdir(): string {
+  return Buffer.byteLength(tmpdir()) <= 80 ? tmpdir() : '/tmp';
+}

@@ -1,0 +1,120 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer, type Server, type Socket } from 'node:net';
+import { QmpClient } from './qmp.ts';
+import type { WatchedFolder } from './watched-folder.ts';
+
+/** How QEMU's process ended. */
+export interface ProcessExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The last lines that it printed. */
+  readonly output: string;
+}
+
+const KEPT_OUTPUT = 4096;
+/** From spawn to the control connection: a loaded machine takes seconds. */
+const START_LIMIT_MS = 60_000;
+const QUIT_LIMIT_MS = 5_000;
+
+/** One QEMU with its control connection. */
+export class QemuProcess {
+  readonly qmp: QmpClient;
+  readonly pid: number;
+  /** Resolves when the process is no more. */
+  readonly ended: Promise<ProcessExit>;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, qmp: QmpClient, ended: Promise<ProcessExit>) {
+    this.#child = child;
+    this.pid = child.pid!;
+    this.qmp = qmp;
+    this.ended = ended;
+  }
+
+  /**
+   * Starts QEMU and waits until it can be controlled.
+   * @param args makes the arguments for a control socket
+   * @throws Error with QEMU's own words when it does not come up; nothing is left then
+   */
+  static async start(
+    command: string,
+    args: (controlSocket: string) => readonly string[],
+    folder: WatchedFolder,
+    qmpTimeout?: number,
+  ): Promise<QemuProcess> {
+    const path = folder.file('qmp');
+    const server = createServer();
+    await listen(server, path);
+    const connected = new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const child = spawn(command, args(path), { stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = watchEnd(child, folder);
+    if (child.pid !== undefined) folder.watchProcess(child.pid);
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const socket = await Promise.race([
+        connected,
+        ended.then((exit) => {
+          throw new Error(`QEMU did not start: ${describeExit(exit)}`);
+        }),
+        new Promise<never>((_, reject) => {
+          timer = setTimeout(
+            () => reject(new Error(`QEMU did not start within ${START_LIMIT_MS} ms`)),
+            START_LIMIT_MS,
+          );
+        }),
+      ]);
+      return new QemuProcess(child, await QmpClient.open(socket, qmpTimeout), ended);
+    } catch (error) {
+      child.kill('SIGKILL');
+      await ended;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      server.close();
+    }
+  }
+
+  /** Ends QEMU: asks it to quit, and kills it when it does not. */
+  async quit(): Promise<ProcessExit> {
+    this.qmp.execute('quit').catch(() => undefined); // It may be gone before it answers.
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), QUIT_LIMIT_MS);
+    try {
+      return await this.ended;
+    } finally {
+      clearTimeout(timer);
+      this.qmp.close();
+    }
+  }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+}
+
+/** Collects the end of what the process prints, and how it ends. */
+function watchEnd(child: ChildProcess, folder: WatchedFolder): Promise<ProcessExit> {
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      output = (output + text).slice(-KEPT_OUTPUT);
+    });
+  }
+  return new Promise((resolve) => {
+    child.once('error', (error) => {
+      if (child.pid === undefined) resolve({ code: null, signal: null, output: error.message });
+    });
+    child.once('close', (code, signal) => {
+      folder.processEnded();
+      resolve({ code, signal, output: output.trim() });
+    });
+  });
+}
+
+/** One line for a person. */
+export function describeExit({ code, signal, output }: ProcessExit): string {
+  const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+  return output === '' ? how : `${how}: ${output.split('\n').slice(-4).join(' / ')}`;
+}

@@ -1,0 +1,146 @@
+import type { Socket } from 'node:net';
+
+/** An event of QEMU (QMP specification, 2.5). */
+export interface QmpEvent {
+  readonly event: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** QEMU refused a command, or cannot answer any more. */
+export class QmpError extends Error {
+  override readonly name = 'QmpError';
+  /** QEMU's error class (`'GenericError'`, `'DeviceNotFound'`), `'Timeout'` or `'Closed'`. */
+  readonly kind: string;
+
+  constructor(command: string, kind: string, description: string) {
+    super(`Cannot ${command}: ${description}`);
+    this.kind = kind;
+  }
+}
+
+interface Pending {
+  readonly command: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: QmpError) => void;
+  readonly timer: NodeJS.Timeout | undefined;
+}
+
+/** Milliseconds for which a command is waited for. QEMU answers in its main loop, which a device may hold up. */
+const DEFAULT_TIMEOUT = 30_000;
+
+/** One connection to QEMU's control socket: JSON, one message a line. */
+export class QmpClient {
+  /** Resolves when there is no connection any more. */
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+  readonly #timeout: number;
+  readonly #pending = new Map<number, Pending>();
+  readonly #listeners = new Set<(event: QmpEvent) => void>();
+  #next = 0;
+  #rest = '';
+  #isClosed = false;
+  #greet: () => void = () => {};
+
+  private constructor(socket: Socket, timeout: number) {
+    this.#socket = socket;
+    this.#timeout = timeout;
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => this.#receive(text));
+    socket.on('error', () => undefined); // 'close' follows.
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#fail();
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * Waits for the greeting and leaves negotiation mode.
+   * @param timeout milliseconds for each command, 0 for no limit
+   */
+  static async open(socket: Socket, timeout: number = DEFAULT_TIMEOUT): Promise<QmpClient> {
+    const client = new QmpClient(socket, timeout);
+    await client.#waitFor('greet QEMU', timeout, (settle) => {
+      client.#greet = () => settle(undefined);
+    });
+    await client.execute('qmp_capabilities');
+    return client;
+  }
+
+  /** Runs a command. @throws QmpError when QEMU refuses, does not answer in time, or goes away */
+  execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
+    return this.#waitFor(command, this.#timeout, (_settle, id) => {
+      this.#socket.write(
+        `${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }), id })}\n`,
+      );
+    });
+  }
+
+  /** Calls `listener` with each event from now on. @returns a function that ends it */
+  listen(listener: (event: QmpEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #waitFor(
+    command: string,
+    timeout: number,
+    send: (settle: (value: unknown) => void, id: number) => void,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) throw new QmpError(command, 'Closed', 'QEMU has ended');
+      const id = ++this.#next;
+      const expire = (): void => {
+        this.#pending.delete(id);
+        reject(new QmpError(command, 'Timeout', `QEMU did not answer within ${timeout} ms`));
+      };
+      const timer = timeout === 0 ? undefined : setTimeout(expire, timeout);
+      this.#pending.set(id, { command, resolve, reject, timer });
+      send((value) => this.#settle(id)?.resolve(value), id);
+    });
+  }
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    clearTimeout(pending?.timer);
+    return pending;
+  }
+
+  #receive(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') this.#dispatch(JSON.parse(line));
+  }
+
+  #dispatch(message: Readonly<Record<string, unknown>>): void {
+    if ('QMP' in message) {
+      this.#greet();
+    } else if (typeof message.event === 'string') {
+      const data = (message.data ?? {}) as Readonly<Record<string, unknown>>;
+      for (const listener of this.#listeners) listener({ event: message.event, data });
+    } else if (typeof message.id === 'number') {
+      const pending = this.#settle(message.id);
+      if (pending === undefined) return;
+      if ('error' in message) {
+        const { class: kind, desc } = message.error as { class: string; desc: string };
+        pending.reject(new QmpError(pending.command, kind, desc));
+      } else {
+        pending.resolve(message.return);
+      }
+    }
+  }
+
+  #fail(): void {
+    this.#isClosed = true;
+    for (const id of [...this.#pending.keys()]) {
+      const pending = this.#settle(id);
+      pending?.reject(new QmpError(pending.command, 'Closed', 'QEMU has ended'));
+    }
+  }
+}

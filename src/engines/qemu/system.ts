@@ -1,0 +1,172 @@
+import { rmSync } from 'node:fs';
+import type {
+  EngineDevice,
+  EngineExit,
+  EngineRequest,
+  EngineSystem,
+} from '../../compute/engine.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT } from '../../hcs/hresult.ts';
+import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
+import type { MachinePlan } from './document.ts';
+import { memoryInformation, statistics } from './properties.ts';
+import { describeExit, type ProcessExit, type QemuProcess } from './qemu-process.ts';
+import type { QmpEvent } from './qmp.ts';
+import type { WatchedFolder } from './watched-folder.ts';
+
+/** What a {@link QemuSystem} is made of. */
+export interface QemuSystemParts {
+  readonly request: EngineRequest;
+  readonly plan: MachinePlan;
+  readonly qemu: QemuProcess;
+  readonly folder: WatchedFolder;
+  /** Sockets of COM ports that QEMU made. */
+  readonly comSockets: readonly string[];
+  readonly slots: DeviceSlotsOptions;
+}
+
+/** Why the machine ended, as far as QEMU said before its process did. */
+type Cause = 'guest' | 'host' | 'panic' | undefined;
+
+/** One machine in a QEMU process. */
+export class QemuSystem implements EngineSystem {
+  readonly #parts: QemuSystemParts;
+  readonly #slots: DeviceSlots;
+  readonly #createdAt = Date.now();
+  readonly #gone: Promise<void>;
+  #cause: Cause;
+  #isPaused = false;
+
+  constructor(parts: QemuSystemParts) {
+    this.#parts = parts;
+    this.#slots = new DeviceSlots(parts.qemu.qmp, parts.slots);
+    parts.qemu.qmp.listen((event) => this.#notice(event));
+    this.#gone = parts.qemu.ended.then((exit) => this.#end(exit));
+  }
+
+  async start(devices: readonly EngineDevice[]): Promise<void> {
+    const { qmp } = this.#parts.qemu;
+    for (const device of devices) await this.#slots.plug(device);
+    if (devices.length > 0) {
+      // Makes a cold boot of it: slots are powered as if the devices had always been there.
+      await new Promise<void>((resolve, reject) => {
+        const stop = qmp.listen(({ event }) => {
+          if (event !== 'RESET') return;
+          stop();
+          resolve();
+        });
+        qmp.execute('system_reset').catch(reject);
+        this.#gone.then(() => reject(new Error('QEMU has ended')), reject);
+      });
+    }
+    await qmp.execute('cont');
+  }
+
+  async pause(): Promise<void> {
+    await this.#parts.qemu.qmp.execute('stop');
+    this.#isPaused = true;
+  }
+
+  async resume(): Promise<void> {
+    await this.#parts.qemu.qmp.execute('cont');
+    this.#isPaused = false;
+  }
+
+  async shutDown(): Promise<void> {
+    await this.#parts.qemu.qmp.execute('system_powerdown');
+  }
+
+  async terminate(): Promise<void> {
+    this.#cause ??= 'host';
+    await this.#parts.qemu.quit();
+    await this.#gone;
+  }
+
+  async addDevice(device: EngineDevice): Promise<void> {
+    await this.#slots.plug(device);
+  }
+
+  async removeDevice(instanceId: string): Promise<void> {
+    if (this.#isPaused) {
+      throw new HcsError({
+        function: 'HcsModifyComputeSystem',
+        hresult: HRESULT.HCS_E_INVALID_STATE,
+        message: `Cannot remove device ${instanceId} as the machine is paused: its guest has to let go of the device; resume it first`,
+      });
+    }
+    await this.#slots.unplug(instanceId);
+  }
+
+  async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+    const { plan, qemu } = this.#parts;
+    return {
+      ...(types.includes('Memory') ? { Memory: memoryInformation(plan) } : {}),
+      ...(types.includes('Statistics')
+        ? { Statistics: statistics(qemu.pid, this.#createdAt) }
+        : {}),
+    };
+  }
+
+  #notice({ event, data }: QmpEvent): void {
+    const { qemu, request } = this.#parts;
+    if (event === 'GUEST_PANICKED') {
+      this.#cause ??= 'panic';
+      request.notify({ type: 'crashed', document: this.#crashReport(data) });
+      void qemu.quit();
+    } else if (event === 'SHUTDOWN') {
+      this.#cause ??= data.guest === true ? 'guest' : 'host';
+      void qemu.quit();
+    }
+  }
+
+  /** CrashReport document. What a Linux guest says of its end goes to its console. */
+  #crashReport(data: Readonly<Record<string, unknown>>): string {
+    return JSON.stringify({
+      SystemId: this.#parts.request.id,
+      CrashLog: `Guest panicked (${String(data.action ?? 'pause')}); its console has the reason`,
+      CrashStackUnavailable: true,
+    });
+  }
+
+  async #end(exit: ProcessExit): Promise<void> {
+    const { request, folder, comSockets, qemu } = this.#parts;
+    qemu.qmp.close();
+    await this.#slots.powerOffAll();
+    for (const path of comSockets) rmSync(path, { force: true });
+    await folder.remove();
+    request.exited(this.#exitOf(exit));
+  }
+
+  #exitOf(exit: ProcessExit): EngineExit {
+    switch (this.#cause) {
+      case 'guest':
+        return { exitType: 'GracefulExit', status: HRESULT.S_OK };
+      case 'host':
+        return { exitType: 'ForcedExit', status: HRESULT.S_OK };
+      case 'panic':
+        return {
+          exitType: 'UnexpectedExit',
+          status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR,
+          detail: 'the guest panicked',
+        };
+      default:
+        return {
+          exitType: 'UnexpectedExit',
+          status: HRESULT.HCS_E_UNEXPECTED_EXIT,
+          detail: `QEMU ended: ${describeExit(exit)}`,
+        };
+    }
+  }
+}
+
+/** The failure of a creation, with what QEMU said. */
+export function creationFailure(error: unknown): HcsError {
+  if (error instanceof HcsError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HcsError({
+    function: 'HcsCreateComputeSystem',
+    hresult: HRESULT.E_FAIL,
+    message,
+    cause: error,
+  });
+}

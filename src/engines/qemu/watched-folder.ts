@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A unix socket's path has at most 107 bytes (unix(7)); names in the folder are short. */
+const LONGEST_FOLDER = 80;
+
+/**
+ * Reads lines until its input ends, as it does when the owner is gone for whatever reason. A number is the process to
+ * be killed then, an empty line says that it has ended, anything else is a file to remove.
+ */
+const WATCH = `trap "" HUP INT TERM
+pid= files=
+while IFS= read -r line; do
+  case "$line" in
+    "") pid= ;;
+    /*) set -- "$@" "$line" ;;
+    *) pid=$line ;;
+  esac
+done
+[ -n "$pid" ] && kill -9 "$pid"
+rm -rf -- "$@"`;
+
+/**
+ * A private folder (mode 0700) of one virtual machine, and a small process that, when this process ends without having
+ * called {@link WatchedFolder.remove}, even by SIGKILL, kills the machine's process and removes the folder.
+ */
+export class WatchedFolder {
+  readonly path: string;
+  readonly #watch: ChildProcess;
+
+  private constructor(path: string, watch: ChildProcess) {
+    this.path = path;
+    this.#watch = watch;
+  }
+
+  /** Makes the folder below XDG_RUNTIME_DIR or the folder for temporary files, whichever is short enough. */
+  static create(): WatchedFolder {
+    const parent = [process.env.XDG_RUNTIME_DIR, tmpdir()].find(
+      (folder) => folder?.startsWith('/') === true && Buffer.byteLength(folder) <= LONGEST_FOLDER,
+    );
+    const path = create(parent ?? '/tmp');
+    const watch = spawn('/bin/sh', ['-c', WATCH, 'hdvkit-watch', path], {
+      cwd: '/',
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    watch.on('error', () => undefined);
+    watch.stdin!.on('error', () => undefined);
+    watch.unref();
+    (watch.stdin as unknown as { unref(): void }).unref();
+    return new WatchedFolder(path, watch);
+  }
+
+  /** The path of a file in the folder. */
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  /** A process that must not outlive this one. */
+  watchProcess(pid: number): void {
+    this.#tell(String(pid));
+  }
+
+  /** A file elsewhere, by absolute path, that must not outlive this process. */
+  watchFile(path: string): void {
+    if (!path.includes('\n')) this.#tell(path);
+  }
+
+  /** The watched process has ended: its id may come to belong to another. */
+  processEnded(): void {
+    this.#tell('');
+  }
+
+  /** Removes the folder and resolves when the watching process has ended. */
+  async remove(): Promise<void> {
+    rmSync(this.path, { recursive: true, force: true });
+    const watch = this.#watch;
+    if (watch.pid === undefined || watch.exitCode !== null || watch.signalCode !== null) return;
+    const gone = new Promise((resolve) => watch.once('exit', resolve));
+    watch.ref();
+    watch.stdin!.end();
+    await gone;
+  }
+
+  #tell(line: string): void {
+    this.#watch.stdin!.write(`${line}\n`);
+  }
+}
+
+function create(parent: string): string {
+  try {
+    return mkdtempSync(join(parent, 'hdvq-'));
+  } catch (error) {
+    if (parent === '/tmp') throw error;
+    return create('/tmp');
+  }
+}
