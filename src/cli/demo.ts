@@ -68,7 +68,7 @@ async function demo(options: DemoOptions): Promise<void> {
   const hdv = { ...binding.hdv, vmDeviceHost: logCalls(binding.hdv.vmDeviceHost, show) };
   const { signal } = cleanUp;
   const id = `${ID}-${process.pid}`;
-  const setup = await prepareGuest(binding.name);
+  const setup = cleanUp.use(await prepareGuest(binding.name));
   const system = cleanUp.use(await ComputeSystem.create(id, setup.document, { core, signal }));
   const devices = cleanUp.use(
     await DeviceHost.create(system, { binding: hdv, report: showNotice }),

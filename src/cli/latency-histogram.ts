@@ -5,6 +5,19 @@ const SUB_COUNT = 2 ** SUB_BITS;
 const MAX_POWER = 40;
 const BUCKETS = (MAX_POWER - SUB_BITS + 1) * SUB_COUNT + SUB_COUNT;
 
+/** A number of durations, as they are shown. Times are in ns. */
+export interface LatencySummary {
+  readonly count: number;
+  /** Sum of all. */
+  readonly total: number;
+  /** The longest. */
+  readonly highest: number;
+  /** The value that this share of them does not exceed. */
+  percentile(share: number): number;
+  /** Counts by power of two. */
+  octaves(): readonly { readonly from: number; readonly to: number; readonly count: number }[];
+}
+
 /**
  * Counts durations in log-linear buckets: recording is two shifts and an increment, and every percentile is known to
  * within 1/16. Values below 16 ns are exact.
@@ -14,7 +27,7 @@ const BUCKETS = (MAX_POWER - SUB_BITS + 1) * SUB_COUNT + SUB_COUNT;
  * | 0 to 15 | the value itself |
  * | 16 p + s | from (16 + s) · 2^(p - 1), for p from 1 |
  */
-export class LatencyHistogram {
+export class LatencyHistogram implements LatencySummary {
   readonly #counts = new Float64Array(BUCKETS);
   #count = 0;
   #sum = 0;
@@ -95,7 +108,7 @@ export function formatDuration(ns: number): string {
 const BAR_WIDTH = 40;
 
 /** The histogram as text: bars by power of two, then percentiles and the rate. */
-export function formatHistogram(histogram: LatencyHistogram): string {
+export function formatHistogram(histogram: LatencySummary): string {
   const octaves = histogram.octaves();
   const most = Math.max(...octaves.map(({ count }) => count));
   const bars = octaves.map(({ from, to, count }) => {

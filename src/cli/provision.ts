@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { findQemu } from '../provision/find-qemu.ts';
+import { provisionAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { provisionGuest } from '../provision/provision-guest.ts';
 import type { ProvisionOptions } from '../provision/provision-options.ts';
@@ -39,6 +40,9 @@ async function runProvision(options: { readonly force?: boolean }): Promise<void
     const guest = await provisionGuest(shared);
     display.finish();
     print(`guest kernel ${guest.kernelRelease}: ${guest.kernel}`);
+    const agent = await provisionAgent(shared);
+    display.finish();
+    print(`guest agent: ${agent}`);
   } finally {
     display.finish();
   }

@@ -26,6 +26,7 @@ export function prepareSimulatedGuest(): GuestSetup {
         [Symbol.asyncDispose]: () => guest.close(),
       };
     },
+    [Symbol.dispose]() {},
   };
 }
 

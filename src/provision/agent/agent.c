@@ -21,7 +21,8 @@
  *   irq-disable BDF
  *   irq-take BDF                            vectors that came since the last call
  *   irq-wait BDF MS                         the same, when there is one or the time is over
- *   measure BDF BAR OFFSET WIDTH COUNT      COUNT reads: p50 p99 p99.9 min max total, ns
+ *   measure BDF BAR OFFSET WIDTH COUNT      COUNT reads: p50 p99 p99.9 min max total, ns; then POWER:COUNT for the
+ *                                           reads that took from 2^POWER ns
  *   doorbell BDF BAR OFFSET WIDTH VALUE VECTOR COUNT   COUNT times from a write to its message: the same figures
  *   run COMMAND                             by /bin/sh; the reply is the exit code
  *   signal ID NUMBER                        to the command that request ID runs
@@ -628,8 +629,18 @@ static void report(const char *id, uint64_t *ticks, unsigned count, uint64_t tot
 	double scale = ns_per_tick();
 	qsort(ticks, count, sizeof *ticks, compare);
 #define QUANTILE(share) ((uint64_t)(ticks[(uint64_t)((count - 1) * (share))] * scale))
-	reply(id, "= %lx %lx %lx %lx %lx %lx", QUANTILE(0.5), QUANTILE(0.99), QUANTILE(0.999), QUANTILE(0.0),
-	      QUANTILE(1.0), (uint64_t)(total * scale));
+	unsigned octaves[64] = { 0 };
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t ns = ticks[i] * scale;
+		octaves[ns ? 63 - __builtin_clzl(ns) : 0]++;
+	}
+	char words[800] = "";
+	size_t length = 0;
+	for (unsigned power = 0; power < 64 && length < sizeof words - 32; power++)
+		if (octaves[power])
+			length += snprintf(words + length, sizeof words - length, " %x:%x", power, octaves[power]);
+	reply(id, "= %lx %lx %lx %lx %lx %lx%s", QUANTILE(0.5), QUANTILE(0.99), QUANTILE(0.999), QUANTILE(0.0),
+	      QUANTILE(1.0), (uint64_t)(total * scale), words);
 #undef QUANTILE
 }
 
