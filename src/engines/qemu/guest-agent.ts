@@ -15,6 +15,8 @@ export interface GuestLatency {
   readonly max: number;
   /** Time for all of them. */
   readonly total: number;
+  /** How many took from 2^power ns to twice that, where there are any, in order. */
+  readonly octaves: readonly { readonly power: number; readonly count: number }[];
 }
 
 /** How a command of the guest ended. */
@@ -276,7 +278,11 @@ function parseHex(word: string): number {
 
 function latency(count: number, words: readonly string[]): GuestLatency {
   const [p50 = 0, p99 = 0, p999 = 0, min = 0, max = 0, total = 0] = words.map(parseHex);
-  return { count, p50, p99, p999, min, max, total };
+  const octaves = words.slice(6).map((word) => {
+    const [power = 0, times = 0] = word.split(':').map(parseHex);
+    return { power, count: times };
+  });
+  return { count, p50, p99, p999, min, max, total, octaves };
 }
 
 function open(path: string): Promise<Socket> {
