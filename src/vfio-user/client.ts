@@ -68,6 +68,8 @@ export class VfioUserClient {
   #end = 0;
   #nextId = 1;
   #fds: number[] = [];
+  /** Replies to requests that are still out: one was made while another's reply was awaited. */
+  #unclaimed: Message[] = [];
 
   /** @param fd a connected socket; the client owns it */
   constructor(fd: number, options: VfioUserClientOptions = {}) {
@@ -119,34 +121,35 @@ export class VfioUserClient {
     return id;
   }
 
-  /** Sends a command and waits for its reply.
+  /** Sends a command and waits for its reply; others are kept for {@link receive}.
    * @throws VfioUserError when no reply comes */
   request(command: number, payload?: Uint8Array, fds?: readonly number[]): Message {
     const id = this.send(command, payload, fds === undefined ? {} : { fds });
-    const reply = this.receive();
-    if (reply === undefined) {
-      throw new VfioUserError(
-        `Cannot get a reply to ${commandName(command)}: the server is gone`,
-        'EPIPE',
-      );
+    for (;;) {
+      const kept = this.#unclaimed.findIndex((one) => one.id === id && one.command === command);
+      if (kept >= 0) return this.#unclaimed.splice(kept, 1)[0]!;
+      if (!this.#takeMessage()) {
+        throw new VfioUserError(
+          `Cannot get a reply to ${commandName(command)}: the server is gone`,
+          'EPIPE',
+        );
+      }
     }
-    if (reply.id !== id || reply.command !== command) {
-      throw new VfioUserError(
-        `Cannot match a reply: ${commandName(reply.command)} ${reply.id} to ${commandName(command)} ${id}`,
-        'EPROTO',
-      );
-    }
-    return reply;
   }
 
   /** Waits for the next reply; serves the server's own commands meanwhile. @returns undefined when the stream ended */
   receive(): Message | undefined {
-    for (;;) {
-      const message = this.#receiveMessage();
-      if (message === undefined) return undefined;
-      if ((message.flags & HeaderFlag.TYPE) === HeaderFlag.REPLY) return message;
-      this.#serve(message);
-    }
+    while (this.#unclaimed.length === 0) if (!this.#takeMessage()) return undefined;
+    return this.#unclaimed.shift();
+  }
+
+  /** Keeps a reply, or serves a command of the server's. @returns false when the stream ended */
+  #takeMessage(): boolean {
+    const message = this.#receiveMessage();
+    if (message === undefined) return false;
+    if ((message.flags & HeaderFlag.TYPE) === HeaderFlag.REPLY) this.#unclaimed.push(message);
+    else this.#serve(message);
+    return true;
   }
 
   /** VERSION. @param json text, without its NUL; undefined: none at all */

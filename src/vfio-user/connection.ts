@@ -1,6 +1,8 @@
 import { addressOf } from '../ffi/libc.ts';
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { MAX_FDS, SocketMessage } from '../ffi/socket-message.ts';
+import { SystemCallError } from '../ffi/system-call-error.ts';
+import type { DisconnectReason } from './device.ts';
 import { RECEIVE_SIZE, type ServerState, StateWord } from './server-state.ts';
 import { HEADER_SIZE, HeaderFlag, Limit, putHeader } from './wire.ts';
 
@@ -127,6 +129,12 @@ export class Connection {
     return this.#send(size);
   }
 
+  /** Why the connection ends, after a call that failed. */
+  reason(call: string): DisconnectReason {
+    if (this.errno === ECONNRESET || this.errno === EPIPE) return { type: 'closed' };
+    return { type: 'system', error: new SystemCallError(call, this.errno) };
+  }
+
   #send(size: number, fds?: readonly number[]): boolean {
     let sent = this.#message.send(this.fd, this.#outAddress, size, fds);
     if (sent === size) return true;
@@ -183,5 +191,7 @@ export class Connection {
   }
 }
 
+const EPIPE = 32;
+const ECONNRESET = 104;
 const ETIMEDOUT = 110;
 const NO_FDS = new Int32Array(0);

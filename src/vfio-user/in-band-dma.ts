@@ -1,5 +1,4 @@
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
-import { SystemCallError } from '../ffi/system-call-error.ts';
 import { type Connection, Received } from './connection.ts';
 import type { DisconnectReason } from './device.ts';
 import type { InBandMemory } from './dma-table.ts';
@@ -129,8 +128,7 @@ export class InBandDma implements InBandMemory {
   }
 
   #lost(call: string): -1 {
-    const error = new SystemCallError(call, this.#connection.errno);
-    this.#server.end({ type: 'system', error });
+    this.#server.end(this.#connection.reason(call));
     return -1;
   }
 }

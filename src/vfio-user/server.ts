@@ -1,7 +1,6 @@
 /** The server's side. Past 300 lines: the path of an access, from the socket to the device and back, stands in one file. */
 
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
-import { SystemCallError } from '../ffi/system-call-error.ts';
 import { Connection, Received } from './connection.ts';
 import {
   type DisconnectReason,
@@ -215,7 +214,7 @@ export class VfioUserServer implements VfioUserPort {
       case Received.END:
         return this.#finish({ type: 'closed' });
       case Received.FAILED:
-        return this.#finish(this.#systemReason('receive'));
+        return this.#finish(this.#connection.reason('receive'));
       default:
         return false;
     }
@@ -281,7 +280,7 @@ export class VfioUserServer implements VfioUserPort {
     }
     this.#connection.consume(start + size);
     this.#step(Phase.IDLE);
-    if (!sent) this.#ending ??= this.#systemReason('send');
+    if (!sent) this.#ending ??= this.#connection.reason('send');
     if (this.#ending !== undefined && !this.#inBand.waiting) this.#finish(this.#ending);
   }
 
@@ -511,12 +510,6 @@ export class VfioUserServer implements VfioUserPort {
     this.#ending ??= { type: 'protocol', detail };
   }
 
-  #systemReason(call: string): DisconnectReason {
-    const { errno } = this.#connection;
-    if (errno === ECONNRESET || errno === EPIPE) return { type: 'closed' };
-    return { type: 'system', error: new SystemCallError(call, errno) };
-  }
-
   #finish(reason: DisconnectReason): false {
     if (this.#closed) return false;
     this.#closed = true;
@@ -551,8 +544,6 @@ export class VfioUserServer implements VfioUserPort {
   }
 }
 
-const ECONNRESET = 104;
-const EPIPE = 32;
 const NO_FDS = new Int32Array(0);
 
 function checkShape(device: VfioUserDevice): void {
