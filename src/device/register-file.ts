@@ -66,7 +66,8 @@ export class RegisterFile implements MmioRegion {
       return width === 2 ? this.halves[offset >>> 1]! : this.bytes[offset]!;
     }
     const shift = (offset & 3) << 3;
-    return (this.#readDword(dword, (LANES[width]! << shift) >>> 0) >>> shift) & LANES[width]!;
+    const lanes = LANES[width]!;
+    return ((this.#readDword(dword, (lanes << shift) >>> 0) >>> shift) & lanes) >>> 0;
   }
 
   write(offset: number, width: Width, value: number): void {
