@@ -21,9 +21,14 @@ export interface DeviceFile {
 
 /**
  * Loads a device file of the user: JavaScript, or TypeScript without a build step.
+ * @param generation another number imports the file afresh, in this process
  * @throws UsageError when there is no such file, it does not load, exports no device, or the device is built wrong
  */
-export async function openDeviceFile(path: string, exportName?: string): Promise<DeviceFile> {
+export async function openDeviceFile(
+  path: string,
+  exportName?: string,
+  generation = 0,
+): Promise<DeviceFile> {
   const file = resolve(path);
   if (!existsSync(file)) {
     throw new UsageError(
@@ -39,6 +44,7 @@ export async function openDeviceFile(path: string, exportName?: string): Promise
   }
   await loadTypeScript();
   const module = pathToFileURL(file);
+  if (generation > 0) module.searchParams.set('generation', String(generation));
   const device = await load(module, path, exportName);
   try {
     return { module, path, exportName, device, function: new PciFunction(device) };

@@ -21,7 +21,12 @@ export function addHostOption(command: Command): Command {
  * @throws HostUnavailableError where this platform does not have it
  */
 export function openHost(name: string | undefined, fallback?: HostName): HostBinding {
-  return useHost((name as HostName | undefined) ?? fromEnvironment(fallback));
+  return useHost(openHostName(name, fallback));
+}
+
+/** Name of the host that the user asked for, without making it. @throws UsageError as {@link openHost} */
+export function openHostName(name: string | undefined, fallback?: HostName): HostName {
+  return (name as HostName | undefined) ?? fromEnvironment(fallback);
 }
 
 function fromEnvironment(fallback: HostName | undefined): HostName {

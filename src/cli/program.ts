@@ -4,6 +4,7 @@ import { addDoctor } from './doctor.ts';
 import { addNew } from './new.ts';
 import { packageVersion } from './package.ts';
 import { addProvision } from './provision.ts';
+import { addRun } from './run.ts';
 import { addServe } from './serve.ts';
 import { addShow } from './show.ts';
 import { colors } from './terminal.ts';
@@ -19,6 +20,7 @@ export function createProgram(): Command {
     .exitOverride();
   addDemo(program);
   addNew(program);
+  addRun(program);
   addShow(program);
   addServe(program);
   addDoctor(program);

@@ -43,14 +43,14 @@ async function serve(path: string, options: ServeOptions): Promise<void> {
   const file = await openDeviceFile(path, options.export);
   await using cleanUp = new CleanUp();
   if (options.inspect) openInspector(cleanUp);
-  const trace = options.trace ? new TraceView(file) : undefined;
+  const trace = options.trace ? new TraceView(file, { write: remark }) : undefined;
   if (trace) cleanUp.add(() => trace.end());
   const socketPath = resolve(options.socket);
   const device = await VfioUserWorkerDevice.load({
     source: { module: file.module, exportName: file.exportName },
     socketPath: () => socketPath,
     notify: showNotice,
-    ...(options.inspect ? { stallLimitMs: Number.POSITIVE_INFINITY } : {}),
+    ...(options.inspect ? { stallLimitMs: 2 ** 31 - 1 } : {}),
     ...(trace ? { trace: trace.ring.memory } : {}),
   });
   cleanUp.add(() => device.close());

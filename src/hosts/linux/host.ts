@@ -4,7 +4,7 @@ import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { RuntimeFolder } from '../../device-host/runtime-folder.ts';
 import { VfioUserPlacement } from '../../device-host/vfio-user-placement.ts';
 import { VfioUserPlatform } from '../../device-host/vfio-user-platform.ts';
-import { QemuEngine } from '../../engines/qemu/engine.ts';
+import { QemuEngine, type QemuEngineOptions } from '../../engines/qemu/engine.ts';
 import type { HostCapabilities } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
 
@@ -24,12 +24,14 @@ export interface LinuxHostOptions {
   readonly stallLimitMs?: number;
   /** MiB of JavaScript objects that a device on a worker may hold; 512. */
   readonly heapLimit?: number;
+  /** How machines are run: another QEMU, no time limit for a debugger. */
+  readonly engine?: QemuEngineOptions;
 }
 
 /** Makes a linux host: a service of its own in this process, QEMU for machines, vfio-user for devices. */
-export function createLinuxHost(options: LinuxHostOptions = {}): HostBinding {
+export function createLinuxHost({ engine, ...options }: LinuxHostOptions = {}): HostBinding {
   const directory = new DeviceDirectory();
-  const service = new ComputeService({ engines: [new QemuEngine()], directory });
+  const service = new ComputeService({ engines: [new QemuEngine(engine)], directory });
   let folder: RuntimeFolder | undefined;
   const socketPath = (): string => {
     folder ??= RuntimeFolder.create();
