@@ -64,6 +64,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   readonly #msix: Msix | undefined;
   readonly #interrupts: InterruptController | undefined;
   #initialized = false;
+  #configuration: readonly string[] = [];
   #fresh = true;
 
   /** @throws TypeError or RangeError when the device's declarations contradict each other or the specification */
@@ -193,6 +194,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     if (!this.#initialized) return;
     this.stop();
     this.#initialized = false;
+    this.#configuration = [];
     this.#connectInterrupts(false);
     connectServices(this.device, undefined);
   }
@@ -201,6 +203,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   setConfiguration(values: readonly string[]): void {
     const result: unknown = this.device.configure(values);
     refusePromise(result, 'configure');
+    this.#configuration = values;
   }
 
   getDetails(): PciDetails {
@@ -281,7 +284,10 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     }
   }
 
-  /** A function that was reset goes on running, with its start-up state (PCIe 6.0, 6.6). */
+  /**
+   * A function that was reset goes on running, with its start-up state (PCIe 6.0, 6.6). Configuration outlasts resets,
+   * as switches on a board do: the device is told it again, because it may keep it in registers.
+   */
   reset(kind: ResetKind): void {
     const state = this.#state;
     if (state.failure !== undefined) return;
@@ -295,6 +301,9 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
       for (const region of this.#regions()) region.reset?.();
       return this.device.reset(kind);
     }, 'reset');
+    if (this.#configuration.length > 0) {
+      this.#run(() => this.device.configure(this.#configuration), 'configure');
+    }
     state.observer?.reset?.(kind);
   }
 
