@@ -169,9 +169,9 @@ export class GuestAgent implements AsyncDisposable {
 
   /**
    * Lets interrupts come. Message-signalled ones go to memory of the agent, as a stock kernel gives user space none;
-   * an MSI function gets one vector, as that kernel grants. INTx goes through uio_pci_generic.
+   * of MSI vectors that come together the last is seen. INTx goes through uio_pci_generic.
    *
-   * @param count vectors of MSI-X that are wanted
+   * @param count vectors that are wanted; MSI has a power of two
    * @returns the number of vectors that can come
    */
   async enableInterrupts(

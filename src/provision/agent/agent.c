@@ -419,8 +419,10 @@ static int enable_msix(struct device *device, unsigned count)
 	return config_write(device->bdf, capability + 2, 2, (control & ~0x4000) | 0x8000);
 }
 
-/* One vector, as a kernel without interrupt remapping grants. */
-static int enable_msi(struct device *device)
+/* All vectors of MSI write to one doubleword, and the data says which: of several that come at once the last is seen. */
+#define MSI_DATA 0x4000
+
+static int enable_msi(struct device *device, unsigned count)
 {
 	unsigned capability = find_capability(device->bdf, 0x05);
 	if (!capability) {
@@ -429,6 +431,9 @@ static int enable_msi(struct device *device)
 	}
 	unsigned control = config_read(device->bdf, capability + 2, 2);
 	int wide = control & 0x80;
+	unsigned log2 = 0;
+	while (log2 < ((control >> 1) & 7) && 2u << log2 <= count)
+		log2++;
 	if (!wide && device->slots_gpa >> 32) {
 		errno = ERANGE;
 		return -1;
@@ -436,12 +441,12 @@ static int enable_msi(struct device *device)
 	config_write(device->bdf, capability + 4, 4, device->slots_gpa);
 	if (wide)
 		config_write(device->bdf, capability + 8, 4, device->slots_gpa >> 32);
-	config_write(device->bdf, capability + (wide ? 12 : 8), 2, 1);
+	config_write(device->bdf, capability + (wide ? 12 : 8), 2, MSI_DATA);
 	if (control & 0x100)
 		config_write(device->bdf, capability + (wide ? 16 : 12), 4, 0);
 	device->kind = 'm';
-	device->count = 1;
-	return config_write(device->bdf, capability + 2, 2, (control & ~0x70) | 1);
+	device->count = 1 << log2;
+	return config_write(device->bdf, capability + 2, 2, (control & ~0x70) | log2 << 4 | 1);
 }
 
 static int enable_intx(struct device *device)
@@ -490,7 +495,10 @@ static void disable_interrupts(struct device *device)
 
 static int take_slot(struct device *device, unsigned vector)
 {
-	return __atomic_exchange_n(&device->slots[vector], 0, __ATOMIC_SEQ_CST) != 0;
+	if (device->kind != 'm')
+		return __atomic_exchange_n(&device->slots[vector], 0, __ATOMIC_SEQ_CST) != 0;
+	uint32_t message = MSI_DATA | vector;
+	return __atomic_compare_exchange_n(&device->slots[0], &message, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 /* Appends the vectors that came to text; returns their number. */
@@ -531,7 +539,7 @@ static void enable_interrupts(const char *id, const char *bdf, const char *kind,
 	if (change_command(bdf, 0, COMMAND_MEMORY | COMMAND_MASTER) < 0)
 		return fail(id, "cannot turn on bus mastering");
 	int result = strcmp(kind, "msix") == 0 ? enable_msix(device, count)
-		   : strcmp(kind, "msi") == 0  ? enable_msi(device)
+		   : strcmp(kind, "msi") == 0  ? enable_msi(device, count)
 					       : enable_intx(device);
 	if (result < 0)
 		return fail(id, kind);
@@ -677,6 +685,7 @@ static void measure_doorbell(const char *id, struct device *device, volatile voi
 		errno = EINVAL;
 		return fail(id, "vector");
 	}
+	volatile uint32_t *slot = &device->slots[device->kind == 'm' ? 0 : vector];
 	uint64_t *ticks = samples(id, count);
 	if (!ticks)
 		return;
@@ -685,10 +694,10 @@ static void measure_doorbell(const char *id, struct device *device, volatile voi
 		take_slot(device, vector);
 		uint64_t before = __rdtsc(), after = before;
 		store(address, width, value);
-		while (!device->slots[vector] && after - before < limit)
+		while (!*slot && after - before < limit)
 			after = __rdtsc();
 		after = __rdtsc();
-		if (!device->slots[vector]) {
+		if (!*slot) {
 			free(ticks);
 			errno = ETIMEDOUT;
 			return fail(id, "no message came");
