@@ -196,12 +196,13 @@ export function describeHost(name: string, openHost: () => Promise<TestHost>): v
         expect(await other.readBar(0, WORD, 4)).toBe(2);
       });
 
-      test('with memory decoding off, reads give all ones and writes are lost, where the host can know', async () => {
+      test('with memory decoding off, accesses do not reach the device, where the host can know', async () => {
         const isKnown = host.binding.hdv.capabilities.commandRegister === 'forwarded';
         await fn.writeBar(0, WORD, 4, 7);
         const command = await fn.readConfig(0x04, 2);
         await fn.writeConfig(0x04, 2, command & ~0x2);
-        expect(await fn.readBar(0, WORD, 4)).toBe(isKnown ? 0xffff_ffff : 7);
+        // Then the chipset answers: with ones by the specification, with zeros in QEMU behind a bridge.
+        expect(isKnown ? [0, 0xffff_ffff] : [7]).toContain(await fn.readBar(0, WORD, 4));
         await fn.writeBar(0, WORD, 4, 8);
         await fn.writeConfig(0x04, 2, command);
         expect(await fn.readBar(0, WORD, 4)).toBe(isKnown ? 7 : 8);
