@@ -1,6 +1,6 @@
 import type { MmioRegion } from './mmio-region.ts';
 
-/** What stands where in a BAR: byte offsets and regions. Holes read 0 and drop writes. */
+/** What stands where in a BAR: byte offsets and regions. Between regions reads give ones and writes vanish. */
 export type BarParts = Readonly<Record<number, MmioRegion>>;
 
 /** How a BAR may be declared beyond its size. */

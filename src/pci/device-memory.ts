@@ -58,7 +58,8 @@ export class DeviceMemory implements GuestMemory {
       this.#state.guestError(`Cannot ${verb} ${length} bytes at ${hex(gpa)}: bus mastering is off`);
       return undefined;
     }
-    if (!Number.isSafeInteger(gpa) || gpa < 0 || !(length > 0) || gpa + length > 2 ** 53) {
+    const inRange = Number.isSafeInteger(gpa) && gpa >= 0 && length > 0 && length <= 2 ** 53 - gpa;
+    if (!inRange) {
       this.#state.guestError(
         `Cannot ${verb} ${length} bytes at ${hex(gpa)}: addresses are 0 to 2^53 - 1`,
       );
