@@ -1,8 +1,12 @@
 import { SimulatedGuestAccess } from 'hdvkit/testing';
 import { createSimulatedHost } from '../../src/hosts/simulated/host.ts';
-import { describeHost } from './conformance.ts';
+import { describeHost, type TestHost } from './conformance.ts';
+import { describeEdu } from './edu.ts';
 
-describeHost('simulated', async () => {
+describeHost('simulated', openSimulated);
+describeEdu('simulated', openSimulated);
+
+async function openSimulated(): Promise<TestHost> {
   const binding = createSimulatedHost();
   return {
     binding,
@@ -18,4 +22,4 @@ describeHost('simulated', async () => {
     },
     close: () => binding.close(),
   };
-});
+}
