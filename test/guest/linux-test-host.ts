@@ -37,7 +37,7 @@ export async function openLinuxHost(
     binding,
     document() {
       machines++;
-      const document: Record<string, unknown> = structuredClone(prepared.document);
+      const document = { ...structuredClone(prepared.document) };
       const { Devices } = document.VirtualMachine as { Devices: Record<string, unknown> };
       Devices.ComPorts = {
         '0': { NamedPipe: socket('console') },
