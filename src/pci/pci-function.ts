@@ -227,7 +227,12 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   stop(): void {
     const state = this.#state;
     if (!state.started) return;
-    this.#run(() => this.device.stop(), 'stop');
+    try {
+      refusePromise(this.device.stop(), 'stop');
+    } catch (error) {
+      state.started = false;
+      this.#fail(error);
+    }
     this.#quiesce();
   }
 
