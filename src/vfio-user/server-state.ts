@@ -241,8 +241,10 @@ export class ServerState {
   /** Descriptors that this connection owns, for tests and reports. */
   ownedFds(): number[] {
     const result: number[] = [];
-    for (let fd = 0; fd < LEDGER_FDS; fd++) {
-      if (((this.#openFds[fd >>> 5]! >>> (fd & 31)) & 1) !== 0) result.push(fd);
+    for (const [word, bits] of this.#openFds.entries()) {
+      for (let left = bits; left !== 0; left &= left - 1) {
+        result.push(32 * word + 31 - Math.clz32(left & -left));
+      }
     }
     return result;
   }

@@ -48,6 +48,9 @@ class Target {
   #sent: Buffer = Buffer.alloc(0);
   readonly #owed: Sent[] = [];
   #negotiated = false;
+  /** A VERSION was sent that may or may not please; one that does not ends the connection. */
+  #proposed = false;
+  #offBeat = 0;
 
   constructor() {
     const [mine, theirs] = socketPair();
@@ -66,8 +69,15 @@ class Target {
     this.#receive();
   }
 
+  /** Messages in a row whose end was not the end of a message to the server: what follows is noise to it. */
+  get offBeat(): number {
+    this.#offBeat = this.#sent.length === 0 ? 0 : this.#offBeat + 1;
+    return this.#offBeat;
+  }
+
   /** Everything owed was answered; a broken stream may have cost the connection. */
   settle(): void {
+    if (this.#proposed && this.server.closed) return;
     expect(this.#owed).toEqual([]);
     expect(this.server.closed).toBe(this.broken);
   }
@@ -88,8 +98,12 @@ class Target {
       }
       if (tooLong) this.broken = true;
       if (!this.#negotiated) {
-        if (isAcceptedVersion(bytes, size)) this.#negotiated = true;
-        else if (isCommand(bytes, size)) this.broken = true;
+        if (isVersion(bytes, size)) {
+          this.#negotiated = true;
+          this.#proposed = bytes.length !== 20;
+        } else if (isCommand(bytes, size)) {
+          this.broken = true;
+        }
       }
     }
   }
@@ -150,7 +164,7 @@ function isCommand(bytes: Buffer, size: number): boolean {
   return size === bytes.length && (bytes.readUInt32LE(8) & 0x2f) === 0;
 }
 
-function isAcceptedVersion(bytes: Buffer, size: number): boolean {
+function isVersion(bytes: Buffer, size: number): boolean {
   return isCommand(bytes, size) && bytes.readUInt16LE(2) === 1;
 }
 
@@ -246,7 +260,8 @@ test(`${MESSAGES} mutated messages neither crash nor hang the server, and each g
       messages++;
       if (random.chance(16)) stir(target, random, stale);
       target.device.log.length = 0;
-      if (!target.server.closed && !random.chance(2000)) continue;
+      const stay = target.offBeat < 20 && !random.chance(2000);
+      if (!target.server.closed && stay) continue;
       target.settle();
       closeFd(target.fd);
       target.server.processReadable();

@@ -73,7 +73,7 @@ export class MessageGenerator {
     bytes.writeUInt32LE(bytes.length, 4);
     bytes.writeUInt32LE(random.chance(6) ? 0x10 : 0, 8);
     Buffer.from(payload).copy(bytes, 16);
-    if (random.chance(3)) bytes = this.#mutate(bytes);
+    if (random.chance(4)) bytes = this.#mutate(bytes);
     const count = random.chance(12) ? random.int(20) : fds;
     return { bytes, fds: count, fdKind: random.chance(12) ? 'any' : fdKind };
   }
