@@ -48,7 +48,7 @@ export class HcsError extends Error {
   /** `ErrorEvents` of the result document, or none. */
   readonly events: readonly HcsErrorEvent[];
   /** The result document as the service gave it: a ResultError. */
-  readonly document?: string;
+  readonly document: string | undefined;
 
   constructor({ function: name, hresult, message, document, cause }: HcsErrorOptions) {
     const result = parseResult(document);
@@ -65,7 +65,7 @@ export class HcsError extends Error {
     this.code = known ?? formatHresult(hresult);
     this.reason = reason;
     this.events = result.events;
-    if (document !== undefined) this.document = document;
+    this.document = document;
   }
 }
 

@@ -1,0 +1,215 @@
+import { expect, test } from 'vitest';
+import { DeviceDirectory } from '../../src/compute/device-directory.ts';
+import { ComputeService } from '../../src/compute/service.ts';
+import type { ComputeCore } from '../../src/hcs/compute-core.ts';
+import { ComputeSystem } from '../../src/hcs/compute-system.ts';
+import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
+import { HcsError } from '../../src/hcs/hcs-error.ts';
+import { provideComputeCore } from '../../src/hcs/selected-core.ts';
+import type { SystemEvent } from '../../src/hcs/system-event.ts';
+import {
+  codeOf,
+  deviceRequest,
+  errorOf,
+  INSTANCE,
+  RecordingEngine,
+  Rig,
+  turn,
+  vm,
+} from '../compute/recording-engine.ts';
+
+async function running(rig: Rig): Promise<ComputeSystem> {
+  const system = await ComputeSystem.create('vm', vm(), { core: rig.core });
+  await system.start();
+  return system;
+}
+
+async function all(events: AsyncIterable<SystemEvent>): Promise<readonly SystemEvent[]> {
+  const seen: SystemEvent[] = [];
+  for await (const event of events) seen.push(event);
+  return seen;
+}
+
+test('starts, pauses, resumes, changes, asks and ends a system', async () => {
+  const rig = new Rig();
+  rig.announce(INSTANCE);
+  const system = await running(rig);
+  await system.pause({ options: { SuspensionLevel: 'Suspend' } });
+  expect((await system.properties()).State).toBe('Paused');
+  await system.resume();
+  await system.modify(deviceRequest('Add', INSTANCE));
+  expect(await system.properties({ PropertyTypes: ['Memory'] })).toMatchObject({
+    Memory: { VirtualNodeCount: 1 },
+  });
+  await system.shutDown({ options: { Type: 'Shutdown' } });
+  rig.engine.machine.exit({ exitType: 'GracefulExit', status: 0 });
+  expect(await system.exited).toMatchObject({ Status: 0, ExitType: 'GracefulExit' });
+  expect(rig.engine.log).toEqual([
+    'create',
+    'start',
+    'pause',
+    'resume',
+    `addDevice ${INSTANCE}`,
+    'properties Memory',
+    'shutDown',
+  ]);
+  await system.close();
+});
+
+test('rejects with the function, the code and the reason', async () => {
+  const system = await running(new Rig());
+  const error = await errorOf(() => system.resume());
+  expect(error).toBeInstanceOf(HcsError);
+  expect([error.function, error.code]).toEqual(['HcsResumeComputeSystem', 'HCS_E_INVALID_STATE']);
+});
+
+test('uses the selected host where none is given, and finds systems there', async () => {
+  const rig = new Rig();
+  provideComputeCore(() => rig.core);
+  const made = await ComputeSystem.create('vm', vm());
+  const opened = await ComputeSystem.open('vm');
+  expect(opened.handle).not.toBe(made.handle);
+  expect(await ComputeSystem.enumerate()).toMatchObject([{ Id: 'vm' }]);
+  expect(await ComputeSystem.enumerate({ Owners: ['nobody'] })).toEqual([]);
+  expect(await codeOf(() => ComputeSystem.open('none'))).toBe('HCS_E_SYSTEM_NOT_FOUND');
+  expect(await codeOf(() => ComputeSystem.create('vm', vm()))).toBe('HCS_E_SYSTEM_ALREADY_EXISTS');
+});
+
+test('closes the handle of a creation that fails', async () => {
+  const engine = new RecordingEngine();
+  const handles: HCS_SYSTEM[] = [];
+  class Service extends ComputeService {
+    override HcsCreateComputeSystem(...args: Parameters<ComputeCore['HcsCreateComputeSystem']>) {
+      const handle = super.HcsCreateComputeSystem(...args);
+      handles.push(handle);
+      expect(this.systemIdOf(handle)).toBe('vm');
+      return handle;
+    }
+  }
+  const core = new Service({ engines: [engine], directory: new DeviceDirectory() });
+  engine.fail('create', new Error('no such kernel'));
+  const error = await errorOf(() => ComputeSystem.create('vm', vm(), { core }));
+  expect(error.reason).toBe('no such kernel');
+  expect(handles.map((handle) => core.systemIdOf(handle))).toEqual([undefined]);
+});
+
+test('yields events until the exit, to each loop, and to a late one the exit', async () => {
+  const rig = new Rig();
+  const system = await running(rig);
+  const [first, second] = [all(system.events()), all(system.events())];
+  const { request } = rig.engine.machine;
+  request.notify({ type: 'guestConnectionClosed', document: '{}' });
+  request.notify({ type: 'crashed', document: '{"CrashLog":"panic"}' });
+  rig.engine.machine.exit({ exitType: 'UnexpectedExit', status: 0x8037_0106 });
+  const events = await first;
+  expect(events.map(({ type }) => type)).toEqual([
+    'guestConnectionClosed',
+    'crashInitiated',
+    'crashed',
+    'exited',
+  ]);
+  expect(events[2]).toEqual({ type: 'crashed', report: { CrashLog: 'panic' } });
+  expect(await second).toEqual(events);
+  expect(await all(system.events())).toEqual([events[3]]);
+});
+
+test('tells of an exit that lies before the first question', async () => {
+  const rig = new Rig();
+  const system = await running(rig);
+  await system.terminate();
+  await turn();
+  expect((await all(system.events())).map(({ type }) => type)).toEqual(['exited']);
+  expect(await system.exited).toMatchObject({ ExitType: 'ForcedExit' });
+});
+
+test('terminates, waits and closes on disposal, once', async () => {
+  const rig = new Rig();
+  let system: ComputeSystem;
+  {
+    await using scoped = await running(rig);
+    system = scoped;
+  }
+  await system[Symbol.asyncDispose]();
+  await system.close();
+  expect(rig.engine.log).toEqual(['create', 'start', 'terminate']);
+  expect(rig.core.systemIdOf(system.handle)).toBeUndefined();
+  expect(await system.exited).toMatchObject({ ExitType: 'ForcedExit' });
+});
+
+test('closes on disposal also what has ended or cannot be ended', async () => {
+  const ended = new Rig();
+  const system = await running(ended);
+  ended.engine.machine.exit({ exitType: 'GracefulExit', status: 0 });
+  await system[Symbol.asyncDispose]();
+  expect(ended.core.systemIdOf(system.handle)).toBeUndefined();
+
+  const stuck = new Rig();
+  const other = await running(stuck);
+  stuck.engine.fail('terminate', new Error('it does not die'));
+  expect((await errorOf(() => other[Symbol.asyncDispose]())).reason).toBe('it does not die');
+  expect(stuck.core.systemIdOf(other.handle)).toBeUndefined();
+});
+
+test('only closes the handle on close: the system runs on', async () => {
+  const rig = new Rig();
+  const system = await running(rig);
+  const { exited } = system;
+  const events = all(system.events());
+  await system.close();
+  await expect(exited).rejects.toThrow(/was closed before it ended/);
+  expect(await events).toEqual([]);
+  expect(await codeOf(() => system.pause())).toBe('ERROR_INVALID_HANDLE');
+  await system[Symbol.asyncDispose]();
+  expect(await ComputeSystem.enumerate({}, { core: rig.core })).toMatchObject([
+    { State: 'Running' },
+  ]);
+});
+
+test('cannot be watched for the first time once it is closed', async () => {
+  const system = await running(new Rig());
+  await system.close();
+  await expect(system.exited).rejects.toThrow(/its handle is closed/);
+  expect(await all(system.events())).toEqual([]);
+});
+
+test('ends the wait when the signal aborts, and the call goes on', async () => {
+  const rig = new Rig();
+  const system = await running(rig);
+  const release = rig.engine.hold('pause');
+  const controller = new AbortController();
+  const pause = system.pause({ signal: controller.signal });
+  controller.abort(new Error('enough'));
+  await expect(pause).rejects.toThrow('enough');
+  release();
+  expect((await system.properties()).State).toBe('Paused');
+});
+
+test('makes no call for a signal that has aborted', async () => {
+  const rig = new Rig();
+  const system = await running(rig);
+  const signal = AbortSignal.abort(new Error('too late'));
+  const calls: readonly (() => Promise<unknown>)[] = [
+    () => system.pause({ signal }),
+    () => system.modify(deviceRequest('Add', INSTANCE), { signal }),
+    () => ComputeSystem.create('other', vm(), { core: rig.core, signal }),
+    () => ComputeSystem.open('vm', { core: rig.core, signal }),
+    () => ComputeSystem.enumerate({}, { core: rig.core, signal }),
+  ];
+  for (const call of calls) await expect(call()).rejects.toThrow('too late');
+  expect(rig.engine.log).toEqual(['create', 'start']);
+});
+
+test('terminates what an aborted creation makes', async () => {
+  const rig = new Rig();
+  const release = rig.engine.hold('create');
+  const controller = new AbortController();
+  const { signal } = controller;
+  const creation = ComputeSystem.create('vm', vm(), { core: rig.core, signal });
+  controller.abort(new Error('enough'));
+  await expect(creation).rejects.toThrow('enough');
+  release();
+  while (rig.engine.log.length < 2) await turn();
+  await turn();
+  expect(rig.engine.log).toEqual(['create', 'terminate']);
+  expect(await ComputeSystem.enumerate({}, { core: rig.core })).toEqual([]);
+});
