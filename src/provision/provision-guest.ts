@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AptRoot, unpackPackages } from './apt-root.ts';
 import { cacheDirectory } from './cache-directory.ts';
 import { findDebianMirror } from './debian-sources.ts';
+import { extractKernel } from './kernel-image.ts';
 import { provisionAgent } from './provision-agent.ts';
 import { ProvisionError } from './provision-error.ts';
 import type { ProvisionOptions } from './provision-options.ts';
@@ -13,14 +14,14 @@ import { runTool } from './run-tool.ts';
 export interface GuestFiles {
   /** Kernel image for QEMU's -kernel. */
   readonly kernel: string;
-  /** `'6.1.0-47-amd64'`: what `uname -r` says in the guest. */
+  /** `'6.1.0-50-amd64'`: what `uname -r` says in the guest. */
   readonly kernelRelease: string;
   /** Root of the unpacked packages; modules are in lib/modules/RELEASE, with modules.dep. */
   readonly root: string;
 }
 
 /** Grows when what lies in the folder changes. */
-const FOLDER = 'guest-1';
+const FOLDER = 'guest-3';
 const SUITE = 'bookworm';
 
 /** The guest that {@link provisionGuest} left in the cache, if it has run. */
@@ -29,7 +30,7 @@ export function provisionedGuest(cache: string = cacheDirectory()): GuestFiles |
   const file = join(folder, 'version');
   if (!existsSync(file)) return undefined;
   return {
-    kernel: join(folder, 'vmlinuz'),
+    kernel: join(folder, 'vmlinux'),
     kernelRelease: readFileSync(file, 'utf8'),
     root: join(folder, 'root'),
   };
@@ -60,7 +61,7 @@ export async function provisionGuest(options: ProvisionOptions = {}): Promise<Gu
     const files = await apt.fetch(mirror, {
       title: 'the test guest',
       suites: [SUITE],
-      packages: ['linux-image-amd64', 'busybox-static', 'gpiod', 'kmod', 'pciutils'],
+      packages: ['linux-image-amd64', 'busybox-static', 'gpiod', 'kmod', 'pciutils', 'xz-utils'],
       // The initramfs is ours, and nothing is installed that would need a maintainer script.
       present: ['initramfs-tools', 'linux-initramfs-tool', 'linux-base', 'dracut', 'debconf'],
     });
@@ -73,7 +74,12 @@ export async function provisionGuest(options: ProvisionOptions = {}): Promise<Gu
         'run "hdvkit provision --force"',
       );
     }
-    renameSync(join(root, `boot/vmlinuz-${release}`), join(folder, 'vmlinuz'));
+    const image = join(root, `boot/vmlinuz-${release}`);
+    const kernel = join(folder, 'vmlinux');
+    options.progress?.({ step: 'unpack the kernel', done: 0, total: 1 });
+    if (!(await extractKernel(image, guestProgram(root, 'usr/bin/xz'), kernel)))
+      renameSync(image, kernel);
+    options.progress?.({ step: 'unpack the kernel', done: 1, total: 1 });
     for (const name of ['boot', 'usr/share/doc', 'usr/share/man', 'usr/share/locale']) {
       rmSync(join(root, name), { recursive: true, force: true });
     }
