@@ -53,6 +53,7 @@ export class GpioIdio16 extends PciDevice {
   #isRunning = false;
   #isLooped = false;
   #socket: HostSocket | undefined;
+  #configuration = '';
 
   /** Levels at the 16 inputs, input 0 in bit 0. */
   get inputs(): number {
@@ -76,6 +77,8 @@ export class GpioIdio16 extends PciDevice {
    * which sends lines such as `in 0x00ff` and gets lines such as `out 0x0001`.
    */
   override configure(strings: readonly string[]): void {
+    const configuration = strings.join('\n');
+    if (configuration === this.#configuration) return; // told again after a reset
     for (const text of strings) {
       const inputs = /^inputs=(0x[0-9a-f]{1,4})$/i.exec(text)?.[1];
       const path = /^socket=(.+)$/.exec(text)?.[1];
@@ -86,6 +89,7 @@ export class GpioIdio16 extends PciDevice {
         throw new RangeError(`Cannot use '${text}': say inputs=0x0000, loopback=on or socket=PATH`);
       }
     }
+    this.#configuration = configuration;
   }
 
   override start(): void {

@@ -65,6 +65,7 @@ export class Serial16550 extends PciDevice {
   #received = 0;
   #logPath: string | undefined;
   #socket: HostSocket | undefined;
+  #configuration = '';
 
   /** Sends bytes to the guest; they wait here until its driver is ready for them. */
   input(bytes: Uint8Array): void {
@@ -84,12 +85,15 @@ export class Serial16550 extends PciDevice {
 
   /** `log=FILE` appends what the guest sends to a file; `socket=PATH` listens for a program to talk to the guest. */
   override configure(strings: readonly string[]): void {
+    const configuration = strings.join('\n');
+    if (configuration === this.#configuration) return; // told again after a reset
     for (const text of strings) {
       const [, key, value] = /^(log|socket)=(.+)$/.exec(text) ?? [];
       if (key === 'log') this.#logPath = value;
       else if (key === 'socket') this.#socket = this.#listen(value!);
       else throw new RangeError(`Cannot use '${text}': say log=FILE or socket=PATH`);
     }
+    this.#configuration = configuration;
   }
 
   override start(): void {

@@ -194,6 +194,13 @@ describe('configuration', () => {
     expect([bar2.read8(IN0_7), bar2.read8(IN8_15)]).toEqual([0xef, 0xbe]);
   });
 
+  test('inputs=0x… does not come back at a reset once the far end changed them', () => {
+    const { guest, device, bar2 } = plug({ configuration: ['inputs=0x0001'] });
+    device.inputs = 2;
+    guest.reset('cold');
+    expect(bar2.read8(IN0_7)).toBe(2);
+  });
+
   test('loopback=on wires each output to its input', () => {
     const { guest, bar2 } = plug({ configuration: ['loopback=on'] });
     bar2.read8(IRQ_CTL);

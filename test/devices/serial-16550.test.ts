@@ -381,6 +381,7 @@ describe('configuration', () => {
     const path = join(folder(), 's');
     const { vm, guest, bar0 } = plug({ configuration: [`socket=${path}`] });
     expect(bar0.read8(MSR) & 0xf0).toBe(0);
+    guest.reset('cold'); // as QEMU does before a machine runs
     const peer = await connected(path);
     bar0.write8(LCR, EIGHT_BITS);
     bar0.write8(MCR, READY);
