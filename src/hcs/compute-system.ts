@@ -3,6 +3,7 @@ import type { ComputeCore } from './compute-core.ts';
 import { GENERIC_ALL } from './core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from './core/handles.ts';
 import { EventStream } from './event-stream.ts';
+import { ExitPromise } from './exit-promise.ts';
 import { HcsError } from './hcs-error.ts';
 import type {
   ComputeSystem as ComputeSystemDocument,
@@ -52,7 +53,7 @@ export class ComputeSystem implements AsyncDisposable {
   /** Its handle, open until {@link close} or disposal. For device hosts, and for calls that this class does not have. */
   readonly handle: HCS_SYSTEM;
   readonly #events = new EventStream<SystemEvent>();
-  #exit: Exit | undefined;
+  #exit: ExitPromise | undefined;
   #status: SystemExitStatus | undefined;
   #closing: Promise<void> | undefined;
   #disposal: Promise<void> | undefined;
@@ -213,9 +214,9 @@ export class ComputeSystem implements AsyncDisposable {
   }
 
   /** Listens to the handle, from the first time that somebody wants to know. */
-  #watch(): Exit {
+  #watch(): ExitPromise {
     if (this.#exit !== undefined) return this.#exit;
-    const exit = new Exit();
+    const exit = new ExitPromise();
     this.#exit = exit;
     if (this.#closing !== undefined) {
       exit.reject(new Error(`Cannot watch compute system ${this.id}: its handle is closed`));
@@ -267,21 +268,6 @@ export class ComputeSystem implements AsyncDisposable {
     }
     await promise.catch(() => {});
     await this.close();
-  }
-}
-
-/** A promise of the exit that may be left alone when it rejects. */
-class Exit {
-  readonly promise: Promise<SystemExitStatus>;
-  resolve: (status: SystemExitStatus) => void = () => {};
-  reject: (reason: unknown) => void = () => {};
-
-  constructor() {
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    this.promise.catch(() => {});
   }
 }
 
