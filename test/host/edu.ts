@@ -97,7 +97,7 @@ export function describeEdu(name: string, openHost: () => Promise<TestHost>): vo
       await copy(BUFFER + 4000, memory.gpa, 200, Dma.TO_GUEST);
       await copy(BUFFER - 8, memory.gpa, 8, Dma.TO_GUEST);
       expect(await memory.read(0, 200)).toEqual(Buffer.alloc(200));
-      await expect.poll(() => attachment?.guestErrors).toBe(before + 2);
+      await expect.poll(() => attachment?.guestErrors, { timeout: 30_000 }).toBe(before + 2);
       expect(attachment?.failure).toBeUndefined();
     });
   });
