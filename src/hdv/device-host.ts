@@ -266,8 +266,11 @@ class AttachedDevice implements Attachment {
 
   /** Creates the instance on this thread or on a worker. Leaves nothing behind when it throws. */
   async create(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
-    if (this.placement === 'worker') await this.#createOnWorker(binding, host, systemId);
-    else await this.#createHere(binding, host);
+    if (this.placement !== 'worker') {
+      await this.#createHere(binding, host);
+      return;
+    }
+    await this.#createOnWorker(binding, host, systemId);
     try {
       this.#checkInterrupts(binding);
     } catch (error) {
@@ -313,6 +316,8 @@ class AttachedDevice implements Attachment {
     const device = source instanceof URL ? await loadDevice(source, exportName) : source;
     this.name = device.constructor.name;
     const fn = new PciFunction(device);
+    this.#shape = fn.shape;
+    this.#checkInterrupts(binding);
     this.#device = await binding.vmDeviceHost.HdvCreateDeviceInstance(
       host,
       HDV_DEVICE_TYPE.HdvDeviceTypePCI,
@@ -323,7 +328,6 @@ class AttachedDevice implements Attachment {
     );
     fn.connect(hdvServices(binding, this.#device, (notice) => this.#notify(notice)));
     this.function = fn;
-    this.#shape = fn.shape;
   }
 
   async #createOnWorker(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {

@@ -1,0 +1,242 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { HostCapabilities } from '../../src/hdv/host-capabilities.ts';
+import { createSimulatedHost, type SimulatedHost } from '../../src/hosts/simulated/host.ts';
+import {
+  type Attachment,
+  ComputeSystem,
+  DeviceHost,
+  type DeviceNotice,
+  intx,
+  mmio,
+  PciDevice,
+  registerMap,
+  u32,
+} from '../../src/index.ts';
+import { GuestPlatform, type PciDriver } from '../../src/testing.ts';
+
+const MAP = registerMap({ FAIL: u32(0, { access: 'wo' }), WRONG: u32(4, { access: 'wo' }) });
+
+class Fragile extends PciDevice {
+  override readonly identity = { vendorId: 0x1234, deviceId: 0x20, classCode: 0xff0000 };
+  readonly log: string[] = [];
+  readonly regs = MAP.bind({
+    FAIL: {
+      write: () => {
+        throw new Error('on purpose');
+      },
+    },
+    WRONG: { write: (value) => this.guestError(`${value} is wrong`) },
+  });
+  override readonly bars = { 0: mmio(0x1000, { 0: this.regs }) };
+
+  override start(): void {
+    this.log.push('start');
+  }
+
+  override stop(): void {
+    this.log.push('stop');
+  }
+}
+
+class FailsToStart extends Fragile {
+  override start(): void {
+    throw new Error('no start today');
+  }
+}
+
+class Line extends Fragile {
+  override readonly interrupts = intx();
+}
+
+let host: SimulatedHost;
+let system: ComputeSystem;
+let notices: DeviceNotice[];
+let devices: DeviceHost;
+
+beforeEach(async () => {
+  host = createSimulatedHost();
+  system = await ComputeSystem.create('vm', document(), { core: host.computeCore });
+  notices = [];
+  devices = await createDevices();
+});
+
+afterEach(async () => {
+  await devices[Symbol.asyncDispose]();
+  await system[Symbol.asyncDispose]();
+  await host.close();
+});
+
+function document() {
+  return {
+    SchemaVersion: { Major: 2, Minor: 1 },
+    VirtualMachine: { ComputeTopology: { Memory: { SizeInMB: 4 } } },
+  };
+}
+
+function createDevices(capabilities: Partial<HostCapabilities> = {}): Promise<DeviceHost> {
+  return DeviceHost.create(system, {
+    binding: { ...host.hdv, capabilities: { ...host.hdv.capabilities, ...capabilities } },
+    report: (notice) => notices.push(notice),
+  });
+}
+
+function enumerate(): PciDriver[] {
+  const machine = host.machineOf('vm');
+  if (machine === undefined) throw new Error('The machine has ended');
+  return new GuestPlatform(machine).enumerate();
+}
+
+describe('attaching an instance', () => {
+  test('before the start it starts with the system, and after it at once', async () => {
+    const early = new Fragile();
+    await devices.attach(early);
+    expect(early.log).toEqual([]);
+    await system.start();
+    expect(early.log).toEqual(['start']);
+    const late = new Fragile();
+    await devices.attach(late);
+    expect(late.log).toEqual(['start']);
+    expect(enumerate()).toHaveLength(2);
+  });
+
+  test('gives an attachment that says what it is', async () => {
+    const attachment = await devices.attach(new Fragile(), { configuration: [] });
+    expect(attachment).toMatchObject({
+      name: 'Fragile',
+      placement: 'inline',
+      failure: undefined,
+      guestErrors: 0,
+    });
+    expect(attachment.shape.bars).toHaveLength(1);
+    expect(attachment.function?.device).toBeInstanceOf(Fragile);
+    expect(devices.list()).toEqual([attachment]);
+  });
+
+  test('a device that cannot start fails the attach, and is not attached', async () => {
+    await system.start();
+    await expect(devices.attach(new FailsToStart())).rejects.toThrow('no start today');
+    expect(devices.list()).toEqual([]);
+    expect(enumerate()).toEqual([]);
+  });
+
+  test('a device with INTx is refused where the host has none', async () => {
+    await devices[Symbol.asyncDispose]();
+    devices = await createDevices({ intx: false });
+    await expect(devices.attach(new Line())).rejects.toThrow(
+      'Line uses INTx, which the host simulated does not have: use msi() or msix()',
+    );
+    expect(devices.list()).toEqual([]);
+  });
+
+  test('an instance cannot go to a worker, nor anything where the host does not place it', async () => {
+    await expect(devices.attach(new Fragile(), { placement: 'worker' })).rejects.toThrow(
+      'Cannot place a device worker on the host simulated: it places devices inline',
+    );
+    await devices[Symbol.asyncDispose]();
+    devices = await createDevices({ placements: ['worker', 'inline'] });
+    await expect(devices.attach(new Fragile(), { placement: 'worker' })).rejects.toThrow(
+      'an instance stays on its thread; attach the URL of its module',
+    );
+  });
+});
+
+describe('detaching', () => {
+  test('stops the device and takes it off the bus; its id is free again', async () => {
+    await system.start();
+    const device = new Fragile();
+    const attachment = await devices.attach(device);
+    await devices.detach(attachment);
+    expect(device.log).toEqual(['start', 'stop']);
+    expect(enumerate()).toEqual([]);
+    await expect(devices.detach(attachment)).rejects.toThrow('it is not attached here');
+    await devices.attach(new Fragile(), { instanceId: attachment.instanceId });
+    expect(enumerate()).toHaveLength(1);
+  });
+
+  test('before the start the device never comes up', async () => {
+    const device = new Fragile();
+    await devices.detach(await devices.attach(device));
+    await system.start();
+    expect(device.log).toEqual([]);
+    expect(enumerate()).toEqual([]);
+  });
+});
+
+describe('what devices report', () => {
+  async function attachAndOpen(): Promise<{ attachment: Attachment; driver: PciDriver }> {
+    await system.start();
+    const attachment = await devices.attach(new Fragile());
+    const [driver] = enumerate();
+    if (driver === undefined) throw new Error('The device is not on the bus');
+    return { attachment, driver };
+  }
+
+  test('a mistake of the guest is reported with its device and counted', async () => {
+    const { attachment, driver } = await attachAndOpen();
+    driver.bar(0).write32(4, 17);
+    expect(notices).toEqual([{ type: 'guestError', attachment, text: '17 is wrong', count: 1 }]);
+    expect(attachment.guestErrors).toBe(1);
+  });
+
+  test('a failure is reported once with its cause, and the device reads as ones', async () => {
+    const { attachment, driver } = await attachAndOpen();
+    driver.bar(0).write32(0, 1);
+    driver.bar(0).write32(0, 1);
+    expect(notices).toHaveLength(1);
+    expect(notices[0]).toMatchObject({ type: 'failed', attachment });
+    expect(attachment.failure?.cause).toMatchObject({ message: 'on purpose' });
+    expect(driver.bar(0).read32(0)).toBe(0xffff_ffff);
+  });
+
+  test('a failed device that came by its module is brought back by a restart', async () => {
+    await system.start();
+    const module = new URL('../../sample-devices/failing.ts', import.meta.url);
+    const attachment = await devices.attach(module, { export: 'FailingDevice' });
+    const { FAILING, Fail, KEY } = await import('../../sample-devices/failing.ts');
+    const [driver] = enumerate();
+    driver?.bar(0).write32(FAILING.offsets.ARM, KEY);
+    driver?.bar(0).write32(FAILING.offsets.FAIL, Fail.THROW);
+    expect(attachment.failure).toBeDefined();
+    await devices.restart(attachment);
+    expect(attachment.failure).toBeUndefined();
+    expect(enumerate()[0]?.bar(0).read32(FAILING.offsets.ALIVE)).toBe(1);
+    expect(devices.list()).toEqual([attachment]);
+  });
+
+  test('an instance cannot be made again, so it is not restarted', async () => {
+    const { attachment } = await attachAndOpen();
+    await expect(devices.restart(attachment)).rejects.toThrow('attach the URL of its module');
+    expect(enumerate()).toHaveLength(1);
+  });
+});
+
+describe('the end', () => {
+  test('disposal stops devices; the machine that still runs sees them no more', async () => {
+    await system.start();
+    const device = new Fragile();
+    await devices.attach(device);
+    const [driver] = enumerate();
+    await devices[Symbol.asyncDispose]();
+    await devices[Symbol.asyncDispose]();
+    expect(device.log).toEqual(['start', 'stop']);
+    expect(driver?.bar(0).read32(0)).toBe(0xffff_ffff);
+    await expect(devices.attach(new Fragile())).rejects.toThrow('the device host is torn down');
+  });
+
+  test('the end of the system stops its devices', async () => {
+    await system.start();
+    const device = new Fragile();
+    await devices.attach(device);
+    await system.terminate();
+    expect(device.log).toEqual(['start', 'stop']);
+  });
+
+  test('pause and resume stop and start the device', async () => {
+    await system.start();
+    const device = new Fragile();
+    await devices.attach(device);
+    await system.pause();
+    await system.resume();
+    expect(device.log).toEqual(['start', 'stop', 'start']);
+  });
+});

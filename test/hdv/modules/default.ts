@@ -1,0 +1,5 @@
+import { First, Second } from './devices.ts';
+
+export { First };
+
+export default Second;

@@ -1,0 +1,1 @@
+throw new TypeError('two registers have one offset');
