@@ -5,6 +5,7 @@ import { HRESULT, signedHresult } from '../hcs/hresult.ts';
 import type {
   AttributionRecord,
   ComputeSystem,
+  CrashReport,
   ShutdownOptions,
   SystemExitStatus,
 } from '../hcs/schema/documents.ts';
@@ -44,6 +45,8 @@ export class ServedSystem {
   #isShuttingDown = false;
   /** Why the machine is being ended, when that is because its start failed. */
   #startFailure: EngineExit | undefined;
+  /** What the exit is put down to when the guest has crashed. */
+  #crash: AttributionRecord | undefined;
   #machine: EngineSystem | undefined;
   #exit: SystemExitStatus | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -323,14 +326,23 @@ export class ServedSystem {
     readonly document: string;
   }): void {
     if (this.#exit !== undefined) return;
+    const report = event.type === 'crashed' ? this.#crashReport(event.document) : undefined;
     for (const handle of this.handles) {
-      if (event.type === 'crashed') {
-        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashInitiated, event.document);
-        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashReport, event.document);
-      } else {
+      if (report === undefined) {
         handle.deliver(HCS_EVENT_TYPE.HcsEventSystemGuestConnectionClosed, event.document);
+      } else {
+        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashInitiated, report);
+        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashReport, report);
       }
     }
+  }
+
+  /** The CrashReport document; an engine that only has words for the crash gives them as text. */
+  #crashReport(text: string): string {
+    const report = { SystemId: this.plan.id, ...crashReport(text) };
+    const { CrashParameters } = report;
+    this.#crash = { GuestCrash: CrashParameters === undefined ? {} : { CrashParameters } };
+    return JSON.stringify(report);
   }
 
   #neverWas(error: unknown): void {
@@ -346,7 +358,7 @@ export class ServedSystem {
   #exited(exit: EngineExit): void {
     if (this.#exit !== undefined) return;
     this.#state = 'Stopped';
-    this.#exit = exitStatus(this.#startFailure ?? exit, this.#isShuttingDown);
+    this.#exit = exitStatus(this.#startFailure ?? exit, this.#isShuttingDown, this.#crash);
     this.#entries.clear();
     this.plan.stopped();
     this.#end();
@@ -365,13 +377,27 @@ export class ServedSystem {
   }
 }
 
-function exitStatus(exit: EngineExit, wasAsked: boolean): SystemExitStatus {
+function crashReport(text: string): CrashReport {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // Not a document.
+  }
+  return { CrashLog: text };
+}
+
+function exitStatus(
+  exit: EngineExit,
+  wasAsked: boolean,
+  crash: AttributionRecord | undefined,
+): SystemExitStatus {
   const attribution: Record<EngineExit['exitType'], AttributionRecord> = {
     GracefulExit: {
       SystemExit: { Detail: 'Shutdown', Initiator: wasAsked ? 'Client' : 'GuestOS' },
     },
     ForcedExit: { SystemExit: { Detail: 'Terminate', Initiator: 'Client' } },
-    UnexpectedExit: { SystemExit: { Detail: 'UnexpectedExit', Initiator: 'Internal' } },
+    UnexpectedExit: crash ?? { SystemExit: { Detail: 'UnexpectedExit', Initiator: 'Internal' } },
   };
   return {
     Status: signedHresult(exit.status),

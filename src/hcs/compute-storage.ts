@@ -129,3 +129,21 @@ export interface ComputeStorage {
    */
   HcsDetachOverlayFilter(VolumeMountPoint: string, LayerData: string): Promise<void>;
 }
+
+/** The names of all functions of {@link ComputeStorage}, in the order of the interface. */
+export const COMPUTE_STORAGE_FUNCTIONS = [
+  'HcsImportLayer',
+  'HcsExportLayer',
+  'HcsExportLegacyWritableLayer',
+  'HcsDestroyLayer',
+  'HcsSetupBaseOSLayer',
+  'HcsSetupBaseOSVolume',
+  'HcsInitializeWritableLayer',
+  'HcsInitializeLegacyWritableLayer',
+  'HcsAttachLayerStorageFilter',
+  'HcsDetachLayerStorageFilter',
+  'HcsFormatWritableLayerVhd',
+  'HcsGetLayerVhdMountPath',
+  'HcsAttachOverlayFilter',
+  'HcsDetachOverlayFilter',
+] as const satisfies readonly (keyof ComputeStorage)[];

@@ -82,7 +82,7 @@ test('delivers a crash twice, as begun and as reported, before the exit', async 
     HCS_EVENT_TYPE.HcsEventSystemCrashReport,
     HCS_EVENT_TYPE.HcsEventSystemExited,
   ]);
-  expect(events[2]?.EventData).toBe('{"CrashLog":"panic"}');
+  expect(JSON.parse(events[2]?.EventData ?? '')).toEqual({ SystemId: 'vm', CrashLog: 'panic' });
 });
 
 test('delivers nothing once a handle is closed, even what was on its way', async () => {
@@ -167,4 +167,17 @@ test('comes after the devices are off', async () => {
   await rig.core.HcsWaitForComputeSystemExit(system, 5000);
   await turn();
   expect(atExit).toEqual(['on ', 'off']);
+});
+
+test('puts the exit after a crash down to the guest, also where the engine has only words for it', async () => {
+  const rig = new Rig();
+  const system = await rig.create();
+  const events = listen(rig, system);
+  await rig.start(system);
+  rig.engine.machine.request.notify({ type: 'crashed', document: 'stack overflow' });
+  rig.engine.machine.exit({ exitType: 'UnexpectedExit', status: 0x8037_011c });
+  await turn();
+  const [initiated, , exited] = events.map(({ EventData }) => JSON.parse(EventData ?? ''));
+  expect(initiated).toEqual({ SystemId: 'vm', CrashLog: 'stack overflow' });
+  expect(exited.Attribution).toEqual([{ GuestCrash: {} }]);
 });

@@ -108,7 +108,7 @@ test('yields events until the exit, to each loop, and to a late one the exit', a
     'crashed',
     'exited',
   ]);
-  expect(events[2]).toEqual({ type: 'crashed', report: { CrashLog: 'panic' } });
+  expect(events[2]).toEqual({ type: 'crashed', report: { SystemId: 'vm', CrashLog: 'panic' } });
   expect(await second).toEqual(events);
   expect(await all(system.events())).toEqual([events[3]]);
 });

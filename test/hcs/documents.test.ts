@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { duplicateKeys } from '../../src/hcs/schema/duplicate-keys.ts';
 import { fieldTypes } from '../../src/hcs/schema/json-schema.ts';
 import { ENUM_TYPES, OBJECT_TYPES, type ObjectType } from '../../src/hcs/schema/schema-types.ts';
 import { documentProblems, parseDocument } from '../../src/hcs/schema/validate.ts';
@@ -154,4 +155,25 @@ test('reports a malformed text and all problems in a ResultError', () => {
       { Message: '$.Minor is "x", not a whole number' },
     ],
   });
+});
+
+test('refuses a key that stands twice in one object', () => {
+  const text = `{"VirtualMachine":{"Devices":{"FlexibleIov":{"a":{},"b":{"EmulatorId":"{\\"a\\":"},"a":{}}}}}`;
+  expect(() => parseDocument('ComputeSystem', text, 'f')).toThrow(
+    '$.VirtualMachine.Devices.FlexibleIov.a stands there twice',
+  );
+});
+
+test('finds the keys that stand twice, and no others', () => {
+  expect(duplicateKeys('{"a":[{"b":1},{"b":1,"c":"b,{","\\u0062":2}],"c":{"a":1}}')).toEqual([
+    ['a', '1', 'b'],
+  ]);
+  expect(duplicateKeys('{"a" : 1, "a" :2}')).toEqual([['a']]);
+  expect(duplicateKeys('["a","a",[],[{}],"a"]')).toEqual([]);
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.boolean(), (value, indented) => {
+      const text = JSON.stringify(value, null, indented ? 1 : 0);
+      expect(duplicateKeys(text)).toEqual([]);
+    }),
+  );
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { COMPUTE_CORE_FUNCTIONS, type ComputeCore } from '../../src/hcs/compute-core.ts';
+import { COMPUTE_STORAGE_FUNCTIONS, type ComputeStorage } from '../../src/hcs/compute-storage.ts';
 import * as functions from '../../src/hcs/functions.ts';
 import { provideComputeCore } from '../../src/hcs/selected-core.ts';
 
@@ -23,4 +24,13 @@ test('exports every function of the contract, each bound to the host selected at
       expect(exported[name]?.(1, 2, 3)).toEqual([host, name, 1, 2, 3]);
     }
   }
+});
+
+test('names the fourteen functions of the storage contract', () => {
+  expect(COMPUTE_STORAGE_FUNCTIONS).toHaveLength(14);
+  expect(
+    COMPUTE_STORAGE_FUNCTIONS.every((name: keyof ComputeStorage) =>
+      /Layer|Base|Overlay/.test(name),
+    ),
+  ).toBe(true);
 });

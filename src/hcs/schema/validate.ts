@@ -2,6 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { HcsError } from '../hcs-error.ts';
 import { HRESULT, signedHresult } from '../hresult.ts';
 import type { ErrorEvent, ResultError } from './documents.ts';
+import { duplicateKeys } from './duplicate-keys.ts';
 import { arrayTypes, fieldTypes, jsonSchemaOf, mapTypes } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { ObjectType } from './schema-types.ts';
@@ -78,6 +79,11 @@ export function parseDocument<T = Readonly<Record<string, unknown>>>(
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw invalidDocument(name, type, [{ path: '$', message: `is not JSON: ${reason}` }], cause);
   }
+  const twice = duplicateKeys(text).map((keys) => ({
+    path: `$${keys.map(segment).join('')}`,
+    message: 'stands there twice: a key names one thing',
+  }));
+  if (twice.length > 0) throw invalidDocument(name, type, twice);
   return checkDocument<T>(type, value, name);
 }
 
