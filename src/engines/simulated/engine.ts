@@ -69,7 +69,10 @@ class SimulatedSystem implements EngineSystem {
     this.#machine = machine;
     this.#gone = gone;
     machine.onEnd = (end) => {
-      if (end.kind === 'crash') request.notify({ type: 'crashed', document: end.report });
+      if (end.kind === 'crash') {
+        const report = { SystemId: request.id, CrashLog: end.report };
+        request.notify({ type: 'crashed', document: JSON.stringify(report) });
+      }
       void this.#end(
         end.kind === 'powerOff'
           ? { exitType: 'GracefulExit', status: HRESULT.S_OK }
