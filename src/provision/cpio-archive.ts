@@ -51,16 +51,16 @@ export class CpioArchive {
   }
 
   #above(path: string): void {
-    const slash = path.lastIndexOf('/');
-    if (slash > 0) this.directory(path.slice(0, slash));
-  }
-
-  #entry(path: string, mode: number, data: Buffer, major = 0, minor = 0): void {
     if (path.startsWith('/') || path.includes('\0')) {
       throw new RangeError(
         `Cannot archive ${JSON.stringify(path)}: paths are relative to the root`,
       );
     }
+    const slash = path.lastIndexOf('/');
+    if (slash > 0) this.directory(path.slice(0, slash));
+  }
+
+  #entry(path: string, mode: number, data: Buffer, major = 0, minor = 0): void {
     this.#parts.push(...entry(++this.#inode, path, mode, data, major, minor));
   }
 }
