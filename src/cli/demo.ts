@@ -1,26 +1,7 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
-import { ComputeSystem } from '../hcs/compute-system.ts';
-import { DeviceHost } from '../hdv/device-host.ts';
-import { TraceRecorder } from '../inspect/trace-recorder.ts';
-import { TraceKind, type TraceRecord } from '../inspect/trace-ring.ts';
-import { logCalls } from './call-log.ts';
-import { CleanUp } from './clean-up.ts';
-import { Edu, runDemoProgram } from './demo-program.ts';
-import { openDeviceFile } from './device-file.ts';
-import { type GuestSession, prepareGuest } from './guest-session.ts';
-import { addHostOption, openHost } from './host-option.ts';
-import { formatDuration, formatHistogram } from './latency-histogram.ts';
-import { showNotice } from './notices.ts';
-import { packageRoot } from './package.ts';
-import { colors, print } from './terminal.ts';
-import { TraceView } from './trace-view.ts';
-
-interface DemoOptions {
-  readonly host?: string;
-  readonly accesses?: number;
-}
+import type { DemoOptions } from './demo-run.ts';
+import { addHostOption } from './host-option.ts';
+import { positiveInteger } from './positive-integer.ts';
 
 /** Adds `hdvkit demo`, which is `npm start`. */
 export function addDemo(program: Command): void {
@@ -33,94 +14,11 @@ export function addDemo(program: Command): void {
     .option(
       '--accesses <count>',
       'reads to measure; default 1000000, and 20000 in a real guest',
-      count,
+      positiveInteger,
     )
     .addHelpText('after', '\nExamples:\n  $ hdvkit demo\n  $ hdvkit demo --host linux');
-  addHostOption(command).action(demo);
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError('It is a positive integer.');
-}
-
-const ID = 'hdvkit-demo';
-/** Reads that are made before the clock counts, so that what is measured is compiled code. */
-const WARM_UP = 20_000;
-
-async function demo(options: DemoOptions): Promise<void> {
-  const file = await openDeviceFile(join(packageRoot(), 'sample-devices', 'edu.ts'), 'EduDevice');
-  const binding = openHost(options.host, 'simulated');
-  await using cleanUp = new CleanUp();
-  cleanUp.add(() => binding.close());
-  const c = colors();
-  const trace = new TraceView(file, { prefix: '      ', filter: isOfInterest });
-  const show = (line: string): void => {
-    trace.flush();
-    print(`  ${c.cyan(line)}`);
-  };
-
-  print(
-    c.bold(`The host ${binding.name} makes a machine, and this process becomes its device host`),
-  );
-  const core = logCalls(binding.computeCore, show);
-  const hdv = { ...binding.hdv, vmDeviceHost: logCalls(binding.hdv.vmDeviceHost, show) };
-  const { signal } = cleanUp;
-  const id = `${ID}-${process.pid}`;
-  const setup = cleanUp.use(await prepareGuest(binding.name));
-  const system = cleanUp.use(await ComputeSystem.create(id, setup.document, { core, signal }));
-  const devices = cleanUp.use(
-    await DeviceHost.create(system, { binding: hdv, report: showNotice }),
-  );
-  const attachment = await devices.attach(file.module, {
-    export: 'EduDevice',
-    trace: trace.ring.memory,
-    signal,
+  addHostOption(command).action(async (options: DemoOptions) => {
+    const { runDemo } = await import('./demo-run.ts');
+    await runDemo(options);
   });
-  if (attachment.function) attachment.function.observer = new TraceRecorder(trace.ring);
-  await system.start({ signal });
-  const session = cleanUp.use(await setup.open(binding, system, signal));
-  const before = trace.skip();
-  if (before > 0) print(c.dim(`  (firmware and kernel made ${before} accesses of config space)`));
-  await drive(session, trace, options.accesses);
-}
-
-async function drive(
-  session: GuestSession,
-  trace: TraceView,
-  accesses: number | undefined,
-): Promise<void> {
-  const c = colors();
-  const settled = async (line: string): Promise<void> => {
-    // A device on a worker records a moment before this thread can see it.
-    await new Promise((resolve) => setImmediate(resolve));
-    trace.flush();
-    print(line);
-  };
-  const edu = await runDemoProgram(session.guest, {
-    heading: (text) => settled(`\n${c.bold(text)}`),
-    result: (text) => settled(`  ${c.green('=')} ${text}`),
-  });
-  if (trace.firstAccess !== undefined) {
-    const toFirst = (trace.firstAccess - performance.timeOrigin) * 1e6;
-    print(
-      c.dim(`\n  ${formatDuration(toFirst)} from the start of this process to the first access`),
-    );
-  }
-
-  trace.ring.paused = true;
-  const reads = accesses ?? session.defaultAccesses;
-  print(`\n${c.bold(`Latency of ${reads} MMIO reads of ID, ${session.measuredBy}`)}`);
-  await session.measure(edu, Edu.ID, Math.min(WARM_UP, reads));
-  print(formatHistogram(await session.measure(edu, Edu.ID, reads)));
-  await edu.disableInterrupts();
-}
-
-/** Leaves out what config space is full of: reads, and writes that only repeat what is known. */
-function isOfInterest({ kind, location }: TraceRecord): boolean {
-  if (kind === TraceKind.CONFIG_READ) return false;
-  return (
-    kind !== TraceKind.CONFIG_WRITE || location === 0x04 || (location >= 0x10 && location < 0x28)
-  );
 }

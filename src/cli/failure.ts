@@ -1,6 +1,4 @@
 import { CommanderError } from 'commander';
-import { DeviceLoadError } from '../hdv/load-device.ts';
-import { HostUnavailableError } from '../hosts/host.ts';
 import { errorColors } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -13,15 +11,26 @@ export interface Presentation {
   readonly code: number;
 }
 
-/** HRESULTs that mean that the caller's document or argument is at fault. */
+/** Errors that say what the user gave and how to mend it. By name: their modules are loaded only when needed. */
+const BAD_INPUT_ERRORS = new Set([
+  'UsageError',
+  'DeviceLoadError',
+  'HostUnavailableError',
+  'ProvisionError',
+  'VfioUserError',
+]);
+
+/** HRESULTs that mean that the caller's document, file or device is at fault. */
 const BAD_INPUT_CODES = new Set([
   'HCS_E_INVALID_JSON',
   'HCS_E_SYSTEM_ALREADY_EXISTS',
   'E_INVALIDARG',
+  'E_NOTIMPL',
+  'E_ACCESSDENIED',
+  'ERROR_ALREADY_EXISTS',
+  'ERROR_FILE_NOT_FOUND',
+  'ERROR_NOT_SUPPORTED',
 ]);
-
-/** Errors of the layers below that say what the user gave and how to mend it. */
-const BAD_INPUT_ERRORS = [UsageError, DeviceLoadError, HostUnavailableError];
 
 /** Turns what a command threw into one message with the remedy, without a stack unless HDVKIT_DEBUG is set. */
 export function presentFailure(
@@ -32,18 +41,42 @@ export function presentFailure(
     // Commander has printed its message by now; help and version end with 0.
     return { text: '', code: error.exitCode === 0 ? ExitCode.DONE : ExitCode.BAD_INPUT };
   }
+  const chain = causesOf(error);
+  // What lies deepest knows best what to do about it; the layers above only say who asked.
+  const deepest = chain.findLast(({ name }) => BAD_INPUT_ERRORS.has(name));
+  const told = error instanceof UsageError ? error : (deepest ?? error);
   const colors = errorColors();
-  const lines = [`${colors.red('hdvkit:')} ${messageOf(error)}`];
-  const remedy = remedyOf(error);
+  const lines = [`${colors.red('hdvkit:')} ${messageOf(told)}`];
+  const remedy = remedyOf(told);
   // Some messages end with the remedy already.
-  if (remedy !== undefined && !messageOf(error).endsWith(remedy))
+  if (remedy !== undefined && !messageOf(told).endsWith(remedy)) {
     lines.push(`${colors.dim('  remedy:')} ${remedy}`);
+  }
   if (debug && error instanceof Error) lines.push('', stackOf(error));
-  return { text: `${lines.join('\n')}\n`, code: codeOf(error) };
+  return {
+    text: `${lines.join('\n')}\n`,
+    code: isBadInput(chain) ? ExitCode.BAD_INPUT : ExitCode.FAILED,
+  };
+}
+
+function isBadInput(chain: readonly Error[]): boolean {
+  return chain.some((error, depth) => {
+    if (BAD_INPUT_ERRORS.has(error.name)) return true;
+    // A device that refuses its configuration throws what it likes, as the cause of what the host says.
+    if (depth > 0 && (error instanceof RangeError || error instanceof TypeError)) return true;
+    const { code } = error as { readonly code?: unknown };
+    return typeof code === 'string' && BAD_INPUT_CODES.has(code);
+  });
+}
+
+/** The error and its causes, the error first. */
+function causesOf(error: unknown): Error[] {
+  return error instanceof Error ? [error, ...causesOf(error.cause)] : [];
 }
 
 function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)) || 'Cannot say what went wrong';
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/\s*\n\s*/g, ' ') || 'Cannot say what went wrong';
 }
 
 function remedyOf(error: unknown): string | undefined {
@@ -51,16 +84,8 @@ function remedyOf(error: unknown): string | undefined {
   return typeof remedy === 'string' && remedy !== '' ? remedy : undefined;
 }
 
-function codeOf(error: unknown): number {
-  if (BAD_INPUT_ERRORS.some((type) => error instanceof type)) return ExitCode.BAD_INPUT;
-  if (remedyOf(error) !== undefined) return ExitCode.BAD_INPUT;
-  const code = (error as { readonly code?: unknown } | null)?.code;
-  return typeof code === 'string' && BAD_INPUT_CODES.has(code)
-    ? ExitCode.BAD_INPUT
-    : ExitCode.FAILED;
-}
-
 function stackOf(error: Error): string {
-  const own = error.stack ?? String(error);
-  return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own;
+  return causesOf(error)
+    .map((each) => each.stack ?? String(each))
+    .join('\ncaused by ');
 }

@@ -1,8 +1,5 @@
-import type { Command } from 'commander';
-import { Option } from 'commander';
-import { HOST_NAMES, type HostBinding, type HostName } from '../hosts/host.ts';
-import { selectedHostName, useHost } from '../hosts/index.ts';
-import { UsageError } from './usage-error.ts';
+import { type Command, Option } from 'commander';
+import { HOST_NAMES } from '../hosts/host.ts';
 
 /** Adds `--host` to a command. */
 export function addHostOption(command: Command): Command {
@@ -12,32 +9,4 @@ export function addHostOption(command: Command): Command {
       "host to run on; default: $HDVKIT_HOST, else the platform's own",
     ).choices(HOST_NAMES),
   );
-}
-
-/**
- * Selects the host that the user asked for.
- * @param fallback what to use when neither the option nor HDVKIT_HOST says; default: the platform's own
- * @throws UsageError when HDVKIT_HOST names no host
- * @throws HostUnavailableError where this platform does not have it
- */
-export function openHost(name: string | undefined, fallback?: HostName): HostBinding {
-  return useHost(openHostName(name, fallback));
-}
-
-/** Name of the host that the user asked for, without making it. @throws UsageError as {@link openHost} */
-export function openHostName(name: string | undefined, fallback?: HostName): HostName {
-  return (name as HostName | undefined) ?? fromEnvironment(fallback);
-}
-
-function fromEnvironment(fallback: HostName | undefined): HostName {
-  if (fallback !== undefined && !process.env.HDVKIT_HOST) return fallback;
-  try {
-    return selectedHostName();
-  } catch (cause) {
-    throw new UsageError(
-      cause instanceof Error ? cause.message : String(cause),
-      'unset HDVKIT_HOST, or set it to one of these',
-      { cause },
-    );
-  }
 }

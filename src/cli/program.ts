@@ -19,10 +19,10 @@ export function createProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'hdvkit: ')) })
     .exitOverride();
   addDemo(program);
-  addNew(program);
   addRun(program);
-  addShow(program);
   addServe(program);
+  addNew(program);
+  addShow(program);
   addDoctor(program);
   addProvision(program);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);

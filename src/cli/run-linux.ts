@@ -7,6 +7,7 @@ import { createLinuxHost } from '../hosts/linux/host.ts';
 import type { CleanUp } from './clean-up.ts';
 import type { DeviceFile } from './device-file.ts';
 import { checkOnWorker } from './device-file-check.ts';
+import { overlayDocument } from './document.ts';
 import { presentFailure } from './failure.ts';
 import { GuestConsole } from './guest-console.ts';
 import { openInspector } from './inspector.ts';
@@ -39,8 +40,9 @@ export async function runLinux(
   });
   cleanUp.add(() => binding.close());
   const core = binding.computeCore;
+  const document = overlayDocument(guest.document, options.document);
   const id = `hdvkit-run-${process.pid}`;
-  const system = cleanUp.use(await ComputeSystem.create(id, guest.document, { core, signal }));
+  const system = cleanUp.use(await ComputeSystem.create(id, document, { core, signal }));
   const devices = cleanUp.use(
     await DeviceHost.create(system, { binding: binding.hdv, report: showNotice }),
   );

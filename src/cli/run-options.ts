@@ -16,4 +16,5 @@ export interface RunOptions {
   readonly share?: string;
   readonly module?: readonly string[];
   readonly qemu?: string;
+  readonly document?: string;
 }

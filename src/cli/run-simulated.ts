@@ -8,6 +8,7 @@ import { TraceRecorder } from '../inspect/trace-recorder.ts';
 import type { GuestAccess } from '../testing/guest-access.ts';
 import type { CleanUp } from './clean-up.ts';
 import { type DeviceFile, openDeviceFile } from './device-file.ts';
+import { overlayDocument } from './document.ts';
 import { ExitCode, presentFailure } from './failure.ts';
 import { openInspector } from './inspector.ts';
 import { showNotice } from './notices.ts';
@@ -115,8 +116,9 @@ class SimulatedRun {
     const { signal } = cleanUp;
     const setup = prepareSimulatedGuest();
     const core = binding.computeCore;
+    const document = overlayDocument(setup.document, options.document);
     const id = `hdvkit-run-${process.pid}`;
-    const system = cleanUp.use(await ComputeSystem.create(id, setup.document, { core, signal }));
+    const system = cleanUp.use(await ComputeSystem.create(id, document, { core, signal }));
     const devices = cleanUp.use(
       await DeviceHost.create(system, { binding: binding.hdv, report: showNotice }),
     );

@@ -1,10 +1,7 @@
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
-import { CleanUp } from './clean-up.ts';
-import { openDeviceFile } from './device-file.ts';
-import { addHostOption, openHostName } from './host-option.ts';
+import { addHostOption } from './host-option.ts';
+import { positiveInteger } from './positive-integer.ts';
 import type { RunOptions } from './run-options.ts';
-import { UsageError } from './usage-error.ts';
 
 /** Adds `hdvkit run`. */
 export function addRun(program: Command): void {
@@ -21,8 +18,8 @@ export function addRun(program: Command): void {
     .option('--trace', 'print every access, DMA, interrupt and reset by name, to standard error')
     .option('--watch', 'put the changed device in the place of the old one when the file is saved')
     .option('--inspect', 'open the inspector, and lift the time limits')
-    .option('--memory <MiB>', 'memory of the guest', positive)
-    .option('--processors <count>', 'processors of the guest', positive)
+    .option('--memory <MiB>', 'memory of the guest', positiveInteger)
+    .option('--processors <count>', 'processors of the guest', positiveInteger)
     .option('--kernel <file>', 'a kernel of your own')
     .option('--initrd <file>', 'an initramfs of your own')
     .option('--append <text>', 'more arguments for the kernel')
@@ -30,8 +27,12 @@ export function addRun(program: Command): void {
     .option('--share <dir>', 'a folder that the guest has as /mnt/share')
     .option('--module <file...>', 'kernel modules (.ko) to load')
     .option('--qemu <file>', 'the QEMU to use')
+    .option('--document <file>', 'a ComputeSystem document (JSON) to lay over the one made here')
     .addHelpText('after', EXAMPLES);
-  addHostOption(command).action(run);
+  addHostOption(command).action(async (path: string, options: RunOptions) => {
+    const { runDevice } = await import('./run-device.ts');
+    await runDevice(path, options);
+  });
 }
 
 const EXAMPLES = `
@@ -40,43 +41,3 @@ Examples:
   $ hdvkit run edu.ts --trace --command 'lspci -vv'       with every access shown, by name
   $ hdvkit run nic.ts --module nic.ko --share .           with a driver of your own
   $ hdvkit run edu.ts --host simulated --command 'read ID'`;
-
-const LINUX_ONLY = [
-  'memory',
-  'processors',
-  'kernel',
-  'initrd',
-  'append',
-  'disk',
-  'share',
-  'module',
-  'qemu',
-] as const;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError('It is a positive integer.');
-}
-
-async function run(path: string, options: RunOptions): Promise<void> {
-  const host = openHostName(options.host);
-  if (host === 'simulated') {
-    const given = LINUX_ONLY.find((name) => options[name] !== undefined);
-    if (given !== undefined) {
-      throw new UsageError(
-        `Cannot use --${given} on the host simulated: it runs no operating system`,
-        'leave it out, or use --host linux',
-      );
-    }
-  }
-  const file = await openDeviceFile(path, options.export);
-  await using cleanUp = new CleanUp();
-  if (host === 'linux') {
-    const { runLinux } = await import('./run-linux.ts');
-    await runLinux(file, options, cleanUp);
-  } else {
-    const { runSimulated } = await import('./run-simulated.ts');
-    await runSimulated(file, options, cleanUp);
-  }
-}

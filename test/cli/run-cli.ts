@@ -1,0 +1,121 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** How a run of the command ended. */
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How the command is run. */
+export interface CliOptions {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Standard input; it then ends. */
+  readonly input?: string;
+}
+
+/** A folder of its own for one test: device files in it import hdvkit by name, and its temporary files lie in it. */
+export class Workplace implements Disposable {
+  readonly path: string;
+  /** TMPDIR of the commands that run here. */
+  readonly temporary: string;
+
+  constructor() {
+    this.path = mkdtempSync(join(tmpdir(), 'hc-'));
+    this.temporary = join(this.path, 't');
+    mkdirSync(this.temporary);
+    // The loader keeps its compiled files in TMPDIR: they are shared, or each command would compile everything anew.
+    const cache = `tsx-${process.getuid?.() ?? 0}`;
+    mkdirSync(join(tmpdir(), cache), { recursive: true });
+    symlinkSync(join(tmpdir(), cache), join(this.temporary, cache));
+    mkdirSync(join(this.path, 'node_modules'));
+    symlinkSync(root, join(this.path, 'node_modules/hdvkit'));
+    symlinkSync(join(root, 'node_modules/tsx'), join(this.path, 'node_modules/tsx'));
+    writeFileSync(join(this.path, 'package.json'), '{"type":"module"}');
+  }
+
+  /** Writes a file. @returns its path */
+  write(name: string, text: string): string {
+    const path = join(this.path, name);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  /** Starts the command from its source. */
+  start(args: readonly string[], { env = {} }: CliOptions = {}): ChildProcessWithoutNullStreams {
+    const {
+      HDVKIT_HOST: _host,
+      HDVKIT_DEBUG: _debug,
+      NODE_OPTIONS: _options,
+      ...rest
+    } = process.env;
+    return spawn(
+      process.execPath,
+      [
+        '--import',
+        join(root, 'node_modules/tsx/dist/loader.mjs'),
+        '--conditions=hdvkit-source',
+        join(root, 'src/cli/main.ts'),
+        ...args,
+      ],
+      { cwd: this.path, env: { ...rest, TMPDIR: this.temporary, ...env } },
+    );
+  }
+
+  /** Runs the command to its end. */
+  async run(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    const child = this.start(args, options);
+    child.stdin.end(options.input ?? '');
+    return await ended(child);
+  }
+
+  /** Runs `npm test` of a folder below, with this package's source in place of its build. */
+  async npmTest(folder: string): Promise<CliResult> {
+    const env = { ...process.env, NODE_OPTIONS: '--conditions=hdvkit-source' };
+    return await ended(spawn('npm', ['test'], { cwd: folder, env }));
+  }
+
+  /** What commands have left in their folder for temporary files; tsx keeps a cache of its own there. */
+  get leftovers(): string[] {
+    return readdirSync(this.temporary).filter((name) => !name.startsWith('tsx-'));
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Collects the output of a command until it has ended. */
+export async function ended(child: ChildProcessWithoutNullStreams): Promise<CliResult> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, stdout, stderr };
+}
+
+/** Resolves with what a stream says from now on, once it contains `text`. The stream goes on. */
+export function until(stream: NodeJS.ReadableStream, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    const listen = (chunk: unknown): void => {
+      said += String(chunk);
+      if (!said.includes(text)) return;
+      stream.off('data', listen);
+      resolve(said);
+    };
+    stream.on('data', listen);
+    stream.once('end', () => reject(new Error(`Cannot find ${JSON.stringify(text)} in: ${said}`)));
+  });
+}
