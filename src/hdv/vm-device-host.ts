@@ -137,7 +137,7 @@ export interface VmDeviceHost {
    * Maps guest memory: the bytes of the returned Buffer are the guest's, coherent both ways. Under Hyper-V map on
    * first use: a page the VM has not backed yet when it is mapped does not become coherent later.
    * @param byteCount 1 to 2^32 - 1
-   * @param writeProtected stores do not reach the guest (under Hyper-V they fault)
+   * @param writeProtected the caller does not store; under Hyper-V a store faults, elsewhere nothing stops it
    * @returns the mapping, which is also its name for {@link HdvDestroyGuestMemoryAperture}
    * @throws HdvError ERROR_INVALID_ADDRESS; ERROR_NOT_ENOUGH_QUOTA (0x80070718) when too many exist: destroy some and
    * try again; E_INVALIDARG for a length of 0; E_HANDLE

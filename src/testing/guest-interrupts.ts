@@ -1,6 +1,8 @@
 import type { Slot } from '../engines/simulated/root-complex.ts';
 import type { GuestConfigSpace } from './config-space.ts';
 import type { GuestBar } from './guest-bar.ts';
+import { MsiControl, msiMaskOffset, writeMsiMessage } from './guest-msi.ts';
+import { GuestMsixTable } from './guest-msix-table.ts';
 import type { MessageAllocator } from './message-allocator.ts';
 
 const CAPABILITY_MSI = 0x05;
@@ -11,9 +13,6 @@ const INTERRUPT_DISABLE = 0x400;
 /** Message Control of MSI-X (PCIe 6.0, 7.7.2.2). */
 const MsixControl = { ENABLE: 0x8000, FUNCTION_MASK: 0x4000, TABLE_SIZE: 0x7ff } as const;
 
-/** Message Control of MSI (PCIe 6.0, 7.7.1.2). */
-const MsiControl = { ENABLE: 0x1, IS_64_BIT: 0x80, PER_VECTOR_MASKING: 0x100 } as const;
-
 /** How a driver has its function interrupt. */
 export type InterruptMode = 'none' | 'intx' | 'msi' | 'msix';
 
@@ -22,7 +21,7 @@ interface DriverParts {
   readonly config: GuestConfigSpace;
   readonly messages: MessageAllocator;
   readonly slot: Slot;
-  bar(slot: number): GuestBar;
+  readonly bar: (slot: number) => GuestBar;
 }
 
 /** A driver's side of interrupts: it programs vectors, masks them, and takes what arrives. */
@@ -81,7 +80,7 @@ export class GuestInterrupts {
       const handler = (): void => this.#arrive(vector);
       this.#perVector.push(handler);
       const { address, data } = this.#parts.messages.allocate(1, handler);
-      this.#writeEntry(at, vector, address, data, 0);
+      this.#table(at).write(vector, address, data, 0);
     }
     config.write16(at + 2, MsixControl.ENABLE);
     this.#mode = 'msix';
@@ -104,7 +103,7 @@ export class GuestInterrupts {
     }
     this.disable();
     const { address, data } = this.#parts.messages.allocate(wanted, this.#arrive);
-    this.#writeMsiMessage(at, control, address, data);
+    writeMsiMessage(config, at, control, address, data);
     if (control & MsiControl.PER_VECTOR_MASKING) config.write32(msiMaskOffset(at, control), 0);
     config.write16(at + 2, (control & ~0x71) | (log2 << 4) | MsiControl.ENABLE);
     this.#mode = 'msi';
@@ -182,8 +181,8 @@ export class GuestInterrupts {
   setMask(vector: number, masked: boolean): void {
     const { config } = this.#parts;
     if (this.#mode === 'msix') {
-      const entry = this.#entry(this.#capability(CAPABILITY_MSIX, 'MSI-X'), vector);
-      entry.bar.write32(entry.offset + 12, masked ? 1 : 0);
+      const at = this.#capability(CAPABILITY_MSIX, 'MSI-X');
+      this.#table(at).writeControl(vector, masked ? 1 : 0);
       return;
     }
     const { mask } = this.#msiMaskRegisters();
@@ -204,9 +203,7 @@ export class GuestInterrupts {
     const { config } = this.#parts;
     if (this.#mode === 'msix') {
       const at = this.#capability(CAPABILITY_MSIX, 'MSI-X');
-      const where = config.read32(at + 8);
-      const bits = this.#parts.bar(where & 7).read32((where & ~7) + (vector >> 5) * 4);
-      return ((bits >>> (vector & 31)) & 1) !== 0;
+      return this.#table(at).isPending(vector);
     }
     const { pending } = this.#msiMaskRegisters();
     return ((config.read32(pending) >>> vector) & 1) !== 0;
@@ -226,13 +223,12 @@ export class GuestInterrupts {
       config.write16(msix + 2, control | MsixControl.FUNCTION_MASK);
       this.#count = (control & MsixControl.TABLE_SIZE) + 1;
       for (let vector = 0; vector < this.#count; vector++) {
-        const entry = this.#entry(msix, vector);
-        const isProgrammed = entry.bar.read32(entry.offset) !== 0;
-        if (!isProgrammed) continue;
+        const table = this.#table(msix);
+        if (table.readAddress(vector) === 0) continue; // never programmed
         const handler = (): void => this.#arrive(vector);
         this.#perVector.push(handler);
         const { address, data } = messages.allocate(1, handler);
-        this.#writeEntry(msix, vector, address, data, entry.bar.read32(entry.offset + 12));
+        table.write(vector, address, data, table.readControl(vector));
       }
       this.#mode = 'msix';
       config.write16(msix + 2, control);
@@ -241,7 +237,7 @@ export class GuestInterrupts {
       this.#count = 1 << ((control >> 4) & 7);
       const { address, data } = messages.allocate(this.#count, this.#arrive);
       config.write16(msi + 2, control & ~MsiControl.ENABLE);
-      this.#writeMsiMessage(msi, control, address, data);
+      writeMsiMessage(config, msi, control, address, data);
       this.#mode = 'msi';
       config.write16(msi + 2, control);
     } else if (config.read8(0x3d) !== 0) {
@@ -260,26 +256,6 @@ export class GuestInterrupts {
     this.#count = 0;
   }
 
-  #writeEntry(at: number, vector: number, address: number, data: number, control: number): void {
-    const { bar, offset } = this.#entry(at, vector);
-    bar.write32(offset, address);
-    bar.write32(offset + 4, 0);
-    bar.write32(offset + 8, data);
-    bar.write32(offset + 12, control);
-  }
-
-  #entry(at: number, vector: number): { readonly bar: GuestBar; readonly offset: number } {
-    const where = this.#parts.config.read32(at + 4);
-    return { bar: this.#parts.bar(where & 7), offset: (where & ~7) + 16 * vector };
-  }
-
-  #writeMsiMessage(at: number, control: number, address: number, data: number): void {
-    const { config } = this.#parts;
-    config.write32(at + 4, address);
-    if (control & MsiControl.IS_64_BIT) config.write32(at + 8, 0);
-    config.write16(at + (control & MsiControl.IS_64_BIT ? 12 : 8), data);
-  }
-
   #msiMaskRegisters(): { readonly mask: number; readonly pending: number } {
     const at = this.#capability(CAPABILITY_MSI, 'MSI');
     const control = this.#parts.config.read16(at + 2);
@@ -290,6 +266,10 @@ export class GuestInterrupts {
     return { mask, pending: mask + 4 };
   }
 
+  #table(at: number): GuestMsixTable {
+    return new GuestMsixTable(this.#parts.config, at, this.#parts.bar);
+  }
+
   #capability(id: number, name: string): number {
     const offset = this.#parts.config.find(id);
     if (offset === undefined) {
@@ -297,10 +277,6 @@ export class GuestInterrupts {
     }
     return offset;
   }
-}
-
-function msiMaskOffset(at: number, control: number): number {
-  return at + (control & MsiControl.IS_64_BIT ? 16 : 12);
 }
 
 function checkCount(count: number, offered: number): number {

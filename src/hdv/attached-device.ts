@@ -1,0 +1,162 @@
+import { fileURLToPath } from 'node:url';
+import type { PciDevice } from '../device/pci-device.ts';
+import type { FunctionShape } from '../pci/device-callbacks.ts';
+import type { FunctionNotice } from '../pci/host.ts';
+import { PciFunction } from '../pci/pci-function.ts';
+import type { Attachment, DeviceNotice } from './attachment.ts';
+import type { PlacedDevice } from './device-placement.ts';
+import type { HdvBinding } from './hdv-binding.ts';
+import { HDV_DEVICE_TYPE } from './hdv-constants.ts';
+import { HdvError } from './hdv-error.ts';
+import { hdvServices } from './hdv-services.ts';
+import type { Placement } from './host-capabilities.ts';
+import { loadDevice } from './load-device.ts';
+import type { GUID, HDV_DEVICE, HDV_HOST } from './vm-device-host.ts';
+
+/** What a device is attached with. */
+export interface AttachPlan {
+  readonly source: PciDevice | URL;
+  readonly exportName: string | undefined;
+  readonly instanceId: GUID;
+  readonly classId: GUID;
+  readonly configuration: readonly string[];
+  readonly placement: Placement;
+  readonly trace: SharedArrayBuffer | undefined;
+}
+
+/** One attached device, wherever it runs. */
+export class AttachedDevice implements Attachment {
+  readonly instanceId: GUID;
+  readonly classId: GUID;
+  readonly configuration: readonly string[];
+  readonly placement: Placement;
+  name: string;
+  failure: Error | undefined;
+  guestErrors = 0;
+  function: PciFunction | undefined;
+  readonly #report: (notice: DeviceNotice) => void;
+  readonly #plan: AttachPlan;
+  #shape: FunctionShape | undefined;
+  #placed: PlacedDevice | undefined;
+  #device: HDV_DEVICE | undefined;
+
+  constructor(report: (notice: DeviceNotice) => void, plan: AttachPlan) {
+    this.#report = report;
+    this.#plan = plan;
+    this.instanceId = plan.instanceId;
+    this.classId = plan.classId;
+    this.configuration = plan.configuration;
+    this.placement = plan.placement;
+    const { source, exportName } = plan;
+    this.name = source instanceof URL ? (exportName ?? source.href) : source.constructor.name;
+  }
+
+  get shape(): FunctionShape {
+    return this.#shape as FunctionShape;
+  }
+
+  /** Creates the instance on this thread or on a worker. Leaves nothing behind when it throws. */
+  async create(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
+    if (this.placement !== 'worker') {
+      await this.#createHere(binding, host);
+      return;
+    }
+    await this.#createOnWorker(binding, host, systemId);
+    try {
+      this.#checkInterrupts(binding);
+    } catch (error) {
+      await this.release(binding);
+      throw error;
+    }
+  }
+
+  checkRestart(): void {
+    if (this.#plan.source instanceof URL) return;
+    throw new RangeError(
+      `Cannot restart ${this.name}: it was attached as an instance, which cannot be made again; attach the URL of its module`,
+    );
+  }
+
+  /** A fresh device in the place of this one, which is in no machine. */
+  async recreate(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
+    if (this.#placed !== undefined) {
+      await this.#placed.restart();
+    } else {
+      await this.release(binding);
+      await this.create(binding, host, systemId);
+    }
+    this.failure = undefined;
+  }
+
+  /** Ends what runs on a worker; the device host's teardown ends the rest. */
+  async stop(): Promise<void> {
+    await this.#placed?.stop();
+    this.#placed = undefined;
+  }
+
+  /** Ends the device and withdraws its instance, where the host can. */
+  async release(binding: HdvBinding): Promise<void> {
+    await this.stop();
+    const device = this.#device;
+    this.#device = undefined;
+    if (device !== undefined) await binding.platform.release?.(device);
+  }
+
+  async #createHere(binding: HdvBinding, host: HDV_HOST): Promise<void> {
+    const { source, exportName, classId, instanceId } = this.#plan;
+    const device = source instanceof URL ? await loadDevice(source, exportName) : source;
+    this.name = device.constructor.name;
+    const fn = new PciFunction(device);
+    this.#shape = fn.shape;
+    this.#checkInterrupts(binding);
+    this.#device = await binding.vmDeviceHost.HdvCreateDeviceInstance(
+      host,
+      HDV_DEVICE_TYPE.HdvDeviceTypePCI,
+      classId,
+      instanceId,
+      fn,
+      null,
+    );
+    fn.connect(hdvServices(binding, this.#device, (notice) => this.#notify(notice)));
+    this.function = fn;
+  }
+
+  async #createOnWorker(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
+    const { source, exportName, classId, instanceId, trace } = this.#plan;
+    const { placement } = binding;
+    if (placement === undefined) {
+      throw new Error(`Cannot place a device on a worker: the host ${binding.hostName} has none`);
+    }
+    const module = source as URL;
+    if (exportName === undefined && module.protocol === 'file:') this.name = fileURLToPath(module);
+    this.#placed = await placement.place({
+      host,
+      systemId,
+      classId,
+      instanceId,
+      source: { module, exportName },
+      ...(trace === undefined ? {} : { trace }),
+      notify: (notice) => this.#notify(notice),
+    });
+    this.#shape = this.#placed.shape;
+  }
+
+  #checkInterrupts(binding: HdvBinding): void {
+    if (this.shape.interrupts.kind !== 'intx' || binding.capabilities.intx) return;
+    throw new HdvError(
+      'HdvCreateDeviceInstance',
+      'ERROR_NOT_SUPPORTED',
+      `${this.name} uses INTx, which the host ${binding.hostName} does not have: use msi() or msix()`,
+    );
+  }
+
+  #notify(notice: FunctionNotice): void {
+    if (notice.type === 'failed') {
+      this.failure = notice.error;
+      this.#report({ type: 'failed', attachment: this, error: notice.error });
+    } else {
+      this.guestErrors = notice.count;
+      this.#report({ ...notice, attachment: this });
+    }
+  }
+}
