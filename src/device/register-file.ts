@@ -25,8 +25,11 @@ const READ_HOOK = 2;
 const WRITE = 4;
 const WRITE_HOOK = 8;
 
-/** Lanes of an access by width, before it is shifted into place. */
-const LANES = Uint32Array.of(0, 0xff, 0xffff, 0, 0xffff_ffff);
+/**
+ * Lanes of an access by width, before it is shifted into place. Signed, as are all lane masks here: 0xffffffff as an
+ * argument would be a heap object.
+ */
+const LANES = Int32Array.of(0, 0xff, 0xffff, 0, -1);
 
 /**
  * The registers of one instance: one class for all maps, so that the place that dispatches sees one shape. State is
@@ -65,9 +68,7 @@ export class RegisterFile implements MmioRegion {
       if (width === 4) return this.words[dword]!;
       return width === 2 ? this.halves[offset >>> 1]! : this.bytes[offset]!;
     }
-    const shift = (offset & 3) << 3;
-    const lanes = LANES[width]!;
-    return ((this.#readDword(dword, (lanes << shift) >>> 0) >>> shift) & lanes) >>> 0;
+    return this.#readAcross(offset, width);
   }
 
   write(offset: number, width: Width, value: number): void {
@@ -95,14 +96,14 @@ export class RegisterFile implements MmioRegion {
     return registerAt(this.registers, this.#layout, offset);
   }
 
-  /** Bytes of a misaligned access, or of one that leaves the map; a guest may do either. */
+  /** Any access, also a misaligned one or one that leaves the map: a guest may do either. */
   #readAcross(offset: number, width: Width): number {
     const shift = (offset & 3) << 3;
     const dword = offset >>> 2;
     const all = LANES[width]!;
     let value = 0;
     if (dword < this.words.length) {
-      value = (this.#readDword(dword, (all << shift) >>> 0) >>> shift) & all;
+      value = (this.#readDword(dword, all << shift) >>> shift) & all;
     }
     const rest = shift === 0 ? 0 : all >>> (32 - shift);
     if (rest !== 0 && dword + 1 < this.words.length) {

@@ -49,14 +49,7 @@ export function viewClass(registers: readonly RegisterDescription[]): View {
             return this.array(register);
           },
         }
-      : {
-          get(this: BoundRegisters) {
-            return readers[register.kind](this[REGION], register.offset);
-          },
-          set(this: BoundRegisters, value: number | bigint) {
-            writers[register.kind](this[REGION], register.offset, value as never);
-          },
-        };
+      : scalar[register.kind](register.offset);
     Object.defineProperty(View.prototype, register.name, { ...property, enumerable: true });
   }
   return View;
@@ -189,6 +182,56 @@ const writers: Record<RegisterKind, (file: RegisterFile, offset: number, value: 
     words[offset >>> 2] = Number(BigInt.asUintN(32, value));
     words[(offset >>> 2) + 1] = Number(BigInt.asUintN(32, value >> 32n));
   },
+};
+
+/** One accessor per kind, with its index worked out: devices read their registers on the path per access too. */
+const scalar: Record<RegisterKind, (offset: number) => PropertyDescriptor> = {
+  u8: (offset) => ({
+    get(this: BoundRegisters) {
+      return this[REGION].bytes[offset];
+    },
+    set(this: BoundRegisters, value: number) {
+      this[REGION].bytes[offset] = value;
+    },
+  }),
+  u16: (offset) => {
+    const half = offset >>> 1;
+    return {
+      get(this: BoundRegisters) {
+        return this[REGION].halves[half];
+      },
+      set(this: BoundRegisters, value: number) {
+        this[REGION].halves[half] = value;
+      },
+    };
+  },
+  u32: (offset) => {
+    const word = offset >>> 2;
+    return {
+      get(this: BoundRegisters) {
+        return this[REGION].words[word];
+      },
+      set(this: BoundRegisters, value: number) {
+        this[REGION].words[word] = value;
+      },
+    };
+  },
+  gpa: (offset) => ({
+    get(this: BoundRegisters) {
+      return readers.gpa(this[REGION], offset);
+    },
+    set(this: BoundRegisters, value: number) {
+      writers.gpa(this[REGION], offset, value as never);
+    },
+  }),
+  u64: (offset) => ({
+    get(this: BoundRegisters) {
+      return readers.u64(this[REGION], offset);
+    },
+    set(this: BoundRegisters, value: bigint) {
+      writers.u64(this[REGION], offset, value as never);
+    },
+  }),
 };
 
 /** A typed array where elements touch each other, else an object with a property per element. */

@@ -1,4 +1,4 @@
-/** Over 300 lines: all ten callbacks and the single `try` around device code are meant to be read together. */
+/** Longer than 300 lines because the ten callbacks and the single `try` around device code belong on one page. */
 
 import { DeviceFailedError } from '../device/device-failed-error.ts';
 import { SINK } from '../device/interrupts.ts';
