@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { EngineExit, EngineSystem } from '../../../src/compute/engine.ts';
+import { QemuEngine } from '../../../src/engines/qemu/engine.ts';
+import { HRESULT } from '../../../src/hcs/hresult.ts';
+
+const QEMU = fileURLToPath(new URL('fake-qemu.mjs', import.meta.url));
+const { XDG_RUNTIME_DIR } = process.env;
+let folder: string;
+let exits: EngineExit[];
+let notices: string[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hdve-'));
+  process.env.XDG_RUNTIME_DIR = folder;
+  exits = [];
+  notices = [];
+});
+
+afterEach(() => {
+  if (XDG_RUNTIME_DIR === undefined) delete process.env.XDG_RUNTIME_DIR;
+  else process.env.XDG_RUNTIME_DIR = XDG_RUNTIME_DIR;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function create(mode: string, com?: string): Promise<EngineSystem> {
+  const kernel = join(folder, 'vmlinux');
+  writeFileSync(kernel, '');
+  const engine = new QemuEngine({ qemu: QEMU, extraArgs: ['-fake', mode] });
+  const document = {
+    VirtualMachine: {
+      Chipset: { LinuxKernelDirect: { KernelFilePath: kernel } },
+      Devices: { ComPorts: { '0': { NamedPipe: com ?? join(folder, 'com1') } } },
+    },
+  };
+  engine.check(document);
+  return engine.create({
+    id: 'demo, one',
+    runtimeId: randomUUID(),
+    document,
+    exited: (exit) => exits.push(exit),
+    notify: ({ type }) => notices.push(type),
+  });
+}
+
+/** What the engine keeps in the folder for runtime files. */
+function left(): string[] {
+  return readdirSync(folder).filter((name) => name !== 'vmlinux');
+}
+
+describe('a machine', () => {
+  test('is created, started, paused and terminated, and leaves nothing behind', async () => {
+    const machine = await create('');
+    expect(left()).toHaveLength(2);
+    await machine.start([]);
+    await machine.pause();
+    await machine.resume();
+    await machine.terminate();
+    expect(exits).toEqual([{ exitType: 'ForcedExit', status: HRESULT.S_OK }]);
+    expect(left()).toEqual([]);
+  });
+
+  test('that its guest shuts down has ended gracefully', async () => {
+    const machine = await create('');
+    await machine.start([]);
+    await machine.shutDown();
+    await expect.poll(() => exits).toEqual([{ exitType: 'GracefulExit', status: HRESULT.S_OK }]);
+    expect(left()).toEqual([]);
+  });
+
+  test('whose guest panics reports the crash before its end', async () => {
+    const machine = await create('panic');
+    await machine.start([]);
+    await expect.poll(() => exits).toHaveLength(1);
+    expect(notices).toEqual(['crashed']);
+    expect(exits[0]).toMatchObject({
+      exitType: 'UnexpectedExit',
+      status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR,
+    });
+  });
+
+  test('whose QEMU dies has ended unexpectedly, with its last words', async () => {
+    const machine = await create('abort');
+    await machine.start([]).catch(() => undefined); // The answer and the end race.
+    await expect.poll(() => exits).toHaveLength(1);
+    expect(exits[0]?.exitType).toBe('UnexpectedExit');
+    expect(exits[0]?.detail).toBe('QEMU ended: signal SIGABRT: qemu: memory.c: assertion failed');
+    expect(left()).toEqual([]);
+  });
+
+  test('tells its memory and what it has used', async () => {
+    const machine = await create('');
+    const { Memory, Statistics } = await machine.properties(['Memory', 'Statistics', 'Other']);
+    expect(Memory).toMatchObject({ VirtualMachineMemory: { AssignedMemory: 131_072 } });
+    expect(Statistics).toMatchObject({ Processor: { TotalRuntime100ns: expect.any(Number) } });
+    await machine.terminate();
+  });
+});
+
+describe('a machine that cannot be made', () => {
+  test('says why in QEMU’s words, and leaves nothing behind', async () => {
+    await expect(create('refuse-start')).rejects.toThrow(
+      /QEMU did not start: exit code 1: .*-kernel: it is all wrong/,
+    );
+    expect(left()).toEqual([]);
+    expect(exits).toEqual([]);
+  });
+
+  test('is one whose COM port’s path is taken', async () => {
+    const path = join(folder, 'taken');
+    writeFileSync(path, 'mine');
+    await expect(create('', path)).rejects.toThrow(
+      `Cannot make a COM port of ${path}: the path exists and nobody listens there`,
+    );
+    expect(left()).toEqual(['taken']);
+  });
+});
+
+test('a COM port is connected to a socket where somebody listens already', async () => {
+  const path = join(folder, 'mine');
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  let connections = 0;
+  server.on('connection', () => connections++);
+  const machine = await create('', path);
+  expect(connections).toBe(0); // The stand-in only listens: looking for the listener connects to nothing.
+  await machine.terminate();
+  expect(existsSync(path)).toBe(true);
+  await new Promise((resolve) => server.close(resolve));
+});

@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+// A stand-in for QEMU: answers its questions and speaks QMP, without a machine. "-fake WORD" says how it is to behave.
+import { connect, createServer } from 'node:net';
+
+const args = process.argv.slice(2);
+const after = (option) => args.flatMap((arg, i) => (arg === option ? [args[i + 1]] : []));
+if (args[0] === '--version') {
+  console.log('QEMU emulator version 11.1.3');
+  process.exit(0);
+}
+if (args[0] === '-device' && args[1] === 'help') {
+  console.log('name "vfio-user-pci", bus PCI');
+  process.exit(0);
+}
+const [mode = ''] = after('-fake');
+if (mode === 'refuse-start') {
+  console.error('qemu-system-x86_64: -kernel: it is all wrong');
+  process.exit(1);
+}
+
+const sockets = after('-chardev').map((text) => ({
+  path: /path=([^,]*(?:,,[^,]*)*)/.exec(text)[1].replaceAll(',,', ','),
+  server: text.includes('server=on'),
+}));
+for (const { path, server } of sockets) if (server) createServer().listen(path);
+const control = connect(sockets.find(({ path }) => path.endsWith('/qmp')).path);
+const send = (message) => control.write(`${JSON.stringify(message)}\n`);
+send({ QMP: {} });
+
+let rest = '';
+control.setEncoding('utf8').on('data', (text) => {
+  const lines = (rest + text).split('\n');
+  rest = lines.pop();
+  for (const line of lines) answer(JSON.parse(line));
+});
+
+function answer({ execute, id }) {
+  send({ return: {}, id });
+  if (execute === 'quit') control.end(() => process.exit(0));
+  if (execute === 'system_reset') send({ event: 'RESET', data: {} });
+  if (execute === 'system_powerdown') {
+    send({ event: 'SHUTDOWN', data: { guest: true, reason: 'guest-shutdown' } });
+  }
+  if (execute === 'cont' && mode === 'panic') {
+    send({ event: 'GUEST_PANICKED', data: { action: 'pause' } });
+  }
+  if (execute === 'cont' && mode === 'abort') {
+    console.error('qemu: memory.c: assertion failed');
+    process.kill(process.pid, 'SIGABRT');
+  }
+}

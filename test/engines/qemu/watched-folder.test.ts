@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WatchedFolder } from '../../../src/engines/qemu/watched-folder.ts';
+import { identifyProcess } from '../../../src/provision/process-identity.ts';
+
+const watchedFolder = new URL('../../../src/engines/qemu/watched-folder.ts', import.meta.url);
+let parent: string;
+const { XDG_RUNTIME_DIR } = process.env;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'hdvw-'));
+  process.env.XDG_RUNTIME_DIR = parent;
+});
+
+afterEach(() => {
+  if (XDG_RUNTIME_DIR === undefined) delete process.env.XDG_RUNTIME_DIR;
+  else process.env.XDG_RUNTIME_DIR = XDG_RUNTIME_DIR;
+  rmSync(parent, { recursive: true, force: true });
+});
+
+describe('the folder of a machine', () => {
+  test('is for its owner alone, and goes with all that is in it', async () => {
+    const folder = WatchedFolder.create();
+    expect(statSync(folder.path).mode & 0o777).toBe(0o700);
+    writeFileSync(folder.file('qmp'), '');
+    await folder.remove();
+    expect(readdirSync(parent)).toEqual([]);
+  });
+
+  test('is somewhere short when the runtime folder’s path is long', async () => {
+    process.env.XDG_RUNTIME_DIR = join(parent, 'x'.repeat(80));
+    const folder = WatchedFolder.create();
+    expect(folder.path.startsWith(parent)).toBe(false);
+    await folder.remove();
+  });
+
+  test('goes when its owner is killed, with the process and the files that it watches', async () => {
+    const socket = join(parent, 'com1');
+    writeFileSync(socket, '');
+    const program = join(parent, 'owner.mts');
+    writeFileSync(
+      program,
+      `import { spawn } from 'node:child_process';
+       import { WatchedFolder } from '${watchedFolder.href}';
+       const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
+       const folder = WatchedFolder.create();
+       folder.watchProcess(child.pid);
+       folder.watchFile('${socket}');
+       console.log(child.pid + ' ' + folder.path);
+       setInterval(() => {}, 1000);`,
+    );
+    const owner = spawn(process.execPath, ['--import', 'tsx', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [pid = '', path = ''] = await new Promise<string[]>((resolve) => {
+      owner.stdout.once('data', (text: Buffer) => resolve(text.toString().trim().split(' ')));
+    });
+    expect(identifyProcess(Number(pid))).toBeDefined();
+    expect(existsSync(path)).toBe(true);
+    owner.kill('SIGKILL');
+    await expect.poll(() => identifyProcess(Number(pid)), { timeout: 10_000 }).toBeUndefined();
+    await expect.poll(() => existsSync(path), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => existsSync(socket), { timeout: 10_000 }).toBe(false);
+  });
+});
