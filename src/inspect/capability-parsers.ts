@@ -9,8 +9,11 @@ export interface CapabilityFormat {
   readonly name: string;
   /** Fewest bytes, header included, that the parser needs. */
   readonly length: number;
-  /** @param bytes from the capability's first byte to the end of the space */
-  decode(bytes: Buffer): Record<string, CapabilityField>;
+  /**
+   * @param bytes from the capability's first byte to the end of the space
+   * @param vendorId of the function, which says what vendor-specific bytes mean
+   */
+  decode(bytes: Buffer, vendorId: number): Record<string, CapabilityField>;
 }
 
 const little = (): Parser => new Parser().endianness('little');
@@ -153,8 +156,22 @@ function decodeMsi(bytes: Buffer): Record<string, CapabilityField> {
   return bytes.length < body.sizeOf() ? control : { ...control, ...read(body, bytes) };
 }
 
-function decodeVendorSpecific(bytes: Buffer): Record<string, CapabilityField> {
+/** Virtio 1.2, 4.1.4. */
+const VIRTIO_VENDOR = 0x1af4;
+const VIRTIO_BYTES = 16;
+const VIRTIO_STRUCTURES = ['CommonCfg', 'Notify', 'ISR', 'DeviceCfg', 'PCICfg'];
+const virtio = little().seek(3).uint8('type').uint8('bar').seek(3).uint32('offset').uint32('size');
+
+function decodeVirtio(bytes: Buffer, length: number): Record<string, CapabilityField> {
+  const { type, ...place } = read(virtio, bytes);
+  return { length, virtio: VIRTIO_STRUCTURES[Number(type) - 1] ?? `type ${type}`, ...place };
+}
+
+function decodeVendorSpecific(bytes: Buffer, vendorId: number): Record<string, CapabilityField> {
   const length = bytes[2] as number;
+  if (vendorId === VIRTIO_VENDOR && length >= VIRTIO_BYTES && bytes.length >= VIRTIO_BYTES) {
+    return decodeVirtio(bytes, length);
+  }
   return { length, data: [...bytes.subarray(3, Math.max(3, length))] };
 }
 

@@ -51,7 +51,7 @@ export interface ConfigSpace {
   readonly faults: readonly string[];
 }
 
-const command = wordFields({
+const commandFields = wordFields({
   ioSpace: 0,
   memorySpace: 1,
   busMaster: 2,
@@ -65,7 +65,13 @@ const command = wordFields({
   interruptDisable: 10,
 });
 
-const status = wordFields({
+/** Bits of the command register that are set, by name (PCI Local Bus 3.0, 6.2.2). */
+export function commandBits(command: number): string[] {
+  const fields = Object.entries(commandFields(command & 0xffff));
+  return fields.flatMap(([name, isSet]) => (isSet ? name : []));
+}
+
+const statusFields = wordFields({
   interruptStatus: 3,
   capabilitiesList: 4,
   capable66MHz: 5,
@@ -83,8 +89,8 @@ const header = new Parser()
   .endianness('little')
   .uint16('vendorId')
   .uint16('deviceId')
-  .uint16('command', { formatter: command })
-  .uint16('status', { formatter: status })
+  .uint16('command', { formatter: commandFields })
+  .uint16('status', { formatter: statusFields })
   .uint32('classWord', { formatter: wordFields({ revision: [0, 8], classCode: [8, 24] }) })
   .uint8('cacheLineSize')
   .uint8('latencyTimer')
@@ -169,6 +175,7 @@ function decodeOne(
   buffer: Buffer,
   offset: number,
   format: CapabilityFormat | undefined,
+  vendorId: number,
   faults: string[],
 ): Record<string, CapabilityField> {
   if (!format) return {};
@@ -177,7 +184,7 @@ function decodeOne(
     faults.push(`${format.name} at 0x${offset.toString(16)} is cut short by the end of the space`);
     return {};
   }
-  return format.decode(rest);
+  return format.decode(rest, vendorId);
 }
 
 function decodeChain(buffer: Buffer, first: number, faults: string[]): DecodedCapability[] {
@@ -193,7 +200,13 @@ function decodeChain(buffer: Buffer, first: number, faults: string[]): DecodedCa
     seen.add(offset);
     const id = buffer[offset] as number;
     const format = CAPABILITIES[id];
-    const fields = decodeOne(buffer.subarray(0, end), offset, format, faults);
+    const fields = decodeOne(
+      buffer.subarray(0, end),
+      offset,
+      format,
+      buffer.readUInt16LE(0),
+      faults,
+    );
     found.push({ offset, id, name: format?.name ?? 'Unknown', fields });
   }
   return found;
@@ -219,7 +232,7 @@ function decodeExtendedChain(buffer: Buffer, faults: string[]): DecodedCapabilit
     // An empty extended space starts with a null capability (PCIe 6.0, 7.6.3).
     if (id === 0 && version === 0) break;
     const format = EXTENDED_CAPABILITIES[id];
-    const fields = decodeOne(buffer, offset, format, faults);
+    const fields = decodeOne(buffer, offset, format, buffer.readUInt16LE(0), faults);
     found.push({ offset, id, version, name: format?.name ?? 'Unknown', fields });
     offset = next & 0xffc;
   }

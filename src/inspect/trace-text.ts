@@ -1,5 +1,5 @@
 import type { BarNames } from './bar-names.ts';
-import type { DecodedCapability } from './config-space.ts';
+import { commandBits, type DecodedCapability } from './config-space.ts';
 import { configRegisterName } from './config-space-text.ts';
 import { formatAccessedFields } from './register-names.ts';
 import { TraceKind, type TraceRecord } from './trace-ring.ts';
@@ -9,6 +9,9 @@ export interface TraceNames {
   readonly bars: BarNames;
   readonly capabilities: readonly DecodedCapability[];
 }
+
+/** Offset of the command register, and of the status register in its upper half. */
+const COMMAND = 0x04;
 
 /** Kinds of reset by the number that a record holds. */
 export const RESET_KINDS = ['cold', 'function', 'disconnect'] as const;
@@ -23,7 +26,8 @@ export function formatTraceRecord(record: TraceRecord, names: TraceNames): strin
     case TraceKind.CONFIG_READ:
     case TraceKind.CONFIG_WRITE: {
       const name = configRegisterName(location, names.capabilities) || hex(location, 2);
-      return `${kind === TraceKind.CONFIG_READ ? 'config read ' : 'config write'} ${name} ${valueText(record)}`;
+      const bits = location === COMMAND ? ` ${commandBits(value).join(' ') || 'none'}` : '';
+      return `${kind === TraceKind.CONFIG_READ ? 'config read ' : 'config write'} ${name} ${valueText(record)}${bits}`;
     }
     case TraceKind.BAR_READ:
       return `read   ${formatAccess(record, names.bars)}`;

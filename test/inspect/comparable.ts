@@ -72,6 +72,15 @@ function comparableCapability({ offset, name, version, fields }: DecodedCapabili
     case 'Device Serial Number':
       return { offset, serialNumber: fields.serialNumber };
     case 'Vendor Specific':
+      if (fields.virtio !== undefined) {
+        return {
+          offset,
+          virtio: fields.virtio,
+          bar: fields.bar,
+          at: fields.offset,
+          size: fields.size,
+        };
+      }
       return version === undefined
         ? { offset, length: fields.length }
         : {

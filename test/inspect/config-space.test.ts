@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeConfigSpace } from '../../src/inspect/config-space.ts';
 import { comparable } from './comparable.ts';
-import { lspci, parseLspci } from './lspci.ts';
+import { canCompare, lspci, parseLspci } from './lspci.ts';
 
 /** A space with one capability of every kind that is decoded, in both chains. */
 function everyCapability(): Buffer {
@@ -41,7 +41,7 @@ function everyCapability(): Buffer {
 }
 
 describe('decodeConfigSpace', () => {
-  test('reads what pciutils reads, for one capability of every kind', () => {
+  test.runIf(canCompare)('reads what pciutils reads, for one capability of every kind', () => {
     const bytes = everyCapability();
     const decoded = decodeConfigSpace(bytes);
     expect(decoded.faults).toEqual([]);
@@ -55,7 +55,7 @@ describe('decodeConfigSpace', () => {
     expect(comparable(decoded)).toEqual(parseLspci(lspci(bytes)));
   });
 
-  test('reads the 256 bytes of a conventional function', () => {
+  test.runIf(canCompare)('reads the 256 bytes of a conventional function', () => {
     const bytes = everyCapability().subarray(0, 256);
     expect(comparable(decodeConfigSpace(bytes))).toEqual(parseLspci(lspci(bytes)));
   });

@@ -86,7 +86,7 @@ describe('a trace line', () => {
         bars,
         capabilities,
       });
-    expect(config(4, 2)).toBe('config read  COMMAND 0x0006');
+    expect(config(4, 2)).toBe('config read  COMMAND 0x0006 memorySpace busMaster');
     expect(config(0x42, 2)).toBe('config read  MSI-X+0x02 0x0006');
   });
 
