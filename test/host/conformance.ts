@@ -1,5 +1,6 @@
 // Longer than most files: one suite that every host runs.
 import { randomUUID } from 'node:crypto';
+import type { HDV_DEVICE } from 'hdvkit/hdv';
 import type { GuestAccess, GuestAllocation, GuestFunction } from 'hdvkit/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Attachment, ComputeSystem, DeviceHost, type HostBinding } from '../../src/index.ts';
@@ -435,6 +436,18 @@ export function describeHost(name: string, openHost: () => Promise<TestHost>): v
         );
         const fn = await declared.guest.open({ vendorId: VENDOR, deviceId: CONFIGURED_PROBE });
         expect(await fn.readBar(0, PROBE.offsets.WORD, 4)).toBe(5);
+      });
+
+      test('what the host says it does not have answers E_NOTIMPL', () => {
+        const { capabilities, vmDeviceHost } = host.binding.hdv;
+        const device = 0n as HDV_DEVICE;
+        const doorbell = (): void => vmDeviceHost.HdvRegisterDoorbell(device, 0, 0, 0n, 0, 0n);
+        const range = (): void =>
+          vmDeviceHost.HdvCreateSectionBackedMmioRange(device, 0, 0, 1, 0, 0n, 0);
+        const notThere = expect.objectContaining({ code: 'E_NOTIMPL' });
+        const badHandle = expect.objectContaining({ code: 'E_HANDLE' });
+        expect(doorbell).toThrow(capabilities.doorbells === 'no' ? notThere : badHandle);
+        expect(range).toThrow(capabilities.mappedRanges === 'no' ? notThere : badHandle);
       });
 
       test('a process has one device host for a system', async () => {
