@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { ComputeSystem } from '../../hcs/schema/documents.ts';
 import { buildInitramfs, type GuestShare } from '../../provision/initramfs.ts';
@@ -8,6 +7,7 @@ import { provisionAgent } from '../../provision/provision-agent.ts';
 import { ProvisionError } from '../../provision/provision-error.ts';
 import { findGuest } from '../../provision/provision-guest.ts';
 import { GuestAgent } from './guest-agent.ts';
+import { WatchedFolder } from './watched-folder.ts';
 
 /** What the test guest is to be; everything has a default. */
 export interface LinuxGuestOptions {
@@ -61,13 +61,13 @@ export class LinuxGuest implements Disposable {
   /** Socket of the console: kernel messages, and the shell. */
   readonly consolePath: string;
   readonly agentPath: string;
-  readonly #folder: string;
+  readonly #folder: WatchedFolder;
 
-  private constructor(folder: string, document: ComputeSystem) {
+  private constructor(folder: WatchedFolder, document: ComputeSystem) {
     this.#folder = folder;
     this.document = document;
-    this.consolePath = join(folder, 'console');
-    this.agentPath = join(folder, 'agent');
+    this.consolePath = folder.file('console');
+    this.agentPath = folder.file('agent');
   }
 
   /**
@@ -86,8 +86,8 @@ export class LinuxGuest implements Disposable {
     }
     const kernel = options.kernel ?? findGuest(options.cache).kernel;
     const initrd = options.initrd ?? (await initramfs(options));
-    const folder = mkdtempSync(join(shortTmpdir(), 'hdvg-'));
-    return new LinuxGuest(folder, describe(options, resolve(kernel), resolve(initrd), folder));
+    const folder = WatchedFolder.create();
+    return new LinuxGuest(folder, describe(options, resolve(kernel), resolve(initrd), folder.path));
   }
 
   /** Connects to the agent, and resolves when the guest has booted. */
@@ -97,7 +97,7 @@ export class LinuxGuest implements Disposable {
 
   /** Removes the sockets. */
   [Symbol.dispose](): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    void this.#folder.remove(); // The files are gone when it returns; the process that watched them is soon.
   }
 }
 
@@ -175,9 +175,4 @@ function requirePath(option: string, file: string): void {
     `Cannot use ${file} as ${option}: there is no such ${option === 'share' ? 'folder' : 'file'}`,
     `check the path ${basename(file)}`,
   );
-}
-
-/** A socket's path has at most 107 bytes (unix(7)). */
-function shortTmpdir(): string {
-  return Buffer.byteLength(tmpdir()) <= 80 ? tmpdir() : '/tmp';
 }
