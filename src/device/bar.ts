@@ -94,6 +94,11 @@ export function orderParts(size: number, parts: BarParts): BarPart[] {
     if (!(region?.size > 0) || typeof region.read !== 'function') {
       throw new TypeError(`Cannot place ${String(region)} at ${at} of a BAR: it is not a region`);
     }
+    if ('adopt' in region && offset % 4096 !== 0) {
+      throw new RangeError(
+        `Cannot place a mapped range at ${at}: guests map whole pages of 4096 bytes`,
+      );
+    }
     if (offset < end) {
       throw new RangeError(
         `Cannot place a region at ${at}: it overlaps the one at ${before}, which ends at 0x${end.toString(16)}`,

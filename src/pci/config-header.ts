@@ -15,6 +15,9 @@ export function pnpIdOf(device: string, identity: PciIdentity): PciPnpId {
       `Cannot use identity.${name} ${String(value)} of ${device}: it is an unsigned ${bits}-bit number`,
     );
   };
+  if (typeof identity !== 'object') {
+    throw new TypeError(`Cannot use ${device}: it has no identity`);
+  }
   const { revision = 0, subsystemVendorId, subsystemId } = identity;
   const vendorId = field('vendorId', identity.vendorId, 16);
   const deviceId = field('deviceId', identity.deviceId, 16);

@@ -39,6 +39,9 @@ interface InterruptController {
   apply(checked: unknown): void;
 }
 
+/** Devices that are in use. A device has one set of services, so one host at a time. */
+const attachedDevices = new WeakSet<PciDevice>();
+
 /** What a function routes to while it does not decode. As long as the other list, so that no read is out of bounds. */
 const nothingDecoded: readonly undefined[] = Array(6).fill(undefined);
 
@@ -64,7 +67,8 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   readonly #msix: Msix | undefined;
   readonly #interrupts: InterruptController | undefined;
   #initialized = false;
-  #configuration: readonly string[] = [];
+  /** What the device was told last; undefined when nothing yet. */
+  #configuration: readonly string[] | undefined;
   #fresh = true;
 
   /** @throws TypeError or RangeError when the device's declarations contradict each other or the specification */
@@ -174,8 +178,15 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     if (state.host === undefined) {
       throw new Error(`Cannot initialize ${state.name}: it is not connected to a host`);
     }
-    if (this.#initialized)
+    if (this.#initialized) {
       throw new Error(`Cannot initialize ${state.name} twice: tear it down first`);
+    }
+    if (attachedDevices.has(this.device)) {
+      throw new Error(
+        `Cannot initialize ${state.name}: this instance is attached elsewhere; make one for each attach`,
+      );
+    }
+    attachedDevices.add(this.device);
     this.#initialized = true;
     connectServices(this.device, {
       memory: this.#memory,
@@ -194,7 +205,8 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     if (!this.#initialized) return;
     this.stop();
     this.#initialized = false;
-    this.#configuration = [];
+    this.#configuration = undefined;
+    attachedDevices.delete(this.device);
     this.#connectInterrupts(false);
     connectServices(this.device, undefined);
   }
@@ -306,8 +318,9 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
       for (const region of this.#regions()) region.reset?.();
       return this.device.reset(kind);
     }, 'reset');
-    if (this.#configuration.length > 0) {
-      this.#run(() => this.device.configure(this.#configuration), 'configure');
+    const configuration = this.#configuration;
+    if (configuration !== undefined) {
+      this.#run(() => this.device.configure(configuration), 'configure');
     }
     state.observer?.reset?.(kind);
   }

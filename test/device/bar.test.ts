@@ -36,6 +36,7 @@ test.each([
   ['are misaligned', () => mmio(64, { 2: ram(4) }), 'multiples of 4'],
   ['are before the BAR', () => mmio(64, { [-4]: ram(4) }), '0x-4'],
   ['are no regions', () => mmio(64, { 0: {} as MmioRegion }), 'it is not a region'],
+  ['are mapped off a page', () => mmio(0x4000, { 2048: mapped(1) }), 'whole pages of 4096 bytes'],
   ['are nothing', () => mmio(64, { 0: undefined as never }), 'it is not a region'],
 ])('refuses parts that %s', (_, make, message) => {
   expect(make).toThrow(message);

@@ -94,6 +94,13 @@ test.each([
   expect(() => functionWith([], undefined, { ...identity, ...change })).toThrow(message);
 });
 
+test('refuses a device without an identity', () => {
+  class Nobody extends PciDevice {
+    override readonly identity = undefined as never;
+  }
+  expect(() => new PciFunction(new Nobody())).toThrow('Cannot use Nobody: it has no identity');
+});
+
 test('keeps everything but what a driver may write', () => {
   const fn = functionWith([powerManagement()], intx());
   const before = bytesOf(fn);

@@ -112,6 +112,37 @@ test('can be attached again, to another host, as after power-on', () => {
   expect(second.guestErrors).toEqual(['hello']);
 });
 
+test('keeps its configuration over resets', () => {
+  class Strapped extends PciDevice {
+    override readonly identity = identity;
+    readonly regs = MAP.bind();
+    override readonly bars = { 0: mmio(16, { 0: this.regs }) };
+
+    override configure([value = '1']: readonly string[]): void {
+      this.regs.VALUE = Number(value);
+    }
+  }
+  const { fn } = attach(new Strapped());
+  fn.reset('cold');
+  fn.writeConfigSpace(4, ON);
+  expect(fn.readInterceptedMemory(0, 0, 4)).toBe(1);
+  fn.setConfiguration(['7']);
+  fn.reset('function');
+  fn.writeConfigSpace(4, ON);
+  expect(fn.readInterceptedMemory(0, 0, 4)).toBe(7);
+});
+
+test('is attached once at a time', () => {
+  const { fn, device } = attach(new Recorder());
+  const second = new PciFunction(device);
+  second.connect(new RecordingHost());
+  expect(() => second.initialize()).toThrow(
+    'Cannot initialize Recorder: this instance is attached',
+  );
+  fn.teardown();
+  expect(() => second.initialize()).not.toThrow();
+});
+
 test('passes on what the device says about its configuration', () => {
   class Plain extends PciDevice {
     override readonly identity = identity;
@@ -154,7 +185,7 @@ test('resets in order, and keeps running', () => {
   device.clock.after(10, () => device.note('timer'));
   device.calls.length = 0;
   fn.reset('cold');
-  expect(device.calls).toEqual(['region reset', 'reset cold']);
+  expect(device.calls).toEqual(['region reset', 'reset cold', 'configure ']);
   expect([device.regs.VALUE, command(fn), host.timers]).toEqual([5, 0, 0]);
   device.clock.after(1, () => device.note('after'));
   host.advance(20);
@@ -165,7 +196,7 @@ test('resets itself when the guest writes Initiate Function Level Reset', () => 
   const { fn, device } = attach(new Recorder());
   device.calls.length = 0;
   fn.writeConfigSpace(DEVICE_CONTROL, 0x8000);
-  expect(device.calls).toEqual(['region reset', 'reset function']);
+  expect(device.calls).toEqual(['region reset', 'reset function', 'configure ']);
   expect(fn.readConfigSpace(DEVICE_CONTROL) & 0xffff).toBe(0x2810);
   expect(fn.readConfigSpace(DEVICE_CONTROL - 4) & 0x1000_0000).toBe(0x1000_0000);
 });
@@ -191,7 +222,7 @@ test('stops decoding in D3hot, and loses its state on the way back where it says
   fn.writeConfigSpace(POWER, 3);
   expect([fn.readConfigSpace(POWER), fn.readInterceptedMemory(0, 0, 4)]).toEqual([3, 0xffff_ffff]);
   fn.writeConfigSpace(POWER, 0);
-  expect(device.calls).toEqual(['region reset', 'reset function']);
+  expect(device.calls).toEqual(['region reset', 'reset function', 'configure ']);
   expect([fn.readConfigSpace(POWER), command(fn), device.regs.VALUE]).toEqual([0, 0, 5]);
 });
 
