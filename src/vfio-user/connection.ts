@@ -88,6 +88,7 @@ export class Connection {
     if (end === words[StateWord.RECEIVE_END]) {
       words[StateWord.RECEIVE_START] = 0;
       words[StateWord.RECEIVE_END] = 0;
+      this.lostFdsAt = -1;
       if (words[StateWord.PENDING_FDS]! > 0) this.#shiftMarks(end);
     } else {
       words[StateWord.RECEIVE_START] = end;
@@ -105,6 +106,14 @@ export class Connection {
     pending.copyWithin(0, 2 * taken, 2 * count);
     words[StateWord.PENDING_FDS] = count - taken;
     return fds;
+  }
+
+  /** Copies the start of a request's payload, in whole words, to where the reply's is composed. */
+  echo(at: number, length: number): void {
+    const { receiveView } = this.#state;
+    for (let i = 0; i < length; i += 4) {
+      this.outView.setUint32(HEADER_SIZE + i, receiveView.getUint32(at + i, true), true);
+    }
   }
 
   /** Sends a reply whose payload was composed in `out`.

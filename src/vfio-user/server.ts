@@ -19,13 +19,14 @@ import {
   regionInfo,
   regionIoFds,
 } from './device-info.ts';
+import { mapCommand, unmapCommand } from './dma-commands.ts';
 import { DmaTable } from './dma-table.ts';
 import { InBandDma } from './in-band-dma.ts';
 import { IrqTable } from './irq-table.ts';
 import { readProposal, writeAgreement } from './negotiation.ts';
-import { readRegion, writeRegion } from './region-access.ts';
+import { RegionCommands } from './region-commands.ts';
 import { Phase, ServerState, StateWord } from './server-state.ts';
-import { Command, DmaFlag, Errno, getUint64, HeaderFlag, Limit, PayloadSize } from './wire.ts';
+import { Command, Errno, HEADER_SIZE, HeaderFlag, Limit, PayloadSize } from './wire.ts';
 
 /** What ended a {@link VfioUserServer.wait}: bits. */
 export const Wake = {
@@ -63,9 +64,6 @@ export interface ServeOptions {
 /** How long messages are served before the event loop gets a turn, in milliseconds. */
 const TURN = 4;
 
-/** Where the payload of a reply is composed. */
-const OUT = 16;
-
 /**
  * One vfio-user connection, seen from the device. Everything runs on the thread that calls {@link processReadable},
  * {@link wait} or {@link serve}: one message after the other, in order of arrival, and the device's methods within.
@@ -81,12 +79,10 @@ export class VfioUserServer implements VfioUserPort {
   readonly #connection: Connection;
   readonly #dma: DmaTable;
   readonly #irqs: IrqTable;
+  readonly #regions: RegionCommands;
   readonly #inBand: InBandDma;
   readonly #standIn: boolean;
   readonly #poll = new PollSet(2);
-  readonly #sizes = new Float64Array(Region.COUNT);
-  readonly #writable = new Uint8Array(Region.COUNT);
-  readonly #readable = new Uint8Array(Region.COUNT);
   #progress = 0;
   #closed = false;
   #ending: DisconnectReason | undefined;
@@ -111,11 +107,7 @@ export class VfioUserServer implements VfioUserPort {
     this.#device = options.device(this);
     checkShape(this.#device);
     this.#irqs = new IrqTable(state, this.#device);
-    for (const [index, region] of this.#device.regions.entries()) {
-      this.#sizes[index] = region.size;
-      this.#readable[index] = region.readable === false ? 0 : 1;
-      this.#writable[index] = region.writable === false ? 0 : 1;
-    }
+    this.#regions = new RegionCommands(this.#device, state, this.#connection);
     state.words[StateWord.SOCKET] = state.own(fd) + 1;
     this.#publishShape();
     this.#progress = state.progress;
@@ -314,17 +306,19 @@ export class VfioUserServer implements VfioUserPort {
       }
       switch (command) {
         case Command.REGION_READ:
-          return this.#regionRead(at, length);
+          return this.#regions.read(at, length);
         case Command.REGION_WRITE:
-          return this.#regionWrite(at, length);
+          return this.#regions.write(at, length);
         case Command.REGION_WRITE_MULTI:
-          return this.#writeMulti(at, length);
+          return this.#regions.writeMulti(at, length);
         case Command.VERSION:
           return this.#version(at, length);
         case Command.DMA_MAP:
-          return this.#dmaMap(at, length, fds ?? NO_FDS);
+          return this.#standIn
+            ? 0
+            : mapCommand(this.#dma, this.#device, view, at, length, fds ?? NO_FDS);
         case Command.DMA_UNMAP:
-          return this.#dmaUnmap(at, length);
+          return this.#unmap(at, length);
         case Command.DEVICE_GET_INFO:
           return deviceInfo(view, at, length, this.#connection.outView);
         case Command.DEVICE_GET_REGION_INFO:
@@ -378,70 +372,6 @@ export class VfioUserServer implements VfioUserPort {
     return 0;
   }
 
-  #regionRead(at: number, length: number): number {
-    const view = this.state.receiveView;
-    if (length < PayloadSize.REGION_ACCESS) return -Errno.EINVAL;
-    const offset = getUint64(view, at);
-    const region = view.getUint32(at + 8, true);
-    const count = view.getUint32(at + 12, true);
-    if (region >= Region.COUNT || count > Limit.MAX_DATA_XFER_SIZE) return -Errno.EINVAL;
-    if (offset + count > this.#sizes[region]! || this.#readable[region] === 0) return -Errno.EINVAL;
-    const out = this.#connection.outView;
-    readRegion(this.#device, region, offset, count, out, OUT + PayloadSize.REGION_ACCESS);
-    this.#echo(at, PayloadSize.REGION_ACCESS);
-    return PayloadSize.REGION_ACCESS + count;
-  }
-
-  #regionWrite(at: number, length: number): number {
-    const view = this.state.receiveView;
-    if (length < PayloadSize.REGION_ACCESS) return -Errno.EINVAL;
-    const count = view.getUint32(at + 12, true);
-    if (count > length - PayloadSize.REGION_ACCESS || count > Limit.MAX_DATA_XFER_SIZE) {
-      return -Errno.EINVAL;
-    }
-    const error = this.#write(at, count);
-    if (error !== 0) return -error;
-    this.#echo(at, PayloadSize.REGION_ACCESS);
-    return PayloadSize.REGION_ACCESS;
-  }
-
-  #writeMulti(at: number, length: number): number {
-    const view = this.state.receiveView;
-    if (length < PayloadSize.WRITE_MULTI) return -Errno.EINVAL;
-    const entries = getUint64(view, at);
-    if (entries * PayloadSize.WRITE_MULTI_ENTRY > length - PayloadSize.WRITE_MULTI) {
-      return -Errno.EINVAL;
-    }
-    for (let i = 0; i < entries; i++) {
-      const entry = at + PayloadSize.WRITE_MULTI + i * PayloadSize.WRITE_MULTI_ENTRY;
-      const count = view.getUint32(entry + 12, true);
-      if (count > 8) return -Errno.EINVAL;
-      const error = this.#write(entry, count);
-      if (error !== 0) return -error;
-      if (this.#closed) return 0;
-    }
-    this.#echo(at, PayloadSize.WRITE_MULTI);
-    return PayloadSize.WRITE_MULTI;
-  }
-
-  /** One write: offset, region and count at `at`, data 16 bytes further. @returns 0 or an errno */
-  #write(at: number, count: number): number {
-    const view = this.state.receiveView;
-    const offset = getUint64(view, at);
-    const region = view.getUint32(at + 8, true);
-    if (region >= Region.COUNT || offset + count > this.#sizes[region]!) return Errno.EINVAL;
-    if (this.#writable[region] === 0) return Errno.EINVAL;
-    writeRegion(this.#device, region, offset, count, view, at + PayloadSize.REGION_ACCESS);
-    return 0;
-  }
-
-  /** Copies words of the request to where the reply is composed. */
-  #echo(at: number, length: number): void {
-    const view = this.state.receiveView;
-    const out = this.#connection.outView;
-    for (let i = 0; i < length; i += 4) out.setUint32(OUT + i, view.getUint32(at + i, true), true);
-  }
-
   #version(at: number, length: number): number {
     const { words, receive } = this.state;
     if (words[StateWord.NEGOTIATED] !== 0) return -Errno.EINVAL;
@@ -455,53 +385,15 @@ export class VfioUserServer implements VfioUserPort {
     words[StateWord.MAX_MSG_FDS] = agreement.maxMsgFds;
     words[StateWord.CLIENT_MAX_DATA] = agreement.clientMaxDataXferSize;
     const payload = writeAgreement(agreement);
-    this.#connection.out.set(payload, OUT);
+    this.#connection.out.set(payload, HEADER_SIZE);
     return payload.length;
   }
 
-  #dmaMap(at: number, length: number, fds: Int32Array): number {
+  #unmap(at: number, length: number): number {
     const view = this.state.receiveView;
-    if (length < PayloadSize.DMA_MAP || view.getUint32(at, true) < PayloadSize.DMA_MAP) {
-      return -Errno.EINVAL;
-    }
-    if (fds.length > 1) return -Errno.EINVAL;
-    if (this.#standIn) return 0;
-    const gpa = getUint64(view, at + 16);
-    const size = getUint64(view, at + 24);
-    const fd = fds[0] ?? -1;
-    if (fd >= 0) fds[0] = -1;
-    const error = this.#dma.map(
-      gpa,
-      size,
-      view.getUint32(at + 4, true),
-      fd,
-      getUint64(view, at + 8),
-    );
-    if (error !== 0) return -error;
-    this.#device.dmaMapped?.(gpa, size);
-    return 0;
-  }
-
-  #dmaUnmap(at: number, length: number): number {
-    const view = this.state.receiveView;
-    if (length < PayloadSize.DMA_UNMAP || view.getUint32(at, true) < PayloadSize.DMA_UNMAP) {
-      return -Errno.EINVAL;
-    }
-    const flags = view.getUint32(at + 4, true);
-    const gpa = getUint64(view, at + 8);
-    const size = getUint64(view, at + 16);
-    const all = flags === DmaFlag.UNMAP_ALL;
-    if (all ? gpa !== 0 || size !== 0 : flags !== 0) return -Errno.EINVAL;
-    if (all) {
-      const windows = this.#device.dmaUnmapped === undefined ? [] : this.#dma.windows();
-      this.#dma.unmapAll();
-      for (const window of windows) this.#device.dmaUnmapped?.(window.gpa, window.length);
-    } else if (!this.#standIn) {
-      const error = this.#dma.unmap(gpa, size);
-      if (error !== 0) return -error;
-      this.#device.dmaUnmapped?.(gpa, size);
-    }
-    this.#echo(at, PayloadSize.DMA_UNMAP);
+    const error = this.#standIn ? 0 : unmapCommand(this.#dma, this.#device, view, at, length);
+    if (error !== 0) return error;
+    this.#connection.echo(at, PayloadSize.DMA_UNMAP);
     return PayloadSize.DMA_UNMAP;
   }
 
