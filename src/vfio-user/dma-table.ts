@@ -1,4 +1,4 @@
-/** Guest memory as windows. Past 300 lines: all who walk the windows' parallel arrays stand in one file. */
+/** Guest memory as windows. Longer than 300 lines because all who walk the parallel arrays have to be in one class. */
 
 import { identifyFile, isWritable, sealAgainstShrinking } from '../ffi/descriptors.ts';
 import { MAX_VIEW, PAGE_SIZE } from '../ffi/memory.ts';

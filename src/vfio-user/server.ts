@@ -1,4 +1,4 @@
-/** The server's side. Past 300 lines: the path of an access, from the socket to the device and back, stands in one file. */
+/** The server's side. Longer than 300 lines because the stations of a message, from socket to reply, belong together. */
 
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { Connection, Received } from './connection.ts';
