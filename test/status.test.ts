@@ -1,0 +1,90 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { notImplemented } from '../src/compute/not-implemented.ts';
+import { COMPUTE_CORE_FUNCTIONS } from '../src/hcs/compute-core.ts';
+import { COMPUTE_STORAGE_FUNCTIONS } from '../src/hcs/compute-storage.ts';
+import { HCS_EVENT_TYPE } from '../src/hcs/core/constants.ts';
+import * as hdv from '../src/hdv/functions.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** The callbacks of HDV_PCI_DEVICE_INTERFACE, in the order of the structure. */
+const CALLBACKS = [
+  'Initialize',
+  'Teardown',
+  'SetConfiguration',
+  'GetDetails',
+  'Start',
+  'Stop',
+  'ReadConfigSpace',
+  'WriteConfigSpace',
+  'ReadInterceptedMemory',
+  'WriteInterceptedMemory',
+];
+
+interface Row {
+  readonly name: string;
+  /** windows, linux, simulated. */
+  readonly states: readonly string[];
+  readonly proof: string;
+}
+
+const rows: readonly Row[] = readFileSync(join(root, 'docs/status.md'), 'utf8')
+  .split('\n')
+  .filter((line) => line.startsWith('| `'))
+  .map((line) => {
+    const [name = '', ...cells] = line
+      .split('|')
+      .map((cell) => cell.trim())
+      .slice(1, -1);
+    return { name: name.replaceAll('`', ''), states: cells.slice(0, 3), proof: cells[3] ?? '' };
+  });
+
+const names = (pattern: RegExp): string[] =>
+  rows.map(({ name }) => name).filter((name) => pattern.test(name));
+
+/** Titles of the tests in a file, as they are written there. */
+function titlesOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  const calls = text.matchAll(/\b(?:test|it)\b[\s\S]{0,400}?\(\s*(['"`])((?:(?!\1)[^\\]|\\.)*)\1/g);
+  return [...calls].map((match) => (match[2] as string).replace(/\\(.)/g, '$1'));
+}
+
+describe('docs/status.md', () => {
+  test('has one row for every function, callback and event', () => {
+    const functions = [...COMPUTE_CORE_FUNCTIONS, ...COMPUTE_STORAGE_FUNCTIONS];
+    expect(names(/^Hcs(?!Event)/).sort()).toEqual([...functions].sort());
+    const exported = Object.keys(hdv).filter((name) => name.startsWith('Hdv'));
+    expect(exported).toHaveLength(18);
+    expect(names(/^Hdv/).sort()).toEqual(exported.sort());
+    expect(names(/^(?!Hcs|Hdv)/).sort()).toEqual([...CALLBACKS].sort());
+    const events = Object.keys(HCS_EVENT_TYPE).filter((name) => name !== 'HcsEventInvalid');
+    expect(names(/^HcsEvent/).sort()).toEqual(events.sort());
+  });
+
+  test('knows three states', () => {
+    const states = new Set(rows.flatMap(({ states }) => states));
+    expect([...states].sort()).toEqual(['E_NOTIMPL', 'later', 'yes']);
+  });
+
+  test('says E_NOTIMPL of exactly what the service answers so', () => {
+    const refused = rows.filter(
+      ({ name, states }) => /^Hcs(?!Event)/.test(name) && states[1] === 'E_NOTIMPL',
+    );
+    expect(refused.map(({ name }) => name).sort()).toEqual([...notImplemented].sort());
+    for (const { states } of refused) expect(states[2]).toBe('E_NOTIMPL');
+  });
+
+  test('names a test that exists for everything that is more than a plan', () => {
+    const wrong = rows.flatMap(({ name, states, proof }) => {
+      const isPlan = states.every((state) => state === 'later');
+      if (proof === '') return isPlan ? [] : [`${name} has no proof`];
+      const [file = '', title = ''] = proof.split(' › ');
+      if (!existsSync(join(root, file))) return [`${name}: there is no ${file}`];
+      return titlesOf(file).includes(title) ? [] : [`${name}: ${file} has no test "${title}"`];
+    });
+    expect(wrong).toEqual([]);
+  });
+});
