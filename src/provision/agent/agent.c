@@ -172,6 +172,7 @@ static unsigned find_capability(const char *bdf, unsigned id)
 
 struct device {
 	char bdf[32];
+	ino_t node; /* of its folder in sysfs: another one after it was unplugged and something else plugged */
 	void *bar[6];
 	size_t size[6];
 	char kind; /* 'x' MSI-X, 'm' MSI, 'i' INTx, 0 off */
@@ -190,16 +191,33 @@ static void forget_device(struct device *device)
 			munmap(device->bar[n], device->size[n]);
 	if (device->uio >= 0)
 		close(device->uio);
+	volatile uint32_t *slots = device->slots;
+	uint64_t slots_gpa = device->slots_gpa;
 	memset(device, 0, sizeof *device);
+	/* Memory that devices reach is never given back; the next one has it. */
+	device->slots = slots;
+	device->slots_gpa = slots_gpa;
+}
+
+static ino_t node_of(const char *bdf)
+{
+	char path[128];
+	struct stat status;
+	snprintf(path, sizeof path, "/sys/bus/pci/devices/%.40s/config", bdf);
+	return stat(path, &status) < 0 ? 0 : status.st_ino;
 }
 
 /* The record of a function; one is made for a function that is there. */
 static struct device *device_of(const char *bdf)
 {
 	struct device *vacant = NULL;
+	ino_t node = node_of(bdf);
 	for (int i = 0; i < MAX_DEVICES; i++) {
-		if (strcmp(devices[i].bdf, bdf) == 0)
-			return &devices[i];
+		if (strcmp(devices[i].bdf, bdf) == 0) {
+			if (devices[i].node == node && node)
+				return &devices[i];
+			forget_device(&devices[i]);
+		}
 		if (!devices[i].bdf[0] && !vacant)
 			vacant = &devices[i];
 	}
@@ -218,6 +236,7 @@ static struct device *device_of(const char *bdf)
 		return NULL;
 	}
 	strcpy(vacant->bdf, bdf);
+	vacant->node = node;
 	vacant->uio = -1;
 	return vacant;
 }
