@@ -324,7 +324,7 @@ export class DmaTable implements DmaMemory {
     this.#count--;
     this.#apertures.revoke(gpa, length);
     if (file === null) return;
-    file.removeWindow(offset, length, this.#rangesNear(file, offset, length));
+    file.removeWindow(offset, length, () => this.#rangesNear(file, offset, length));
     if (file.windowCount === 0) this.#drop(file, 0);
   }
 

@@ -80,12 +80,12 @@ export class MappedFile {
 
   /**
    * Hides the pages of a window that was removed, except those that others show.
-   * @param others file ranges of the remaining windows, as [offset, end) pairs in any order
+   * @param others tells the file ranges of the remaining windows, as [offset, end) pairs in any order
    */
   removeWindow(
     offset: number,
     length: number,
-    others: readonly (readonly [number, number])[],
+    others: () => readonly (readonly [number, number])[],
   ): void {
     if (this.#windows === 1) {
       this.removeAllWindows();
@@ -95,7 +95,7 @@ export class MappedFile {
     if (this.#whole) return;
     let start = Math.floor(offset / PAGE_SIZE) * PAGE_SIZE;
     const end = Math.ceil((offset + length) / PAGE_SIZE) * PAGE_SIZE;
-    const shown = others
+    const shown = others()
       .map(([from, to]) => [
         Math.floor(from / PAGE_SIZE) * PAGE_SIZE,
         Math.ceil(to / PAGE_SIZE) * PAGE_SIZE,

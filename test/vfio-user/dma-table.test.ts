@@ -1,4 +1,12 @@
-import { closeSync, ftruncateSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { closeFd, createMemoryFile, duplicateFd } from '../../src/ffi/descriptors.ts';
 import { MAX_VIEW } from '../../src/ffi/memory.ts';
@@ -406,4 +414,23 @@ test('windows whose pages are shared with a neighbour do not take them along', (
   memory.map(0x1000, 100, fd, 100);
   memory.table.unmap(0, 100);
   expect(memory.byte(0x1000)).toBe(1);
+});
+
+test('thousands of scattered pages, as a guest IOMMU makes them, stay few mappings to the kernel', () => {
+  using memory = new Memory();
+  const pages = 20_000;
+  const fd = createMemoryFile('ram', pages * PAGE);
+  const mappings = () => readFileSync('/proc/self/maps', 'latin1').split('\n').length;
+  const before = mappings();
+  for (let page = 0; page < pages; page++) {
+    expect(memory.map(2 * page * PAGE, PAGE, fd, (pages - 1 - page) * PAGE)).toBe(0);
+  }
+  expect(mappings() - before).toBeLessThan(10_000);
+  memory.table.write(2 * 77 * PAGE, Buffer.from('x'));
+  expect(fileByte(fd, pages - 1 - 77)).toBe(0x78);
+  for (let page = 0; page < pages; page++) {
+    expect(memory.table.unmap(2 * page * PAGE, PAGE)).toBe(0);
+  }
+  expect(memory.byte(0)).toBeUndefined();
+  closeFd(fd);
 });
