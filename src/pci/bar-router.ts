@@ -16,8 +16,11 @@ export class BarRouter {
   readonly #ends: readonly number[];
   readonly #files: readonly (RegisterFile | undefined)[];
   readonly #regions: readonly MmioRegion[];
-  /** The part of the last access: most accesses go there again. */
-  #last = 0;
+  /** The part of the last access, as most accesses go there again. Fields, because fields cost less than elements. */
+  #part = -1;
+  #start = 0;
+  #end = 0;
+  #file: RegisterFile | undefined;
 
   constructor(parts: readonly BarPart[]) {
     const regions = parts.map(({ region }) => regionOf(region));
@@ -28,28 +31,22 @@ export class BarRouter {
   }
 
   read(offset: number, width: Width): number {
-    let part = this.#last;
-    if (!(offset >= this.#starts[part]! && offset + width <= this.#ends[part]!)) {
-      part = this.#find(offset, width);
-      if (part < 0) return this.#readAcross(offset, width);
+    if (!(offset >= this.#start && offset + width <= this.#end) && this.#find(offset, width) < 0) {
+      return this.#readAcross(offset, width);
     }
-    const file = this.#files[part];
-    if (file !== undefined) return file.read(offset - this.#starts[part]!, width);
-    return this.#readOther(part, offset, width);
+    const file = this.#file;
+    if (file !== undefined) return file.read(offset - this.#start, width);
+    return this.#readOther(this.#part, offset, width);
   }
 
   write(offset: number, width: Width, value: number): void {
-    let part = this.#last;
-    if (!(offset >= this.#starts[part]! && offset + width <= this.#ends[part]!)) {
-      part = this.#find(offset, width);
-      if (part < 0) {
-        this.#writeAcross(offset, width, value);
-        return;
-      }
+    if (!(offset >= this.#start && offset + width <= this.#end) && this.#find(offset, width) < 0) {
+      this.#writeAcross(offset, width, value);
+      return;
     }
-    const file = this.#files[part];
-    if (file !== undefined) file.write(offset - this.#starts[part]!, width, value);
-    else this.#writeOther(part, offset, value, width);
+    const file = this.#file;
+    if (file !== undefined) file.write(offset - this.#start, width, value);
+    else this.#writeOther(this.#part, offset, value, width);
   }
 
   #readOther(part: number, offset: number, width: Width): number {
@@ -66,7 +63,7 @@ export class BarRouter {
     if (result !== undefined) refusePromise(result, 'the write of a region');
   }
 
-  /** The part that holds all of an access, or -1. */
+  /** The part that holds all of an access, which becomes the last one; or -1. */
   #find(offset: number, width: number): number {
     let low = 0;
     let high = this.#starts.length - 1;
@@ -76,7 +73,10 @@ export class BarRouter {
       else if (offset >= this.#ends[middle]!) low = middle + 1;
       else if (offset + width > this.#ends[middle]!) return -1;
       else {
-        this.#last = middle;
+        this.#part = middle;
+        this.#start = this.#starts[middle]!;
+        this.#end = this.#ends[middle]!;
+        this.#file = this.#files[middle];
         return middle;
       }
     }
