@@ -55,7 +55,7 @@ interface Life {
  */
 export class VfioUserWorkerDevice implements DeviceEndpoint {
   readonly #options: VfioUserWorkerOptions;
-  #shape: FunctionShape | undefined;
+  #ready: VfioUserWorkerReady | undefined;
   #life: Life | undefined;
   #listener: VfioUserListener | undefined;
   #dead: DeadConnection | undefined;
@@ -76,7 +76,12 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
   }
 
   get shape(): FunctionShape {
-    return this.#shape!;
+    return this.#ready!.shape;
+  }
+
+  /** Class name of the device. */
+  get name(): string {
+    return this.#ready!.name;
   }
 
   /** Loads the module afresh on a new worker; the device must be powered off. */
@@ -167,7 +172,7 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
     };
     life = started;
     this.#life = started;
-    this.#shape = (worker.readyValue as VfioUserWorkerReady).shape;
+    this.#ready = worker.readyValue as VfioUserWorkerReady;
     for (const notice of early) this.#noticed(started, notice);
     void worker.ended.then((end) => this.#ended(started, end));
   }
@@ -213,8 +218,7 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
       this.#dead = new DeadConnection(state, life.worker.ended);
     }
     if (!first) return;
-    const name = this.#options.source.exportName ?? fileName(this.#options.source.module);
-    this.#options.notify({ type: 'failed', error: new DeviceFailedError(name, cause) });
+    this.#options.notify({ type: 'failed', error: new DeviceFailedError(this.name, cause) });
   }
 
   #stopListening(): void {

@@ -1,4 +1,3 @@
-import { takeEventFd } from '../ffi/descriptors.ts';
 import { libc } from '../ffi/libc.ts';
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { acceptUnix } from '../ffi/unix-socket.ts';
@@ -25,6 +24,8 @@ export interface VfioUserWorkerData {
 
 /** What it says when the device is constructed. */
 export interface VfioUserWorkerReady {
+  /** Class name of the device. */
+  readonly name: string;
   readonly shape: FunctionShape;
 }
 
@@ -44,12 +45,6 @@ export type VfioUserWorkerNotice =
   | { readonly type: 'disconnected' };
 
 const CAPABILITIES: PciHostCapabilities = { commandRegister: 'forwarded', intx: true };
-
-/** Longest wait in the kernel. A thread in a system call cannot be ended, so it comes back by itself. */
-const LONGEST_WAIT_MS = 500;
-
-/** Longest wait while something that Node's event loop has to do is open: a promise of the device must not starve. */
-const ATTENTIVE_WAIT_MS = 2;
 
 /** How long nothing must have happened before the event loop has its turn, and the longest that it goes without one. */
 const QUIET_MS = 1;
@@ -77,8 +72,6 @@ class DeviceLoop {
   readonly #waiting: PollSet;
   #listenFd = -1;
   #server: VfioUserServer | undefined;
-  /** Handles that the event loop has anyway; more than these are the device's. */
-  #ownResources = 0;
 
   constructor(context: WorkerContext<VfioUserWorkerData>, fn: PciFunction, waiting: PollSet) {
     this.#context = context;
@@ -102,9 +95,9 @@ class DeviceLoop {
   /** Serves clients one after the other until the stop word is set. */
   async run(): Promise<void> {
     const { control } = this.#context;
-    await nextTurn();
-    this.#ownResources = process.getActiveResourcesInfo().length;
-    this.#context.ready({ shape: this.#function.shape } satisfies VfioUserWorkerReady);
+    const { device, shape } = this.#function;
+    const value: VfioUserWorkerReady = { name: device.constructor.name, shape };
+    this.#context.ready(value);
     while (!control.stopRequested) {
       const fd = await this.#accept();
       if (fd >= 0) await this.#serve(fd);
@@ -113,13 +106,13 @@ class DeviceLoop {
   }
 
   async #accept(): Promise<number> {
-    const { wakeFd } = this.#context;
+    const { attentionFd, patience, control } = this.#context;
     this.#waiting.watch(0, this.#listenFd, PollEvent.IN);
-    this.#waiting.watch(1, wakeFd, PollEvent.IN);
-    this.#context.control.resting = true;
-    this.#waiting.wait(this.#longestWait());
-    this.#wake(takeEventFd(wakeFd) > 0);
-    await nextTurn();
+    this.#waiting.watch(1, attentionFd, PollEvent.IN);
+    control.resting = true;
+    this.#waiting.wait(patience);
+    this.#wake(true);
+    await this.#context.turn();
     return this.#listenFd < 0 ? -1 : acceptUnix(this.#listenFd);
   }
 
@@ -137,23 +130,24 @@ class DeviceLoop {
   }
 
   /**
-   * Waits in the kernel for messages, and goes back to the event loop when there were none for a moment, and at least
-   * every few milliseconds: promises, ports and console output of the device go on, and an access seldom meets them.
+   * Waits in the kernel for messages, and goes back to the event loop when that has something to do, when there were
+   * no messages for a moment, and at least every few milliseconds. An access seldom meets the event loop.
    */
   async #serveUntilClosed(server: VfioUserServer): Promise<void> {
-    const { control, wakeFd } = this.#context;
+    const { control, attentionFd } = this.#context;
     let turnedAt = 0;
     let busy = true;
     while (!server.closed && !control.stopRequested) {
-      const longest = busy ? QUIET_MS : this.#longestWait();
+      const longest = busy ? QUIET_MS : this.#context.patience;
       const due = this.#clock.nextTimeout();
       control.resting = true;
-      const wake = server.wait(due < 0 ? longest : Math.min(due, longest), wakeFd);
-      this.#wake((wake & Wake.CONTROL) !== 0);
-      busy = wake !== 0;
+      const wake = server.wait(due < 0 ? longest : Math.min(due, longest), attentionFd);
+      const called = (wake & Wake.CONTROL) !== 0;
+      this.#wake(called);
+      busy = wake === Wake.MESSAGE;
       const now = this.#clock.now;
       if (busy && now - turnedAt < LONGEST_ABSENCE_MS) continue;
-      await nextTurn();
+      await this.#context.turn();
       turnedAt = now;
     }
   }
@@ -163,9 +157,7 @@ class DeviceLoop {
     const { control } = this.#context;
     control.resting = false;
     control.advance();
-    if (called) {
-      this.#context.serveCommands((method, argument) => this.#command(method, argument));
-    }
+    if (called) this.#context.attend((method, argument) => this.#command(method, argument));
     this.#clock.runDue();
   }
 
@@ -208,15 +200,6 @@ class DeviceLoop {
     this.#server?.close();
     this.#function.teardown();
   }
-
-  #longestWait(): number {
-    const others = process.getActiveResourcesInfo().length > this.#ownResources;
-    return others ? ATTENTIVE_WAIT_MS : LONGEST_WAIT_MS;
-  }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function encodeNotice(notice: FunctionNotice): VfioUserWorkerNotice {

@@ -17,14 +17,14 @@ export interface LibC {
   recvmsg(fd: number, message: number, flags: number): number;
   send(fd: number, data: number, length: number, flags: number): number;
   shutdown(fd: number, how: number): number;
-  getsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   poll(fds: number, count: number, timeoutMs: number): number;
   eventfd(initial: number, flags: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epoll: number, operation: number, fd: number, event: number): number;
   read(fd: number, data: number, length: number): number;
   write(fd: number, data: number, length: number): number;
   close(fd: number): number;
-  dup(fd: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   fchmod(fd: number, mode: number): number;
   memfd_create(name: string, flags: number): number;
@@ -39,7 +39,6 @@ export interface LibC {
     offset: number,
   ): number | bigint;
   munmap(address: number, length: number): number;
-  memcpy(target: number, source: number, length: number): number;
 }
 
 const declarations: Record<keyof LibC, readonly [result: string, parameters: readonly string[]]> = {
@@ -53,21 +52,20 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   recvmsg: ['int64_t', ['int', 'uintptr_t', 'int']],
   send: ['int64_t', ['int', 'uintptr_t', 'size_t', 'int']],
   shutdown: ['int', ['int', 'int']],
-  getsockopt: ['int', ['int', 'int', 'int', 'uintptr_t', 'uintptr_t']],
   setsockopt: ['int', ['int', 'int', 'int', 'uintptr_t', 'uint32_t']],
   poll: ['int', ['uintptr_t', 'unsigned long', 'int']],
   eventfd: ['int', ['unsigned int', 'int']],
+  epoll_create1: ['int', ['int']],
+  epoll_ctl: ['int', ['int', 'int', 'int', 'uintptr_t']],
   read: ['int64_t', ['int', 'uintptr_t', 'size_t']],
   write: ['int64_t', ['int', 'uintptr_t', 'size_t']],
   close: ['int', ['int']],
-  dup: ['int', ['int']],
   fcntl: ['int', ['int', 'int', 'int']],
   fchmod: ['int', ['int', 'uint32_t']],
   memfd_create: ['int', ['str', 'unsigned int']],
   ftruncate: ['int', ['int', 'int64_t']],
   mmap: ['uintptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']],
   munmap: ['int', ['uintptr_t', 'size_t']],
-  memcpy: ['uintptr_t', ['uintptr_t', 'uintptr_t', 'size_t']],
 };
 
 let loaded: LibC | undefined;

@@ -2,19 +2,31 @@ import { provideComputeCore } from '../hcs/selected-core.ts';
 import { provideHdv } from '../hdv/hdv-binding.ts';
 import { isDeviceThread } from '../transport/thread-role.ts';
 import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
-import { createSimulatedHost } from './simulated/host.ts';
 
 type HostFactory = () => HostBinding;
 
 /** The environment variable that selects a host. */
 const VARIABLE = 'HDVKIT_HOST';
 
+const inDeviceThread = (name: HostName): HostBinding => {
+  throw new HostUnavailableError(
+    name,
+    'a device on a worker has its host on the thread that attached it',
+  );
+};
+
+/** Makes the simulated host. Threads that serve a device do not load it, nor the other: half of their start would be that. */
+const createSimulated: HostFactory = isDeviceThread
+  ? () => inDeviceThread('simulated')
+  : (await import('./simulated/host.ts')).createSimulatedHost;
+
 /**
  * Makes the linux host. Its code is loaded on Linux only, and here already, as {@link useHost} answers at once; when it
- * does not load, that is no matter to those who use another host. Threads that serve a device start faster without.
+ * does not load, that is no matter to those who use another host.
  */
-const createLinux: HostFactory =
-  process.platform === 'linux' && !isDeviceThread
+const createLinux: HostFactory = isDeviceThread
+  ? () => inDeviceThread('linux')
+  : process.platform === 'linux'
     ? await import('./linux/host.ts').then(
         (module) => module.createLinuxHost,
         (cause: unknown) => () => {
@@ -26,9 +38,7 @@ const createLinux: HostFactory =
     : () => {
         throw new HostUnavailableError(
           'linux',
-          isDeviceThread
-            ? 'a device on a worker has its host on the thread that attached it'
-            : 'it needs Linux; use HDVKIT_HOST=simulated or --host simulated',
+          'it needs Linux; use HDVKIT_HOST=simulated or --host simulated',
         );
       };
 
@@ -86,7 +96,7 @@ function checkName(name: string, where: string): HostName {
 function createHost(name: HostName): HostBinding {
   switch (name) {
     case 'simulated':
-      return createSimulatedHost();
+      return createSimulated();
     case 'linux':
       return createLinux();
     case 'windows':

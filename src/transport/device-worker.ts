@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { closeFd, createEventFd, signalEventFd } from '../ffi/descriptors.ts';
+import { createWaitGroup } from '../ffi/wait-group.ts';
 import { ControlBlock } from './control-block.ts';
 import { decodeError } from './error-message.ts';
 import { DEVICE_WORKER_DATA } from './thread-role.ts';
@@ -172,6 +173,7 @@ function launch(options: DeviceWorkerOptions): WorkerParts {
   const control = new ControlBlock();
   const { port1: port, port2 } = new MessageChannel();
   const wakeFd = createEventFd();
+  const attentionFd = createWaitGroup(wakeFd);
   const abort = new AbortController();
   const pending = new Map<number, Pending>();
   const pool = new Piscina({
@@ -209,6 +211,7 @@ function launch(options: DeviceWorkerOptions): WorkerParts {
     port: port2,
     control: control.buffer,
     wakeFd,
+    attentionFd,
   };
   const running = pool.run(task, {
     filename: BOOTSTRAP,
@@ -217,6 +220,7 @@ function launch(options: DeviceWorkerOptions): WorkerParts {
   });
   const thread = pool.threads[0]!;
   const ended = follow(running, thread, port, pool, abort.signal, () => thrown).then((end) => {
+    closeFd(attentionFd);
     closeFd(wakeFd);
     const error = end.error ?? new Error('the device worker was stopped');
     for (const call of pending.values()) call.reject(error);

@@ -1,4 +1,7 @@
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { takeEventFd } from '../ffi/descriptors.ts';
+import { type EventLoopNeeds, eventLoopNeeds } from '../ffi/event-loop.ts';
+import { addToWaitGroup } from '../ffi/wait-group.ts';
 import { ControlBlock } from './control-block.ts';
 import { type ErrorMessage, encodeError } from './error-message.ts';
 
@@ -11,6 +14,8 @@ export interface BootstrapTask {
   readonly control: SharedArrayBuffer;
   /** An eventfd that becomes readable when there is something to look at: a command, or the stop word. */
   readonly wakeFd: number;
+  /** Readable when `wakeFd` is, or what the worker adds to it; belongs to main, which closes it in any event. */
+  readonly attentionFd: number;
 }
 
 /** Main to worker. */
@@ -28,18 +33,60 @@ export type WorkerMessage =
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'rejected'; readonly id: number; readonly error: ErrorMessage };
 
-/** A worker's side of its {@link DeviceWorker}. */
+/** Longest wait in the kernel. A thread in a system call cannot be ended, so it comes back by itself. */
+const LONGEST_WAIT_MS = 500;
+
+/** Longest wait where the event loop's own needs cannot be known: what a device waits for must not starve. */
+const BLIND_WAIT_MS = 2;
+
+/**
+ * A worker's side of its {@link DeviceWorker}. The worker waits in the kernel, not in the event loop, for what it
+ * serves, and for {@link WorkerContext.attentionFd}: when that is readable the event loop wants a turn, or main wants
+ * something.
+ */
 export class WorkerContext<Data> {
   readonly data: Data;
   readonly control: ControlBlock;
-  readonly wakeFd: number;
+  /** Readable when the worker should look up from what it serves: {@link WorkerContext.attend}. */
+  readonly attentionFd: number;
+  readonly #wakeFd: number;
   readonly #port: MessagePort;
+  readonly #loop: EventLoopNeeds | undefined;
+  readonly #turns = new MessageChannel();
+  #resume: () => void = () => undefined;
 
   constructor(task: BootstrapTask) {
     this.data = task.data as Data;
     this.control = new ControlBlock(task.control);
-    this.wakeFd = task.wakeFd;
+    this.attentionFd = task.attentionFd;
+    this.#wakeFd = task.wakeFd;
     this.#port = task.port;
+    this.#loop = eventLoopNeeds();
+    if (this.#loop !== undefined) addToWaitGroup(task.attentionFd, this.#loop.fd);
+    this.#turns.port1.on('message', () => this.#resume());
+  }
+
+  /**
+   * Gives the event loop a turn: timers, input, immediates and promises of the device. It comes back by a message,
+   * since during an immediate the loop cannot tell how long it could wait.
+   */
+  turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#resume = resolve;
+      this.#turns.port2.postMessage(null);
+    });
+  }
+
+  /** Longest that the worker may wait now, in milliseconds; right after a {@link WorkerContext.turn}. */
+  get patience(): number {
+    if (this.#loop === undefined) return BLIND_WAIT_MS;
+    const timeout = this.#loop.timeout();
+    return timeout < 0 ? LONGEST_WAIT_MS : Math.min(timeout, LONGEST_WAIT_MS);
+  }
+
+  /** Looks up: answers the commands that have arrived. The event loop's turn is the caller's to give. */
+  attend(handle: (method: string, argument: unknown) => unknown): void {
+    if (takeEventFd(this.#wakeFd) > 0) this.serveCommands(handle);
   }
 
   /** Makes `DeviceWorker.start` resolve. Native libraries must be loaded by now. */
@@ -67,6 +114,12 @@ export class WorkerContext<Data> {
     }
   }
 
+  /** Lets the thread end. */
+  close(): void {
+    this.#turns.port1.close();
+    this.#port.close();
+  }
+
   /** Says that the worker ends because of `error`. */
   fail(error: unknown): void {
     this.#post({ type: 'threw', error: encodeError(error) });
@@ -88,6 +141,6 @@ export async function runWorker<Data>(
   } catch (error) {
     context.fail(error);
   } finally {
-    task.port.close();
+    context.close();
   }
 }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { watchReadable } from '../../src/ffi/readable-watch.ts';
-import { VfioUserClient } from '../../src/vfio-user/client.ts';
+import { QEMU_CAPABILITIES, VfioUserClient } from '../../src/vfio-user/client.ts';
 import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
 import { Command, PayloadSize } from '../../src/vfio-user/wire.ts';
 
@@ -13,9 +13,10 @@ export class ServedClient {
   }
 
   static async connect(path: string): Promise<ServedClient> {
-    const client = VfioUserClient.connect(path);
-    client.negotiate();
-    return new ServedClient(client);
+    const served = new ServedClient(VfioUserClient.connect(path));
+    served.client.send(Command.VERSION, Buffer.from(`\0\0\0\0${QEMU_CAPABILITIES}\0`));
+    await served.#reply();
+    return served;
   }
 
   async read(region: number, offset: number): Promise<number> {

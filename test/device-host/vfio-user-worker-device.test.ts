@@ -2,19 +2,21 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   VfioUserWorkerDevice,
   type VfioUserWorkerOptions,
 } from '../../src/device-host/vfio-user-worker-device.ts';
 import { closeFd, createMemoryFile } from '../../src/ffi/descriptors.ts';
 import type { PlacementNotice } from '../../src/hdv/device-placement.ts';
+import { Trouble } from '../host/trouble-device.ts';
 import { heldResources, ServedClient } from './served-client.ts';
-import { Trouble } from './trouble-device.ts';
 
-const module = new URL('./trouble-device.ts', import.meta.url);
+const module = new URL('../host/trouble-device.ts', import.meta.url);
 const CONFIG = 7;
 const Reg = { ID: 0, SCRATCH: 4, TROUBLE: 8, TROUBLE_ON_READ: 12, TICKS: 16 } as const;
+
+vi.setConfig({ testTimeout: 60_000 }); // Each test starts threads, which takes a loaded machine seconds.
 
 let folder: string;
 let sockets = 0;
