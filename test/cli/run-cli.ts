@@ -6,6 +6,15 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The command, from its source. */
+const COMMAND = [
+  process.execPath,
+  '--import',
+  join(root, 'node_modules/tsx/dist/loader.mjs'),
+  '--conditions=hdvkit-source',
+  join(root, 'src/cli/main.ts'),
+] as const;
+
 /** How a run of the command ended. */
 export interface CliResult {
   readonly code: number | null;
@@ -49,23 +58,17 @@ export class Workplace implements Disposable {
 
   /** Starts the command from its source. */
   start(args: readonly string[], { env = {} }: CliOptions = {}): ChildProcessWithoutNullStreams {
-    const {
-      HDVKIT_HOST: _host,
-      HDVKIT_DEBUG: _debug,
-      NODE_OPTIONS: _options,
-      ...rest
-    } = process.env;
-    return spawn(
-      process.execPath,
-      [
-        '--import',
-        join(root, 'node_modules/tsx/dist/loader.mjs'),
-        '--conditions=hdvkit-source',
-        join(root, 'src/cli/main.ts'),
-        ...args,
-      ],
-      { cwd: this.path, env: { ...rest, TMPDIR: this.temporary, ...env } },
-    );
+    const [command, ...before] = COMMAND;
+    return spawn(command, [...before, ...args], { cwd: this.path, env: this.#environment(env) });
+  }
+
+  /** The same, on a terminal of its own, by script(1) of util-linux. */
+  startOnTerminal(args: readonly string[]): ChildProcessWithoutNullStreams {
+    const line = [...COMMAND, ...args].map((word) => `'${word}'`).join(' ');
+    return spawn('script', ['-qec', line, '/dev/null'], {
+      cwd: this.path,
+      env: this.#environment({ TERM: 'xterm' }),
+    });
   }
 
   /** Runs the command to its end. */
@@ -84,6 +87,16 @@ export class Workplace implements Disposable {
   /** What commands have left in their folder for temporary files; tsx keeps a cache of its own there. */
   get leftovers(): string[] {
     return readdirSync(this.temporary).filter((name) => !name.startsWith('tsx-'));
+  }
+
+  #environment(env: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
+    const {
+      HDVKIT_HOST: _host,
+      HDVKIT_DEBUG: _debug,
+      NODE_OPTIONS: _options,
+      ...rest
+    } = process.env;
+    return { ...rest, TMPDIR: this.temporary, ...env };
   }
 
   [Symbol.dispose](): void {

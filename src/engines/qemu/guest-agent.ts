@@ -230,14 +230,10 @@ export class GuestAgent implements AsyncDisposable {
   async run(command: string, options: GuestCommandOptions = {}): Promise<GuestCommandResult> {
     const collected = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
     const { output, signal } = options;
-    const request = this.#connection.start(
-      'run',
-      [{ text: command.replaceAll('\n', '; ') }],
-      (stream, chunk) => {
-        if (output === undefined) collected[stream].push(chunk);
-        else output(stream, chunk);
-      },
-    );
+    const request = this.#connection.start('run', [{ text: oneLine(command) }], (stream, chunk) => {
+      if (output === undefined) collected[stream].push(chunk);
+      else output(stream, chunk);
+    });
     const abort = (): void => {
       this.#connection.request('signal', { text: request.id }, SIGKILL).catch(() => undefined);
     };
@@ -270,6 +266,13 @@ export class GuestAgent implements AsyncDisposable {
     const [word = '0'] = await this.#connection.request(...request);
     return parseHex(word);
   }
+}
+
+/** A request is one line; a script of several goes as base64, which the guest's shell makes a script again. */
+function oneLine(command: string): string {
+  if (!command.includes('\n')) return command;
+  const encoded = Buffer.from(command).toString('base64');
+  return `eval "$(echo ${encoded} | base64 -d)"`;
 }
 
 function parseHex(word: string): number {
