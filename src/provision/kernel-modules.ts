@@ -86,9 +86,12 @@ export class KernelModules {
       `sv${hex(query.subsystemVendorId ?? 0, 8)}sd${hex(query.subsystemId ?? 0, 8)}` +
       `bc${hex(query.classCode >>> 16, 2)}sc${hex((query.classCode >>> 8) & 0xff, 2)}` +
       `i${hex(query.classCode & 0xff, 2)}`;
+    const aliases = [alias, ...virtioAlias(query)];
     const found = this.#table('modules.alias').flatMap((line) => {
       const [, pattern = '', name = ''] = line.split(' ');
-      return pattern.startsWith('pci:') && matches(pattern, alias) ? name : [];
+      return /^(pci|virtio):/.test(pattern) && aliases.some((text) => matches(pattern, text))
+        ? name
+        : [];
     });
     return [...new Set(found)];
   }
@@ -98,6 +101,13 @@ export class KernelModules {
       .split('\n')
       .filter((line) => line !== '' && !line.startsWith('#'));
   }
+}
+
+/** A virtio function's device has an alias of its own (virtio 1.2, 4.1.2: 0x1040 and the device's type). */
+function virtioAlias({ vendorId, deviceId }: PciModuleQuery): string[] {
+  if (vendorId !== 0x1af4 || deviceId < 0x1040 || deviceId > 0x107f) return [];
+  const type = (deviceId - 0x1040).toString(16).toUpperCase().padStart(8, '0');
+  return [`virtio:d${type}v00001AF4`];
 }
 
 /** What a module file says about itself (section .modinfo: NUL-terminated `key=value`). */

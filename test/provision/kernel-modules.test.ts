@@ -64,7 +64,8 @@ describe('modules of a kernel', () => {
     const find = (vendorId: number, deviceId: number, classCode: number): string[] =>
       modules.forPciFunction({ vendorId, deviceId, classCode });
     expect(find(0x494f, 0x0dc8, 0x118000)).toEqual(['gpio_pci_idio_16']);
-    expect(find(0x1af4, 0x1044, 0xff0000)).toEqual(['virtio_pci']);
+    expect(find(0x1af4, 0x1044, 0xff0000)).toEqual(['virtio_pci', 'virtio_rng']);
+    expect(find(0x1af4, 0x1041, 0x020000)).toEqual(['virtio_pci']);
     expect(find(0x1234, 0x0001, 0x0c0330)).toEqual(['xhci_pci']);
     expect(find(0x1234, 0x11e8, 0x00ff00)).toEqual([]);
   });
