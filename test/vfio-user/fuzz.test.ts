@@ -33,6 +33,12 @@ interface Sent {
   readonly bytes: Buffer;
 }
 
+const socketMessage = new SocketMessage();
+const outgoing = Buffer.from(new ArrayBuffer(1 << 18));
+const incoming = Buffer.from(new ArrayBuffer(1 << 18));
+const outgoingAddress = addressOf(outgoing);
+const incomingAddress = addressOf(incoming);
+
 /** One connection under fire, and the bookkeeping of what it owes. */
 class Target {
   readonly device = new MemoryDevice();
@@ -41,9 +47,6 @@ class Target {
   readonly fd: number;
   /** The stream had a message after which it cannot be understood. */
   broken = false;
-  readonly #message = new SocketMessage();
-  readonly #out = Buffer.from(new ArrayBuffer(1 << 20));
-  readonly #in = Buffer.from(new ArrayBuffer(1 << 20));
   #inEnd = 0;
   #sent: Buffer = Buffer.alloc(0);
   readonly #owed: Sent[] = [];
@@ -60,8 +63,8 @@ class Target {
 
   /** Sends bytes as they are and lets the server serve. */
   send(bytes: Buffer, fds: readonly number[]): void {
-    bytes.copy(this.#out);
-    const sent = this.#message.send(this.fd, addressOf(this.#out), bytes.length, fds);
+    bytes.copy(outgoing);
+    const sent = socketMessage.send(this.fd, outgoingAddress, bytes.length, fds);
     if (sent !== bytes.length) throw new Error(`sent ${sent} of ${bytes.length} bytes`);
     this.#sent = Buffer.concat([this.#sent, bytes]);
     this.#frame();
@@ -110,20 +113,20 @@ class Target {
 
   #receive(): void {
     for (;;) {
-      const address = addressOf(this.#in) + this.#inEnd;
-      const received = this.#message.receive(this.fd, address, this.#in.length - this.#inEnd);
+      const address = incomingAddress + this.#inEnd;
+      const received = socketMessage.receive(this.fd, address, incoming.length - this.#inEnd);
       if (received <= 0) return;
-      if (this.#message.fdCount !== 0) throw new Error('the server sent descriptors');
+      if (socketMessage.fdCount !== 0) throw new Error('the server sent descriptors');
       this.#inEnd += received;
       let start = 0;
       while (this.#inEnd - start >= 16) {
-        const size = this.#in.readUInt32LE(start + 4);
+        const size = incoming.readUInt32LE(start + 4);
         if (size < 16) throw new Error(`a reply of ${size} bytes`);
         if (size > this.#inEnd - start) break;
-        this.#check(Buffer.from(this.#in.subarray(start, start + size)));
+        this.#check(Buffer.from(incoming.subarray(start, start + size)));
         start += size;
       }
-      this.#in.copyWithin(0, start, this.#inEnd);
+      incoming.copyWithin(0, start, this.#inEnd);
       this.#inEnd -= start;
     }
   }
