@@ -7,11 +7,12 @@ import { logCalls } from './call-log.ts';
 import { CleanUp } from './clean-up.ts';
 import { Edu, runDemoProgram } from './demo-program.ts';
 import { openDeviceFile } from './device-file.ts';
-import { type GuestSession, prepareGuest } from './guest-session.ts';
+import type { GuestSession } from './guest-session.ts';
 import { formatDuration, formatHistogram } from './latency-histogram.ts';
 import { showNotice } from './notices.ts';
 import { openHost } from './open-host.ts';
 import { packageRoot } from './package.ts';
+import { prepareGuest } from './prepare-guest.ts';
 import { colors, print } from './terminal.ts';
 import { TraceView } from './trace-view.ts';
 

@@ -1,6 +1,6 @@
 import type { ComputeSystem } from '../hcs/compute-system.ts';
 import type { ComputeSystem as Document } from '../hcs/schema/documents.ts';
-import type { HostBinding, HostName } from '../hosts/host.ts';
+import type { HostBinding } from '../hosts/host.ts';
 import type { GuestAccess, GuestFunction } from '../testing/guest-access.ts';
 import type { LatencySummary } from './latency-histogram.ts';
 
@@ -20,17 +20,4 @@ export interface GuestSetup extends Disposable {
   readonly document: Document;
   /** Waits until the guest of a running system answers. */
   open(binding: HostBinding, system: ComputeSystem, signal: AbortSignal): Promise<GuestSession>;
-}
-
-/**
- * Finds out what a guest on a host needs; the code of a host is loaded only for that host.
- * @throws ProvisionError when something is missing that only the user can provide
- */
-export async function prepareGuest(host: HostName): Promise<GuestSetup> {
-  if (host === 'linux') {
-    const { prepareLinuxGuest } = await import('./linux-guest.ts');
-    return await prepareLinuxGuest();
-  }
-  const { prepareSimulatedGuest } = await import('./simulated-guest.ts');
-  return prepareSimulatedGuest();
 }
