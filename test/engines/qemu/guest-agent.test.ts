@@ -115,12 +115,21 @@ describe('a guest’s agent', () => {
       for (const byte of Buffer.from(text)) guest.write(Buffer.of(byte));
       return undefined;
     };
-    expect(await connected.run('a\nb')).toEqual({
+    expect(await connected.run('echo a')).toEqual({
       exitCode: 7,
       stdout: 'first\nsecond\n',
       stderr: '9 = 0\n',
     });
-    expect(requests).toEqual(['run a; b']);
+    expect(requests).toEqual(['run echo a']);
+  });
+
+  test('sends a command of several lines as one', async () => {
+    const connected = await booted();
+    answers = (_command, id) => `${id} = 0\n`;
+    await connected.run('a\nb');
+    const [, encoded = ''] =
+      /^run eval "\$\(echo (\S+) \| base64 -d\)"$/.exec(requests[0] ?? '') ?? [];
+    expect(Buffer.from(encoded, 'base64').toString()).toBe('a\nb');
   });
 
   test('kills a command that the caller gives up', async () => {
