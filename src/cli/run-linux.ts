@@ -30,13 +30,13 @@ export async function runLinux(
   const { signal } = cleanUp;
   checkOptions(file, options);
   const guest = cleanUp.use(await LinuxGuest.prepare(guestOptions(file, options)));
-  if (options.inspect) openInspector(cleanUp);
+  if (options.inspect !== undefined) openInspector(options.inspect, cleanUp);
   const binding = createLinuxHost({
     engine: {
       qemu: options.qemu,
-      ...(options.inspect ? { messageTimeout: NO_MESSAGE_TIMEOUT } : {}),
+      ...(options.inspect !== undefined ? { messageTimeout: NO_MESSAGE_TIMEOUT } : {}),
     },
-    ...(options.inspect ? { stallLimitMs: NO_STALL_LIMIT_MS } : {}),
+    ...(options.inspect !== undefined ? { stallLimitMs: NO_STALL_LIMIT_MS } : {}),
   });
   cleanUp.add(() => binding.close());
   const core = binding.computeCore;

@@ -1,3 +1,5 @@
+import type { InspectOption } from './inspector.ts';
+
 /** What `hdvkit run` was given. */
 export interface RunOptions {
   readonly host?: string;
@@ -6,7 +8,7 @@ export interface RunOptions {
   readonly command?: string;
   readonly trace?: boolean;
   readonly watch?: boolean;
-  readonly inspect?: boolean;
+  readonly inspect?: InspectOption;
   readonly memory?: number;
   readonly processors?: number;
   readonly kernel?: string;

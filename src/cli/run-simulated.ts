@@ -27,7 +27,7 @@ export async function runSimulated(
 ): Promise<void> {
   const binding = useHost('simulated');
   cleanUp.add(() => binding.close());
-  if (options.inspect) openInspector(cleanUp);
+  if (options.inspect !== undefined) openInspector(options.inspect, cleanUp);
   const machine = await SimulatedRun.start(binding, file, options, cleanUp);
   if (options.command !== undefined) {
     await runCommand(machine, options.command);

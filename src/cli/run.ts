@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addHostOption } from './host-option.ts';
+import { inspectPort } from './inspector.ts';
 import { positiveInteger } from './positive-integer.ts';
 import type { RunOptions } from './run-options.ts';
 
@@ -17,7 +18,7 @@ export function addRun(program: Command): void {
     .option('--command <text>', 'run this in the guest and end with its exit code')
     .option('--trace', 'print every access, DMA, interrupt and reset by name, to standard error')
     .option('--watch', 'put the changed device in the place of the old one when the file is saved')
-    .option('--inspect', 'open the inspector, and lift the time limits')
+    .option('--inspect [port]', 'open the inspector, and lift the time limits', inspectPort)
     .option('--memory <MiB>', 'memory of the guest', positiveInteger)
     .option('--processors <count>', 'processors of the guest', positiveInteger)
     .option('--kernel <file>', 'a kernel of your own')

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { VfioUserWorkerDevice } from '../device-host/vfio-user-worker-device.ts';
 import { CleanUp } from './clean-up.ts';
 import { openDeviceFile } from './device-file.ts';
-import { openInspector } from './inspector.ts';
+import { type InspectOption, openInspector } from './inspector.ts';
 import { showNotice } from './notices.ts';
 import { qemuArguments, shellQuote } from './qemu-arguments.ts';
 import { print, remark } from './terminal.ts';
@@ -15,14 +15,14 @@ export interface ServeOptions {
   readonly export?: string;
   readonly configuration: readonly string[];
   readonly trace?: boolean;
-  readonly inspect?: boolean;
+  readonly inspect?: InspectOption;
 }
 
 /** Serves a device over vfio-user until the user interrupts. */
 export async function serveDevice(path: string, options: ServeOptions): Promise<void> {
   const file = await openDeviceFile(path, options.export);
   await using cleanUp = new CleanUp();
-  if (options.inspect) openInspector(cleanUp);
+  if (options.inspect !== undefined) openInspector(options.inspect, cleanUp);
   const trace = options.trace ? new TraceView(file, { write: remark }) : undefined;
   if (trace) cleanUp.add(() => trace.end());
   const socketPath = resolve(options.socket);
@@ -30,12 +30,12 @@ export async function serveDevice(path: string, options: ServeOptions): Promise<
     source: { module: file.module, exportName: file.exportName },
     socketPath: () => socketPath,
     notify: showNotice,
-    ...(options.inspect ? { stallLimitMs: 2 ** 31 - 1 } : {}),
+    ...(options.inspect !== undefined ? { stallLimitMs: 2 ** 31 - 1 } : {}),
     ...(trace ? { trace: trace.ring.memory } : {}),
   });
   cleanUp.add(() => device.close());
   await device.powerOn(options.configuration);
-  const args = qemuArguments({ socketPath, unlimited: options.inspect === true });
+  const args = qemuArguments({ socketPath, unlimited: options.inspect !== undefined });
   remark(
     `Serving ${file.device.constructor.name} of ${path}. QEMU arguments, besides those of the machine:`,
   );

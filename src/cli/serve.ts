@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { inspectPort } from './inspector.ts';
 import type { ServeOptions } from './serve-device.ts';
 
 /** Adds `hdvkit serve`. */
@@ -14,7 +15,7 @@ export function addServe(program: Command): void {
     .option('--export <name>', 'name of the device class, where the file exports several')
     .option('--configuration <text...>', 'configuration strings for the device', [])
     .option('--trace', 'print every access, DMA, interrupt and reset')
-    .option('--inspect', 'open the inspector, and lift the time limits')
+    .option('--inspect [port]', 'open the inspector, and lift the time limits', inspectPort)
     .addHelpText(
       'after',
       '\nExample:\n  $ hdvkit serve edu.ts --socket /tmp/edu.sock\n  $ qemu-system-x86_64 …  with the arguments that are printed',

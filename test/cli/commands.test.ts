@@ -164,6 +164,22 @@ describe.concurrent('hdvkit serve', () => {
   });
 });
 
+describe.concurrent('hdvkit serve --inspect', () => {
+  test('opens the inspector, and tells QEMU to wait as long as a breakpoint takes', async () => {
+    using place = new Workplace();
+    place.write('device.ts', GOOD);
+    const path = join(place.path, 's');
+    const child = place.start(['serve', 'device.ts', '--socket', path, '--inspect', '0']);
+    const done = ended(child);
+    expect(await until(child.stdout, '\n')).toContain('"x-msg-timeout":2147483647');
+    child.kill('SIGTERM');
+    const { code, stderr } = await done;
+    expect(stderr).toMatch(/Inspector at ws:\/\/127\.0\.0\.1:\d+/);
+    expect(code).toBe(143);
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
 describe.concurrent('hdvkit demo', () => {
   test('drives the device, names every call, and ends with a histogram', async () => {
     using place = new Workplace();
