@@ -144,9 +144,11 @@ const SHARED = [
   'memory-backend-memfd,id=ram0,size=64M,share=on',
 ];
 const PRIVATE = ['-machine', 'q35,accel=tcg'];
+/** Firmware does not run, so that it does not program the device meanwhile. */
+const HALTED = ['-S'];
 
 test('shared guest memory is there in place, whether the bus master bit is set or not', async () => {
-  const machine = await Machine.start(SHARED);
+  const machine = await Machine.start([...SHARED, ...HALTED]);
   const { memory } = machine.server;
   using aperture = memory.aperture(SCRATCH, 8);
   aperture!.bytes.writeUInt32LE(0x1234_5678);
@@ -157,7 +159,7 @@ test('shared guest memory is there in place, whether the bus master bit is set o
 });
 
 test('private guest memory is reached by messages, once the guest sets the bus master bit', async () => {
-  const machine = await Machine.start(PRIVATE);
+  const machine = await Machine.start([...PRIVATE, ...HALTED]);
   const { memory } = machine.server;
   await machine.writeConfig(COMMAND, 0);
   expect(memory.aperture(SCRATCH, 8)).toBeUndefined();
