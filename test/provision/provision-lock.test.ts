@@ -2,9 +2,13 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { identifyProcess, isAlive } from '../../src/provision/process-identity.ts';
 import { takeLock } from '../../src/provision/provision-lock.ts';
+
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 30_000 };
+vi.setConfig({ testTimeout: 60_000 });
 
 const root = new URL('../..', import.meta.url);
 const lockModule = new URL('../../src/provision/provision-lock.ts', import.meta.url);
@@ -62,7 +66,7 @@ describe('a lock between processes', () => {
     const first = await takeLock(lock);
     const waitedFor: number[] = [];
     const second = takeLock(lock, { waiting: (pid) => waitedFor.push(pid) });
-    await expect.poll(() => waitedFor).toEqual([process.pid]);
+    await expect.poll(() => waitedFor, PATIENCE).toEqual([process.pid]);
     first.release();
     first.release();
     (await second).release();

@@ -7,6 +7,9 @@ import { HcsError } from '../../../src/hcs/hcs-error.ts';
 import { HRESULT } from '../../../src/hcs/hresult.ts';
 import { QmpPeer, Refusal, SILENCE } from './qmp-peer.ts';
 
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 30_000 };
+
 let peer: QmpPeer;
 let qmp: QmpClient;
 
@@ -122,7 +125,7 @@ describe('removing a device', () => {
     const one = device('a');
     await slots.plug(one);
     const removed = slots.unplug('A');
-    await expect.poll(() => peer.asked).toEqual(['device_add', 'device_del']);
+    await expect.poll(() => peer.asked, PATIENCE).toEqual(['device_add', 'device_del']);
     peer.event('DEVICE_DELETED', { path: '/machine/peripheral/other' });
     expect(one.calls).not.toContain('off');
     peer.event('DEVICE_DELETED', { device: 'dev-a', path: '/machine/peripheral/dev-a' });
@@ -145,7 +148,7 @@ describe('removing a device', () => {
     const slots = slotsWith({ msixUnplug: true });
     await slots.plug(device('a', vfioUser(true)));
     const removed = slots.unplug('a');
-    await expect.poll(() => peer.asked).toContain('device_del');
+    await expect.poll(() => peer.asked, PATIENCE).toContain('device_del');
     peer.event('DEVICE_DELETED', { device: 'dev-a' });
     await removed;
   });
@@ -178,7 +181,7 @@ describe('removing a device', () => {
     peer.handler = () => SILENCE;
     const removed = slots.unplug('a');
     const rejected = expect(removed).rejects.toThrow('QEMU has ended');
-    await expect.poll(() => peer.asked).toContain('device_del');
+    await expect.poll(() => peer.asked, PATIENCE).toContain('device_del');
     await peer.close();
     await rejected;
   });

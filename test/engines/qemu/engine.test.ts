@@ -4,10 +4,14 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { EngineExit, EngineSystem } from '../../../src/compute/engine.ts';
 import { QemuEngine } from '../../../src/engines/qemu/engine.ts';
 import { HRESULT } from '../../../src/hcs/hresult.ts';
+
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 30_000 };
+vi.setConfig({ testTimeout: 60_000 });
 
 const QEMU = fileURLToPath(new URL('fake-qemu.mjs', import.meta.url));
 const { XDG_RUNTIME_DIR } = process.env;
@@ -69,14 +73,16 @@ describe('a machine', () => {
     const machine = await create('');
     await machine.start([]);
     await machine.shutDown();
-    await expect.poll(() => exits).toEqual([{ exitType: 'GracefulExit', status: HRESULT.S_OK }]);
+    await expect
+      .poll(() => exits, PATIENCE)
+      .toEqual([{ exitType: 'GracefulExit', status: HRESULT.S_OK }]);
     expect(left()).toEqual([]);
   });
 
   test('whose guest panics reports the crash before its end', async () => {
     const machine = await create('panic');
     await machine.start([]);
-    await expect.poll(() => exits).toHaveLength(1);
+    await expect.poll(() => exits, PATIENCE).toHaveLength(1);
     expect(notices).toEqual(['crashed']);
     expect(exits[0]).toMatchObject({
       exitType: 'UnexpectedExit',
@@ -87,7 +93,7 @@ describe('a machine', () => {
   test('whose QEMU dies has ended unexpectedly, with its last words', async () => {
     const machine = await create('abort');
     await machine.start([]).catch(() => undefined); // The answer and the end race.
-    await expect.poll(() => exits).toHaveLength(1);
+    await expect.poll(() => exits, PATIENCE).toHaveLength(1);
     expect(exits[0]?.exitType).toBe('UnexpectedExit');
     expect(exits[0]?.detail).toBe('QEMU ended: signal SIGABRT: qemu: memory.c: assertion failed');
     expect(left()).toEqual([]);

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GuestAgent } from '../../../src/engines/qemu/guest-agent.ts';
 
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 30_000 };
+
 const GREETING = '\n* hdvkit-agent 1\n';
 let folder: string;
 let path: string;
@@ -142,7 +145,7 @@ describe('a guest’s agent', () => {
       return undefined;
     };
     const result = connected.run('sleep 100', { signal: abort.signal });
-    await expect.poll(() => running).not.toBe('');
+    await expect.poll(() => running, PATIENCE).not.toBe('');
     abort.abort(new Error('enough'));
     await expect(result).rejects.toThrow('enough');
     expect(requests.at(-1)).toBe(`signal ${running} 9`);
@@ -152,7 +155,7 @@ describe('a guest’s agent', () => {
     const connected = await booted();
     const open = connected.find(0x1234, 0x11e8);
     const rejected = expect(open).rejects.toThrow('Cannot find in the guest: it restarted');
-    await expect.poll(() => requests).toEqual(['find 1234 11e8']);
+    await expect.poll(() => requests, PATIENCE).toEqual(['find 1234 11e8']);
     const back = connected.restarted();
     guest.write(GREETING);
     await back;

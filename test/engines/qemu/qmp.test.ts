@@ -2,6 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { QmpClient, type QmpEvent } from '../../../src/engines/qemu/qmp.ts';
 import { QmpPeer, Refusal, SILENCE } from './qmp-peer.ts';
 
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 30_000 };
+
 let peer: QmpPeer;
 
 beforeEach(async () => {
@@ -26,7 +29,7 @@ describe('a control connection', () => {
     peer.handler = () => SILENCE;
     const first = client.execute('a', { x: 1 });
     const second = client.execute('b');
-    await expect.poll(() => peer.asked).toEqual(['a', 'b']);
+    await expect.poll(() => peer.asked, PATIENCE).toEqual(['a', 'b']);
     const [, a, b] = peer.commands;
     expect(a?.arguments).toEqual({ x: 1 });
     peer.send({ return: 'of b', id: b?.id });
@@ -60,7 +63,7 @@ describe('a control connection', () => {
     const seen: QmpEvent[] = [];
     const stop = client.listen((event) => seen.push(event));
     peer.event('RESET', { guest: true });
-    await expect.poll(() => seen).toEqual([{ event: 'RESET', data: { guest: true } }]);
+    await expect.poll(() => seen, PATIENCE).toEqual([{ event: 'RESET', data: { guest: true } }]);
     stop();
     peer.event('STOP');
     await client.execute('query-status');
@@ -78,7 +81,7 @@ describe('a control connection', () => {
     peer.handler = () => SILENCE;
     const open = client.execute('cont');
     const rejected = expect(open).rejects.toMatchObject({ kind: 'Closed' });
-    await expect.poll(() => peer.asked).toEqual(['cont']);
+    await expect.poll(() => peer.asked, PATIENCE).toEqual(['cont']);
     await peer.close();
     await rejected;
     await client.closed;
