@@ -14,7 +14,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/guest/**'],
-          typecheck: { enabled: false },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
