@@ -21,8 +21,23 @@ export function openInspector(option: InspectOption, cleanUp: CleanUp): void {
   if (inspector.url() === undefined) {
     inspector.open(option === true ? DEFAULT_PORT : option, '127.0.0.1');
     cleanUp.add(() => inspector.close());
+    // A worker that stands at a breakpoint could neither be stopped nor ended.
+    cleanUp.signal.addEventListener('abort', resumeWorkers, { once: true });
   }
   remark(
     `Inspector at ${inspector.url() ?? 'no port, as it is taken'}; the time limits are lifted`,
   );
+}
+
+/** Lets every worker that stands at a breakpoint go on, whoever set it. */
+function resumeWorkers(): void {
+  const session = new inspector.Session();
+  session.connect();
+  session.on('NodeWorker.attachedToWorker', ({ params: { sessionId } }) => {
+    for (const [id, method] of ['Debugger.enable', 'Debugger.resume'].entries()) {
+      const message = JSON.stringify({ id, method });
+      session.post('NodeWorker.sendMessageToWorker', { sessionId, message });
+    }
+  });
+  session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
 }
