@@ -16,6 +16,12 @@ const OUTPUT_LENGTH = 4096;
 /** Bytes from the socket that may wait for the guest before the sender is held back. */
 const HIGH_WATER = 0x1_0000;
 
+/**
+ * Characters that arrive in one go. A driver reads until there is nothing left: without a pause it would never leave its
+ * interrupt handler, and could not hold the far end back by RTS.
+ */
+const BURST = 64;
+
 interface SerialState {
   readonly version: 1;
   readonly uart: UartState;
@@ -62,6 +68,7 @@ export class Serial16550 extends PciDevice {
   #isRunning = false;
   #flushTimer: Timer | undefined;
   #receiverTimer: Timer | undefined;
+  #burst = BURST;
   #received = 0;
   #logPath: string | undefined;
   #socket: HostSocket | undefined;
@@ -106,12 +113,14 @@ export class Serial16550 extends PciDevice {
     this.#flush();
     this.#isRunning = false;
     this.#receiverTimer = undefined;
+    this.#burst = BURST;
     this.#socket?.close();
   }
 
   override reset(): void {
     this.#flush();
     this.#receiverTimer = undefined;
+    this.#burst = BURST;
     this.#uart.reset();
   }
 
@@ -146,10 +155,19 @@ export class Serial16550 extends PciDevice {
   }
 
   #receive(): number | undefined {
+    if (this.#burst === 0) return undefined;
     const character = this.#input.shift();
-    if (character !== undefined) this.#received += 1;
     if (this.#input.length === 0) this.#socket?.hold(false);
+    if (character === undefined) return undefined;
+    this.#received += 1;
+    this.#burst -= 1;
+    if (this.#burst === 0) this.clock.after(1, () => this.#nextBurst());
     return character;
+  }
+
+  #nextBurst(): void {
+    this.#burst = BURST;
+    this.#uart.poll();
   }
 
   #transmit(character: number): void {

@@ -171,13 +171,26 @@ describe('receiver', () => {
   });
 
   test('is never overrun by the far end, however much it sends', () => {
-    const { device, bar0 } = opened();
+    const { vm, device, bar0 } = opened();
     device.input(bytesOf(200));
     expect(device.waiting).toBe(200);
-    const received = Array.from({ length: 200 }, () => bar0.read8(DATA));
+    const received: number[] = [];
+    while (device.waiting > 0) {
+      while (bar0.read8(LSR) & Lsr.DATA_READY) received.push(bar0.read8(DATA));
+      vm.advance(1);
+    }
     expect(received).toEqual([...bytesOf(200)]);
     expect(bar0.read8(LSR)).toBe(IDLE);
-    expect(device.waiting).toBe(0);
+  });
+
+  test('lets a driver that reads until nothing is left come to an end', () => {
+    const { vm, device, bar0 } = opened();
+    device.input(bytesOf(200));
+    let count = 0;
+    for (; bar0.read8(LSR) & Lsr.DATA_READY; count++) bar0.read8(DATA);
+    expect(count).toBe(64);
+    vm.advance(1);
+    expect(bar0.read8(DATA)).toBe(64);
   });
 
   test('loses what it holds, and no more, when the FIFO is cleared', () => {
