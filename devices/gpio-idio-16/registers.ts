@@ -1,5 +1,5 @@
 /** Numbers of the ACCES I/O PCI-IDIO-16: 16 isolated inputs and 16 FET outputs, registers in BAR 2. */
-import { registerMap, u8 } from 'hdvkit';
+import { bit, registerMap, u8 } from 'hdvkit';
 
 /** ACCES I/O Products; PCI-IDIO-16. */
 export const Board = {
@@ -23,7 +23,10 @@ export const IDIO_16 = registerMap({
   OUT8_15: u8(0x4),
   /** Read: inputs 8 to 15. */
   IN8_15: u8(0x5, { access: 'ro' }),
-  IRQ_STATUS: u8(0x6, { access: 'ro' }),
+  IRQ_STATUS: u8(0x6, {
+    access: 'ro',
+    fields: { IN0_7: bit(0), IN8_15: bit(1), PENDING: bit(2) },
+  }),
 });
 
 /** Bits of IRQ_STATUS: which half changed, and whether the interrupt is asserted. */

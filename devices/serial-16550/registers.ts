@@ -1,7 +1,7 @@
 /**
  * Numbers of the 16550A UART (National Semiconductor PC16550D data sheet, section 8), and of the board that carries it.
  */
-import { registerMap, u8 } from 'hdvkit';
+import { bit, bits, registerMap, u8 } from 'hdvkit';
 
 /** The UART's registers. What is at 0 and 1 depends on LCR bit 7, the divisor latch access bit (8.0, table II). */
 export const UART = registerMap({
@@ -11,10 +11,27 @@ export const UART = registerMap({
   IER_DLM: u8(1),
   /** Interrupt identification when read, FIFO control when written. */
   IIR_FCR: u8(2),
-  LCR: u8(3),
-  MCR: u8(4),
-  LSR: u8(5),
-  MSR: u8(6),
+  LCR: u8(3, {
+    fields: { WORD_LENGTH: bits(0, 2), STOP: bit(2), PARITY: bit(3), DIVISOR_LATCH: bit(7) },
+  }),
+  MCR: u8(4, {
+    fields: { DTR: bit(0), RTS: bit(1), OUT1: bit(2), OUT2: bit(3), LOOPBACK: bit(4) },
+  }),
+  LSR: u8(5, {
+    fields: { DATA_READY: bit(0), OVERRUN: bit(1), HOLDING_EMPTY: bit(5), EMPTY: bit(6) },
+  }),
+  MSR: u8(6, {
+    fields: {
+      DELTA_CTS: bit(0),
+      DELTA_DSR: bit(1),
+      TRAILING_RI: bit(2),
+      DELTA_DCD: bit(3),
+      CTS: bit(4),
+      DSR: bit(5),
+      RI: bit(6),
+      DCD: bit(7),
+    },
+  }),
   SCR: u8(7),
 });
 

@@ -1,5 +1,5 @@
 /** Numbers of the virtio transport over PCI: virtio 1.2, sections 2.1, 2.2, 2.7 and 4.1. */
-import { registerMap, u8, u16, u32 } from 'hdvkit';
+import { bit, registerMap, u8, u16, u32 } from 'hdvkit';
 
 /** Vendor of every virtio device; device ids are 0x1040 plus the device type (4.1.2). */
 export const VIRTIO_VENDOR = 0x1af4;
@@ -59,7 +59,16 @@ export const COMMON = registerMap({
   DRIVER_FEATURE: u32(0x0c),
   MSIX_CONFIG: u16(0x10, { reset: NO_VECTOR }),
   NUM_QUEUES: u16(0x12, { access: 'ro' }),
-  DEVICE_STATUS: u8(0x14),
+  DEVICE_STATUS: u8(0x14, {
+    fields: {
+      ACKNOWLEDGE: bit(0),
+      DRIVER: bit(1),
+      DRIVER_OK: bit(2),
+      FEATURES_OK: bit(3),
+      DEVICE_NEEDS_RESET: bit(6),
+      FAILED: bit(7),
+    },
+  }),
   CONFIG_GENERATION: u8(0x15, { access: 'ro' }),
   QUEUE_SELECT: u16(0x16),
   QUEUE_SIZE: u16(0x18),
@@ -78,4 +87,6 @@ export const COMMON = registerMap({
 export const COMMON_LENGTH = 0x38;
 
 /** The ISR status structure (4.1.4.5). */
-export const ISR = registerMap({ ISR_STATUS: u8(0x00, { access: 'rc' }) });
+export const ISR = registerMap({
+  ISR_STATUS: u8(0x00, { access: 'rc', fields: { QUEUE: bit(0), CONFIGURATION: bit(1) } }),
+});

@@ -180,6 +180,11 @@ export class VirtioDriver {
     return { head: entry.readUInt32LE(), written: entry.readUInt32LE(4) };
   }
 
+  /** Gives the rings back. */
+  release(): void {
+    for (const gpa of [this.table, this.available, this.used]) this.vm.memory.free(gpa);
+  }
+
   #writeGpa(offset: number, gpa: number): void {
     this.write(offset, 4, gpa % 2 ** 32);
     this.write(offset + 4, 4, Math.floor(gpa / 2 ** 32));

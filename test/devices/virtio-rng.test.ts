@@ -1,4 +1,4 @@
-import { fuzz, SimulatedVm } from 'hdvkit/testing';
+import { fuzz, SeededRandom, SimulatedVm } from 'hdvkit/testing';
 import { describe, expect, test } from 'vitest';
 import {
   AvailableFlag,
@@ -404,6 +404,28 @@ test('goes on where a snapshot left its queue', () => {
   again.bar(0).write16(Layout.NOTIFY, 0);
   expect(driver.usedIndex).toBe(2);
   expect(again.takeInterrupts()).toEqual([Vector.REQUEST]);
+});
+
+test('survives rings with anything in them', { timeout: FUZZ_TIMEOUT }, () => {
+  const random = new SeededRandom(12);
+  const addresses = [0, 0x10_0000, 0x10_4000, 2 ** 32 - 8, 2 ** 52, 2 ** 53, 2 ** 63];
+  const { vm, guest } = plug();
+  for (let round = 0; round < FUZZ_ACCESSES / 20; round++) {
+    const driver = new VirtioDriver(vm, guest);
+    driver.begin();
+    for (let index = 0; index < VirtioDriver.SIZE; index++) {
+      const gpa = random.below(2) === 0 ? driver.table : random.pick(addresses);
+      const length = random.pick([0, 1, 16, 32, 4096, 2 ** 32 - 1]);
+      const next = random.below(VirtioDriver.SIZE + 1);
+      driver.describe(index, { gpa, length, isWritable: false }, { flags: random.below(8), next });
+    }
+    for (let i = random.below(VirtioDriver.SIZE + 2); i > 0; i--) {
+      driver.offer(random.below(VirtioDriver.SIZE + 1));
+    }
+    driver.notify();
+    expect(driver.usedIndex).toBeLessThanOrEqual(VirtioDriver.SIZE);
+    driver.release();
+  }
 });
 
 test('survives a hostile guest', { timeout: FUZZ_TIMEOUT }, () => {

@@ -1,9 +1,18 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { FuzzFailure, fuzz, SimulatedVm } from 'hdvkit/testing';
 import { expect, test } from 'vitest';
 import { FAILING, Fail, FailingDevice, KEY } from '../../sample-devices/failing.ts';
+import { VfioUserWorkerDevice } from '../../src/device-host/vfio-user-worker-device.ts';
+import { ServedClient } from '../device-host/served-client.ts';
 import { FUZZ_ACCESSES, FUZZ_TIMEOUT } from '../fuzz-accesses.ts';
 
 const { ARM, FAIL, ALIVE } = FAILING.offsets;
+
+/** Region of config space (vfio-user), and the bit of its command register. */
+const CONFIG_SPACE = 7;
+const MEMORY_DECODING = 2;
 
 function plug() {
   const vm = new SimulatedVm();
@@ -79,6 +88,38 @@ test('takes nothing else down: a device beside it goes on', () => {
   const beside = vm.plug(new FailingDevice());
   fail(Fail.THROW);
   expect(beside.bar(0).read32(ALIVE)).toBe(1);
+});
+
+test('reads all ones on a worker once a write hook does not return', {
+  timeout: 60_000,
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'f-'));
+  let failed: (error: Error) => void = () => {};
+  const failure = new Promise<Error>((resolve) => {
+    failed = resolve;
+  });
+  const device = await VfioUserWorkerDevice.load({
+    source: {
+      module: new URL('../../sample-devices/failing.ts', import.meta.url),
+      exportName: undefined,
+    },
+    socketPath: () => join(folder, 's'),
+    notify: (notice) => {
+      if (notice.type === 'failed') failed(notice.error);
+    },
+    stallLimitMs: 500,
+  });
+  const { socketPath } = await device.powerOn([]);
+  const client = await ServedClient.connect(socketPath);
+  await client.write(CONFIG_SPACE, 4, MEMORY_DECODING);
+  expect(await client.read(0, ALIVE)).toBe(1);
+  await client.write(0, ARM, KEY);
+  await client.write(0, FAIL, Fail.LOOP);
+  expect(String((await failure).cause)).toContain('did not return');
+  expect(await client.read(0, ALIVE)).toBe(0xffff_ffff);
+  client.close();
+  await device.close();
+  rmSync(folder, { recursive: true });
 });
 
 test('survives a hostile guest that does not know the key', { timeout: FUZZ_TIMEOUT }, () => {
