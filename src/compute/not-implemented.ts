@@ -31,6 +31,10 @@ export const notImplemented: readonly ComputeCoreFunction[] = [
   'HcsCreateEmptyGuestStateFile',
   'HcsCreateEmptyRuntimeStateFile',
   'HcsGetProcessorCompatibilityFromSavedState',
+  'HcsGrantVmAccess',
+  'HcsRevokeVmAccess',
+  'HcsGrantVmGroupAccess',
+  'HcsRevokeVmGroupAccess',
 ];
 
 /** The error that functions in {@link notImplemented} end with. */

@@ -14,7 +14,6 @@ import type {
 import type { HCS_OPERATION_PROCESS_RESULT } from '../hcs/core/operation-functions.ts';
 import type { Service_PropertyQuery } from '../hcs/schema/documents.ts';
 import { parseDocument } from '../hcs/schema/validate.ts';
-import { checkFileAccess } from './file-access.ts';
 import { notImplementedError } from './not-implemented.ts';
 import { Operations } from './operations.ts';
 import { serviceProperties } from './service-properties.ts';
@@ -417,19 +416,19 @@ export class ComputeService implements ComputeCore, AsyncDisposable {
     throw notImplementedError('HcsGetProcessorCompatibilityFromSavedState');
   }
 
-  HcsGrantVmAccess(_vmId: string, filePath: string): Promise<void> {
-    return checkFileAccess('HcsGrantVmAccess', filePath, 'readable');
+  async HcsGrantVmAccess(_vmId: string, _filePath: string): Promise<void> {
+    throw notImplementedError('HcsGrantVmAccess');
   }
 
-  HcsRevokeVmAccess(_vmId: string, filePath: string): Promise<void> {
-    return checkFileAccess('HcsRevokeVmAccess', filePath, 'exists');
+  async HcsRevokeVmAccess(_vmId: string, _filePath: string): Promise<void> {
+    throw notImplementedError('HcsRevokeVmAccess');
   }
 
-  HcsGrantVmGroupAccess(filePath: string): Promise<void> {
-    return checkFileAccess('HcsGrantVmGroupAccess', filePath, 'readable');
+  async HcsGrantVmGroupAccess(_filePath: string): Promise<void> {
+    throw notImplementedError('HcsGrantVmGroupAccess');
   }
 
-  HcsRevokeVmGroupAccess(filePath: string): Promise<void> {
-    return checkFileAccess('HcsRevokeVmGroupAccess', filePath, 'exists');
+  async HcsRevokeVmGroupAccess(_filePath: string): Promise<void> {
+    throw notImplementedError('HcsRevokeVmGroupAccess');
   }
 }

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { notImplemented } from '../../src/compute/not-implemented.ts';
 import { COMPUTE_CORE_FUNCTIONS } from '../../src/hcs/compute-core.ts';
@@ -36,31 +33,6 @@ test('refuses service queries that it cannot read or answer', async () => {
   expect(await codeOf(() => core.HcsGetServiceProperties('{"PropertyTypes":["CpuGroup"]}'))).toBe(
     'E_NOTIMPL',
   );
-});
-
-test('grants access to files that are there', async () => {
-  const { core } = new Rig();
-  const folder = mkdtempSync(join(tmpdir(), 'hk-'));
-  try {
-    const file = join(folder, 'disk');
-    writeFileSync(file, '');
-    await core.HcsGrantVmAccess('vm', file);
-    await core.HcsGrantVmGroupAccess(folder);
-    await core.HcsRevokeVmAccess('vm', file);
-    await core.HcsRevokeVmGroupAccess(folder);
-    for (const call of [
-      () => core.HcsGrantVmAccess('vm', join(folder, 'none')),
-      () => core.HcsRevokeVmAccess('vm', join(folder, 'none')),
-    ]) {
-      expect(await codeOf(call)).toBe('ERROR_FILE_NOT_FOUND');
-    }
-    expect(await codeOf(() => core.HcsGrantVmGroupAccess(join(file, 'x')))).toBe(
-      'ERROR_PATH_NOT_FOUND',
-    );
-    expect(await codeOf(() => core.HcsGrantVmAccess('vm', ''))).toBe('E_INVALIDARG');
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });
 
 /** Calls a function with handles that are open and otherwise nothing. */
