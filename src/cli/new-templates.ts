@@ -48,7 +48,7 @@ export class ${className} extends PciDevice {
   override readonly bars = { 0: mmio(0x1000, { 0: this.regs }) };
 
   #add(value: number): void {
-    this.regs.TOTAL = (this.regs.TOTAL + value) >>> 0;
+    this.regs.TOTAL += value;
     this.interrupts.raise(0);
   }
 }

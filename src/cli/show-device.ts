@@ -51,7 +51,9 @@ function barLines(device: PciDevice, fn: PciFunction, slot: number): string[] {
   });
   const { interrupts } = fn.shape;
   if (interrupts.kind === 'msix' && interrupts.table.bar === slot) {
-    lines.push(`  ${hex(interrupts.table.offset)}  MSI-X table, ${interrupts.count} vectors`);
+    lines.push(
+      `  ${hex(interrupts.table.offset)}  MSI-X table, ${interrupts.count} ${interrupts.count === 1 ? 'vector' : 'vectors'}`,
+    );
   }
   if (interrupts.kind === 'msix' && interrupts.pendingBits.bar === slot) {
     lines.push(`  ${hex(interrupts.pendingBits.offset)}  MSI-X pending bits`);
@@ -78,7 +80,8 @@ function registerTable(registers: readonly RegisterDescription[], base: number):
       fieldList(register),
     ]);
   }
-  return table.toString();
+  // Empty cells at the end of a line are padded, too.
+  return table.toString().replace(/ +$/gm, '');
 }
 
 function fieldList({ fields }: RegisterDescription): string {

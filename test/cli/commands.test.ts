@@ -21,6 +21,18 @@ describe.concurrent('hdvkit show', () => {
     expect(code).toBe(0);
   });
 
+  test('prints of the README’s first device what the README says', async () => {
+    using place = new Workplace();
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const blocks = [...readme.matchAll(/^```\w+\n([\s\S]*?)^```$/gm)].map(
+      (match) => match[1] ?? '',
+    );
+    const block = (mark: string): string => blocks.find((text) => text.includes(mark)) ?? '';
+    place.write('first-device.ts', block('extends PciDevice'));
+    const { stdout } = await place.run(['show', 'first-device.ts']);
+    expect(stdout).toBe(block('config space, 256 bytes'));
+  });
+
   test('prints the same as data', async () => {
     using place = new Workplace();
     place.write('device.ts', GOOD);
