@@ -2,10 +2,11 @@ import type { DeviceEndpoint } from '../compute/device-directory.ts';
 import { DeviceFailedError } from '../device/device-failed-error.ts';
 import type { DeviceSource, PlacementNotice } from '../hdv/device-placement.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
-import { DeviceWorker, type WorkerEnd } from '../transport/device-worker.ts';
+import { DeviceWorker } from '../transport/device-worker.ts';
 import { decodeError } from '../transport/error-message.ts';
 import { ProgressWatch } from '../transport/progress-watch.ts';
 import { moduleExtension } from '../transport/typescript-loader.ts';
+import type { WorkerEnd } from '../transport/worker-launch.ts';
 import { VfioUserListener } from '../vfio-user/listener.ts';
 import { ServerState } from '../vfio-user/server-state.ts';
 import { DeadConnection } from './dead-connection.ts';
@@ -166,6 +167,7 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
       failed: false,
       watch: new ProgressWatch({
         limitMs: stallLimitMs,
+        threadId: worker.threadId,
         progress: () => progressOf(started),
         stalled: () => void this.#stalled(started, stallLimitMs),
       }),

@@ -25,6 +25,7 @@ export interface LibC {
   read(fd: number, data: number, length: number): number;
   write(fd: number, data: number, length: number): number;
   close(fd: number): number;
+  gettid(): number;
   fcntl(fd: number, command: number, argument: number): number;
   fchmod(fd: number, mode: number): number;
   memfd_create(name: string, flags: number): number;
@@ -60,6 +61,7 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   read: ['int64_t', ['int', 'uintptr_t', 'size_t']],
   write: ['int64_t', ['int', 'uintptr_t', 'size_t']],
   close: ['int', ['int']],
+  gettid: ['int', []],
   fcntl: ['int', ['int', 'int', 'int']],
   fchmod: ['int', ['int', 'uint32_t']],
   memfd_create: ['int', ['str', 'unsigned int']],

@@ -19,7 +19,7 @@ const CUSTODY = 96;
  * Who may end the worker. A worker that is ended while native code makes JavaScript objects takes the process with
  * it, so it says when it must not be ended, and both sides change this word by compare-and-exchange only.
  */
-const Custody = { PROTECTED: 0, RELEASED: 1, CONDEMNED: 2 } as const;
+const Custody = { RELEASED: 0, PROTECTED: 1, CONDEMNED: 2 } as const;
 
 /** The shared words of one worker, seen from either side. */
 export class ControlBlock {
@@ -59,9 +59,26 @@ export class ControlBlock {
     Atomics.store(this.#words, RESTING, value ? 1 : 0);
   }
 
+  /** Worker: native code is going to be loaded. Never returns when the worker has been condemned. */
+  begin(): void {
+    const before = Atomics.compareExchange(
+      this.#words,
+      CUSTODY,
+      Custody.RELEASED,
+      Custody.PROTECTED,
+    );
+    if (before === Custody.CONDEMNED) this.#awaitTheEnd();
+  }
+
   /** Worker: from now on I may be ended at any moment. */
   release(): void {
     Atomics.compareExchange(this.#words, CUSTODY, Custody.PROTECTED, Custody.RELEASED);
+    Atomics.notify(this.#words, CUSTODY);
+  }
+
+  /** Main: blocks until the worker may be ended, or the time is over. */
+  awaitRelease(limitMs: number): void {
+    Atomics.wait(this.#words, CUSTODY, Custody.PROTECTED, limitMs);
   }
 
   /**

@@ -1,40 +1,15 @@
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
-import { Piscina } from 'piscina';
-import { closeFd, createEventFd, signalEventFd } from '../ffi/descriptors.ts';
-import { createWaitGroup } from '../ffi/wait-group.ts';
-import { ControlBlock } from './control-block.ts';
-import { decodeError } from './error-message.ts';
-import { DEVICE_WORKER_DATA } from './thread-role.ts';
-import { isTypeScript, moduleExtension, workerExecArgv } from './typescript-loader.ts';
-import type { BootstrapTask, CommandMessage, WorkerMessage } from './worker-context.ts';
-
-/** What a worker is started with. */
-export interface DeviceWorkerOptions {
-  /** Module that exports `run(task)`, usually by {@link runWorker}. */
-  readonly entry: URL;
-  /** Structured-cloned into the worker. */
-  readonly data: unknown;
-  /** Modules that the entry will load: when one is TypeScript, a loader is registered in the worker. */
-  readonly modules?: readonly URL[];
-  /** MiB of JavaScript objects that the worker may hold before it is ended; 512 unless told. */
-  readonly heapLimit?: number;
-  /** Receives what the worker reports by itself. */
-  readonly notice?: (notice: unknown) => void;
-  /** Aborting before `start` has resolved ends the worker. */
-  readonly signal?: AbortSignal;
-}
-
-/** How a worker came to its end; `error` is absent when it was asked to stop and did. */
-export interface WorkerEnd {
-  readonly error: Error | undefined;
-}
-
-interface Pending {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
-}
-
-const BOOTSTRAP = new URL(`./worker-bootstrap${moduleExtension}`, import.meta.url).href;
+import type { MessagePort } from 'node:worker_threads';
+import { signalEventFd } from '../ffi/descriptors.ts';
+import type { ControlBlock } from './control-block.ts';
+import type { CommandMessage } from './worker-context.ts';
+import {
+  type DeviceWorkerOptions,
+  launchWorker,
+  type PendingCall,
+  type WorkerEnd,
+  type WorkerParts,
+  type WorkerReady,
+} from './worker-launch.ts';
 
 /** How long a worker may take to leave its loop before it is ended. */
 const STOP_GRACE_MS = 2000;
@@ -53,18 +28,21 @@ process.on('exit', () => {
 export class DeviceWorker {
   /** What the worker said when it was ready. */
   readonly readyValue: unknown;
+  /** The kernel's id of the thread. */
+  readonly threadId: number;
   readonly control: ControlBlock;
   /** Resolves when the thread is gone, and nothing that it did can happen any more. Never rejects. */
   readonly ended: Promise<WorkerEnd>;
   readonly #port: MessagePort;
   readonly #wakeFd: number;
   readonly #abort: AbortController;
-  readonly #pending: Map<number, Pending>;
+  readonly #pending: Map<number, PendingCall>;
   #nextId = 1;
   #over = false;
 
-  private constructor(parts: WorkerParts, readyValue: unknown) {
-    this.readyValue = readyValue;
+  private constructor(parts: WorkerParts, ready: WorkerReady) {
+    this.readyValue = ready.value;
+    this.threadId = ready.threadId;
     this.control = parts.control;
     this.#port = parts.port;
     this.#wakeFd = parts.wakeFd;
@@ -83,7 +61,7 @@ export class DeviceWorker {
    */
   static async start(options: DeviceWorkerOptions): Promise<DeviceWorker> {
     options.signal?.throwIfAborted();
-    const parts = launch(options);
+    const parts = launchWorker(options);
     const stopStarting = (): void => {
       void endThread(parts);
     };
@@ -94,7 +72,7 @@ export class DeviceWorker {
       if (!('value' in first)) {
         throw first.error ?? new Error('Cannot start a device worker: its entry returned at once');
       }
-      return new DeviceWorker(parts, first.value);
+      return new DeviceWorker(parts, first);
     } catch (error) {
       await endThread(parts);
       throw error;
@@ -157,123 +135,6 @@ export class DeviceWorker {
     this.#abort.abort();
     return this.ended;
   }
-}
-
-interface WorkerParts {
-  readonly control: ControlBlock;
-  readonly port: MessagePort;
-  readonly wakeFd: number;
-  readonly abort: AbortController;
-  readonly pending: Map<number, Pending>;
-  readonly ready: Promise<{ readonly value: unknown }>;
-  readonly ended: Promise<WorkerEnd>;
-}
-
-function launch(options: DeviceWorkerOptions): WorkerParts {
-  const control = new ControlBlock();
-  const { port1: port, port2 } = new MessageChannel();
-  const wakeFd = createEventFd();
-  const attentionFd = createWaitGroup(wakeFd);
-  const abort = new AbortController();
-  const pending = new Map<number, Pending>();
-  const pool = new Piscina({
-    minThreads: 0,
-    maxThreads: 1,
-    concurrentTasksPerWorker: 1,
-    idleTimeout: Number.POSITIVE_INFINITY,
-    atomics: 'disabled',
-    recordTiming: false,
-    workerData: DEVICE_WORKER_DATA,
-    execArgv: workerExecArgv([options.entry, ...(options.modules ?? [])].some(isTypeScript)),
-    resourceLimits: { maxOldGenerationSizeMb: options.heapLimit ?? 512 },
-  });
-  let thrown: Error | undefined;
-  const ready = new Promise<{ readonly value: unknown }>((resolve) => {
-    port.on('message', (message: WorkerMessage) => {
-      switch (message.type) {
-        case 'ready':
-          resolve({ value: message.value });
-          break;
-        case 'threw':
-          thrown = decodeError(message.error);
-          break;
-        case 'notice':
-          options.notice?.(message.notice);
-          break;
-        default:
-          settle(pending, message);
-      }
-    });
-  });
-  const task: BootstrapTask = {
-    entry: options.entry.href,
-    data: options.data,
-    port: port2,
-    control: control.buffer,
-    wakeFd,
-    attentionFd,
-  };
-  const running = pool.run(task, {
-    filename: BOOTSTRAP,
-    transferList: [port2],
-    signal: abort.signal,
-  });
-  const thread = pool.threads[0]!;
-  const ended = follow(running, thread, port, pool, abort.signal, () => thrown).then((end) => {
-    closeFd(attentionFd);
-    closeFd(wakeFd);
-    const error = end.error ?? new Error('the device worker was stopped');
-    for (const call of pending.values()) call.reject(error);
-    pending.clear();
-    return end;
-  });
-  return { control, port, wakeFd, abort, pending, ready, ended };
-}
-
-/** Waits for the task and then for the thread; what was posted before the end has been received by then. */
-async function follow(
-  running: Promise<unknown>,
-  thread: Worker,
-  port: MessagePort,
-  pool: Piscina,
-  aborted: AbortSignal,
-  thrown: () => Error | undefined,
-): Promise<WorkerEnd> {
-  const portClosed = new Promise<unknown>((resolve) => port.once('close', resolve));
-  const gone = new Promise<unknown>((resolve) => thread.once('exit', resolve));
-  let error: Error | undefined;
-  try {
-    await running;
-  } catch (reason) {
-    if (!aborted.aborted) error = describeEnd(reason);
-  }
-  await pool.destroy();
-  await gone;
-  await portClosed;
-  return { error: thrown() ?? error };
-}
-
-function settle(
-  pending: Map<number, Pending>,
-  message: Extract<WorkerMessage, { type: 'result' | 'rejected' }>,
-): void {
-  const call = pending.get(message.id);
-  pending.delete(message.id);
-  if (message.type === 'result') call?.resolve(message.value);
-  else call?.reject(decodeError(message.error));
-}
-
-/** Says in one sentence what the pool reported. */
-function describeEnd(reason: unknown): Error {
-  if (!(reason instanceof Error)) return new Error(`The device worker failed: ${String(reason)}`);
-  const code = (reason as NodeJS.ErrnoException).code;
-  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    return new Error('The device worker ran out of heap', { cause: reason });
-  }
-  const exit = /^worker exited with code: (\d+)$/.exec(reason.message);
-  if (exit)
-    return new Error(`The device worker called process.exit(${exit[1]})`, { cause: reason });
-  return reason;
 }
 
 /** Ends a thread that is not ready, as soon as it may be ended. */

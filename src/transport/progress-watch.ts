@@ -1,12 +1,21 @@
 import { url as inspectorUrl } from 'node:inspector';
+import { threadWork } from '../ffi/thread-work.ts';
 
 /** Looks taken within the limit: one that comes late, because this thread was busy, counts once like any other. */
 const LOOKS = 10;
+
+/** A thread that has had less than this share of a processor since the last look is short of processors, not stuck. */
+const LEAST_SHARE = 0.3;
+
+/** Looks in all, counted or not, after which a thread is given up: whoever waits for it has limits too. */
+const MOST_LOOKS = 4 * LOOKS;
 
 /** Whom to watch, and when to give up. */
 export interface ProgressWatchOptions {
   /** Longest time at work without progress, in milliseconds. */
   readonly limitMs: number;
+  /** The kernel's id of the thread. */
+  readonly threadId: number;
   /** A value that changes with progress; undefined while there is nothing to wait for. */
   progress(): number | undefined;
   /** Called once, after which nothing is watched any more. */
@@ -14,31 +23,46 @@ export interface ProgressWatchOptions {
 }
 
 /**
- * Notices when a worker is at work and gets nowhere. Time counts in looks, not by the clock: a process that was
- * suspended, or whose main thread was busy, condemns nobody. Never fires while a debugger can be attached.
+ * Notices when a worker is at work and gets nowhere. Time counts in looks, and only in those since which the thread
+ * ran, or waited for something: a process that was suspended, whose main thread was busy, or that shares too few
+ * processors with too many others, condemns nobody. Never fires while a debugger can be attached.
  */
 export class ProgressWatch {
+  readonly #options: ProgressWatchOptions;
   readonly #timer: NodeJS.Timeout;
+  #last: number | undefined;
+  #looks = 0;
+  #counted = 0;
+  #cpuMs = 0;
 
-  constructor({ limitMs, progress, stalled }: ProgressWatchOptions) {
-    let last: number | undefined;
-    let looks = 0;
-    this.#timer = setInterval(() => {
-      const now = progress();
-      if (now === undefined || now !== last || inspectorUrl() !== undefined) {
-        last = now;
-        looks = 0;
-        return;
-      }
-      looks++;
-      if (looks < LOOKS) return;
-      this.close();
-      stalled();
-    }, limitMs / LOOKS);
+  constructor(options: ProgressWatchOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#look(), options.limitMs / LOOKS);
     this.#timer.unref();
   }
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const { progress, limitMs, threadId } = this.#options;
+    const now = progress();
+    if (now === undefined || now !== this.#last || inspectorUrl() !== undefined) {
+      this.#last = now;
+      this.#looks = 0;
+      this.#counted = 0;
+      this.#cpuMs = now === undefined ? 0 : (threadWork(threadId)?.cpuMs ?? 0);
+      return;
+    }
+    this.#looks++;
+    const work = threadWork(threadId);
+    const spent = (work?.cpuMs ?? 0) - this.#cpuMs;
+    this.#cpuMs += spent;
+    const starved = work?.runnable === true && spent < (limitMs / LOOKS) * LEAST_SHARE;
+    if (!starved) this.#counted++;
+    if (this.#counted < LOOKS && this.#looks < MOST_LOOKS) return;
+    this.close();
+    this.#options.stalled();
   }
 }

@@ -2,9 +2,11 @@ import type { BootstrapTask } from './worker-context.ts';
 
 /**
  * What a pool runs in each worker: loads the entry module that the task names. Pools load this file as CommonJS when
- * they can, which is why it imports nothing: the entry must come from the one module graph that device files share.
+ * they can, which is why it imports nothing at first: the rest must come from the one module graph that device files share.
  */
 export default async function bootstrap(task: BootstrapTask): Promise<void> {
+  const { ControlBlock } = await import('./control-block.ts');
+  new ControlBlock(task.control).begin();
   const { run } = await load(task.entry);
   await run(task);
 }

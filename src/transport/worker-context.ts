@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { takeEventFd } from '../ffi/descriptors.ts';
 import { type EventLoopNeeds, eventLoopNeeds } from '../ffi/event-loop.ts';
+import { currentThreadId } from '../ffi/thread-work.ts';
 import { addToWaitGroup } from '../ffi/wait-group.ts';
 import { ControlBlock } from './control-block.ts';
 import { type ErrorMessage, encodeError } from './error-message.ts';
@@ -27,7 +28,7 @@ export interface CommandMessage {
 
 /** Worker to main. */
 export type WorkerMessage =
-  | { readonly type: 'ready'; readonly value: unknown }
+  | { readonly type: 'ready'; readonly value: unknown; readonly threadId: number }
   | { readonly type: 'threw'; readonly error: ErrorMessage }
   | { readonly type: 'notice'; readonly notice: unknown }
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
@@ -92,7 +93,7 @@ export class WorkerContext<Data> {
   /** Makes `DeviceWorker.start` resolve. Native libraries must be loaded by now. */
   ready(value: unknown): void {
     this.control.release();
-    this.#post({ type: 'ready', value });
+    this.#post({ type: 'ready', value, threadId: currentThreadId() });
   }
 
   /** Tells main something that nobody asked for. */

@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { DeviceWorker, type DeviceWorkerOptions } from '../../src/transport/device-worker.ts';
+import { DeviceWorker } from '../../src/transport/device-worker.ts';
+import type { DeviceWorkerOptions } from '../../src/transport/worker-launch.ts';
 import type { FixtureData } from './worker-fixture.ts';
 
 const entry = new URL('./worker-fixture.ts', import.meta.url);
@@ -108,3 +112,28 @@ test('aborting a start ends the thread', async () => {
   controller.abort(new Error('changed my mind'));
   await expect(starting).rejects.toThrow('changed my mind');
 });
+
+test.each([0, 60, 120, 250, 500])(
+  'a process that exits %d ms after it began to start a worker exits with its own code',
+  async (delay) => {
+    const source = `
+      import { DeviceWorker } from ${JSON.stringify(new URL('../../src/transport/device-worker.ts', import.meta.url).href)};
+      DeviceWorker.start({ entry: new URL(${JSON.stringify(entry.href)}), data: {} }).catch(() => {});
+      setTimeout(() => process.exit(9), ${delay});`;
+    const args = [
+      '--import',
+      'tsx',
+      '--conditions=hdvkit-source',
+      '--input-type=module',
+      '-e',
+      source,
+    ];
+    const child = spawn(process.execPath, args, {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const [code, signal] = await once(child, 'exit');
+    expect({ code, signal }).toEqual({ code: 9, signal: null });
+  },
+  60_000,
+);
