@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { cacheDirectory } from '../provision/cache-directory.ts';
 import { findInPath } from '../provision/find-in-path.ts';
 import { findQemu } from '../provision/find-qemu.ts';
+import { findAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { findGuest } from '../provision/provision-guest.ts';
 
@@ -30,7 +31,7 @@ export async function examine(): Promise<Check[]> {
   return [
     node(),
     system(),
-    ...(platform() === 'linux' ? [await qemu(), guest(), kvm()] : []),
+    ...(platform() === 'linux' ? [await qemu(), guest(), agent(), kvm()] : []),
     socketFolder(),
     cache(),
     disk(),
@@ -98,6 +99,15 @@ function guest(): Check {
   try {
     const { kernel, kernelRelease } = findGuest();
     return { ...base, state: 'ok', detail: `${kernelRelease}: ${kernel}` };
+  } catch (error) {
+    return missing(base.name, base.title, error);
+  }
+}
+
+function agent(): Check {
+  const base = { name: 'agent', title: 'guest agent', neededBy: 'linux' } as const;
+  try {
+    return { ...base, state: 'ok', detail: findAgent() };
   } catch (error) {
     return missing(base.name, base.title, error);
   }
