@@ -11,7 +11,7 @@ import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
 const device = (name: string): URL => new URL(`../../devices/${name}/index.ts`, import.meta.url);
 
 /** Bytes that go each way through the serial port; a byte that the guest receives is two reads of registers. */
-const FILE_LENGTH = process.env.HDVKIT_LONG === '1' ? 256 * 1024 : 8 * 1024;
+const FILE_LENGTH = process.env.HDVKIT_LONG === '1' ? 64 * 1024 : 8 * 1024;
 
 let host: LinuxTestHost;
 let system: ComputeSystem;
