@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { cacheDirectory } from '../provision/cache-directory.ts';
 import { findInPath } from '../provision/find-in-path.ts';
 import { findQemu } from '../provision/find-qemu.ts';
-import { findAgent } from '../provision/provision-agent.ts';
+import { provisionedAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { findGuest } from '../provision/provision-guest.ts';
 
@@ -105,12 +105,13 @@ function guest(): Check {
 }
 
 function agent(): Check {
-  const base = { name: 'agent', title: 'guest agent', neededBy: 'linux' } as const;
-  try {
-    return { ...base, state: 'ok', detail: findAgent() };
-  } catch (error) {
-    return missing(base.name, base.title, error);
-  }
+  const path = provisionedAgent();
+  return {
+    name: 'agent',
+    title: 'guest agent',
+    state: path === undefined ? 'note' : 'ok',
+    detail: path ?? 'will be compiled when a guest first needs it',
+  };
 }
 
 function kvm(): Check {

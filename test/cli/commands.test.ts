@@ -229,7 +229,7 @@ describe.concurrent('hdvkit doctor', () => {
     const { code, stdout } = await place.run(['doctor', '--json'], { env });
     const { checks, hosts } = JSON.parse(stdout);
     const missing = checks.filter(({ state }: { state: string }) => state === 'missing');
-    expect(missing.map(({ name }: { name: string }) => name)).toEqual(['qemu', 'guest', 'agent']);
+    expect(missing.map(({ name }: { name: string }) => name)).toEqual(['qemu', 'guest']);
     for (const check of missing) expect(check.remedy).toMatch(/hdvkit provision/);
     expect(hosts).toEqual({ simulated: true, linux: false, windows: false });
     expect(code).toBe(0);
