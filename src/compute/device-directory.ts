@@ -20,35 +20,39 @@ interface Key {
   readonly instanceId: string;
 }
 
+interface Announcement {
+  readonly classId: string;
+  readonly endpoint: DeviceEndpoint;
+}
+
 /** Device instances that device hosts have announced, by system, class and instance id (GUIDs compare without case). */
 export class DeviceDirectory {
-  readonly #endpoints = new Map<string, DeviceEndpoint>();
+  /** By system id, then by instance id. */
+  readonly #systems = new Map<string, Map<string, Announcement>>();
 
   /** @returns a function that takes the entry out again
    * @throws RangeError when the system already has an instance with this id */
-  register(key: Key, endpoint: DeviceEndpoint): () => void {
-    const text = keyText(key);
-    const prefix = keyText({ ...key, classId: '' });
-    for (const known of this.#endpoints.keys()) {
-      const [system, , instance] = known.split('\n');
-      if (`${system}\n\n${instance}` === prefix) {
-        throw new RangeError(
-          `Cannot announce device instance ${key.instanceId} for system ${key.systemId}: the id is taken; give each device an instance id of its own`,
-        );
-      }
+  register({ systemId, classId, instanceId }: Key, endpoint: DeviceEndpoint): () => void {
+    const instances = this.#systems.get(systemId) ?? new Map<string, Announcement>();
+    const key = instanceId.toLowerCase();
+    if (instances.has(key)) {
+      throw new RangeError(
+        `Cannot announce device instance ${instanceId} for system ${systemId}: the id is taken; give each device an instance id of its own`,
+      );
     }
-    this.#endpoints.set(text, endpoint);
+    const announcement = { classId: classId.toLowerCase(), endpoint };
+    instances.set(key, announcement);
+    this.#systems.set(systemId, instances);
     return () => {
-      if (this.#endpoints.get(text) === endpoint) this.#endpoints.delete(text);
+      if (instances.get(key) !== announcement) return;
+      instances.delete(key);
+      if (instances.size === 0) this.#systems.delete(systemId);
     };
   }
 
   /** The endpoint announced for a FlexibleIov entry, or undefined when no device host has it. */
-  find(key: Key): DeviceEndpoint | undefined {
-    return this.#endpoints.get(keyText(key));
+  find({ systemId, classId, instanceId }: Key): DeviceEndpoint | undefined {
+    const found = this.#systems.get(systemId)?.get(instanceId.toLowerCase());
+    return found?.classId === classId.toLowerCase() ? found.endpoint : undefined;
   }
-}
-
-function keyText({ systemId, classId, instanceId }: Key): string {
-  return `${systemId}\n${classId.toLowerCase()}\n${instanceId.toLowerCase()}`;
 }

@@ -206,3 +206,13 @@ test('takes an instance id once per system in the directory', () => {
     /an instance id of its own/,
   );
 });
+
+test('takes an instance id once also in a system of another id space', () => {
+  const rig = new Rig();
+  rig.announce(INSTANCE, 'space\nvm');
+  rig.announce(INSTANCE, 'space\nother');
+  expect(() => rig.announce(INSTANCE, 'space\nvm', OTHER_INSTANCE)).toThrow(
+    /an instance id of its own/,
+  );
+  expect(() => rig.announce(INSTANCE, 'space\nvm')).toThrow(/an instance id of its own/);
+});
