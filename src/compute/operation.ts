@@ -26,8 +26,10 @@ export interface TrackedCall {
   readonly startedAt: Date;
   endedAt: Date | undefined;
   result: CallResult | undefined;
-  /** Called when the call has ended or its operation was closed. */
+  /** Called when the call has ended and its callback has returned, or its operation was closed. */
   readonly waiters: Set<() => void>;
+  /** Whether that is behind it: nobody has to wait any more. */
+  isReleased: boolean;
 }
 
 /**
@@ -61,6 +63,11 @@ export class Operation {
     this.#notify = notify;
   }
 
+  /** Whether the end of its calls may be told by events of a system handle: its own callback excludes them. */
+  get isReportedByHandle(): boolean {
+    return this.isOpen && this.callback === null;
+  }
+
   get isInFlight(): boolean {
     return this.call !== undefined && this.call.result === undefined;
   }
@@ -82,6 +89,7 @@ export class Operation {
     this.call = newCall(name, type, system);
     this.call.endedAt = this.call.startedAt;
     this.call.result = { error };
+    this.call.isReleased = true;
   }
 
   /** Ends a call. An operation that was closed meanwhile stays silent. */
@@ -136,10 +144,12 @@ function newCall(
     endedAt: undefined,
     result: undefined,
     waiters: new Set(),
+    isReleased: false,
   };
 }
 
 function release(call: TrackedCall): void {
+  call.isReleased = true;
   for (const waiter of call.waiters) waiter();
   call.waiters.clear();
 }

@@ -162,7 +162,7 @@ export class Operations implements OperationFunctions {
   ): Promise<string | null> {
     const name = 'HcsWaitForOperationResult';
     const call = this.#started(name, operation);
-    if (call.result === undefined) await this.#wait(name, operation, call, timeoutMs);
+    if (!call.isReleased) await this.#wait(name, operation, call, timeoutMs);
     return this.#result(name, call);
   }
 
@@ -209,7 +209,7 @@ export class Operations implements OperationFunctions {
     } catch (error) {
       operation.complete(call, { error: failureFrom(call.function, error) });
     }
-    call.system?.operationCompleted(operation.handle);
+    if (operation.isReportedByHandle) call.system?.operationCompleted(operation.handle);
   }
 
   #add(make: (handle: HCS_OPERATION, id: bigint) => Operation): HCS_OPERATION {
@@ -243,8 +243,9 @@ export class Operations implements OperationFunctions {
     timeoutMs: number,
   ): Promise<void> {
     const inTime = await settles(call.waiters, timeoutMs);
+    if (call.result !== undefined) return;
     if (!inTime) throw new HcsError({ function: name, hresult: HRESULT.HCS_E_OPERATION_TIMEOUT });
-    if (call.result === undefined) throw unknownOperation(name, handle);
+    throw unknownOperation(name, handle);
   }
 }
 

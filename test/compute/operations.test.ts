@@ -254,3 +254,37 @@ test('is closed once, and unknown to every function afterwards', async () => {
   }
   expect(core.HcsGetOperationId(operation)).toBe(HCS_INVALID_OPERATION_ID);
 });
+
+test('is no event of the system handle once it is closed, nor when it calls back itself', async () => {
+  const rig = new Rig();
+  const { core, engine } = rig;
+  const release = engine.hold('create');
+  const closed = core.HcsCreateOperation(null, null);
+  const system = core.HcsCreateComputeSystem('vm', text, closed, null);
+  const calls: HCS_OPERATION[] = [];
+  const callsBack = core.HcsCreateOperation(null, (operation) => calls.push(operation));
+  core.HcsGetComputeSystemProperties(system, callsBack, null);
+  const events: HCS_OPERATION[] = [];
+  core.HcsSetComputeSystemCallback(
+    system,
+    HCS_EVENT_OPTIONS.HcsEventOptionEnableOperationCallbacks,
+    null,
+    ({ Operation }) => events.push(Operation),
+  );
+  core.HcsCloseOperation(closed);
+  release();
+  await core.HcsWaitForOperationResult(callsBack, INFINITE);
+  await turn();
+  expect([calls, events]).toEqual([[callsBack], []]);
+});
+
+test('calls back before a wait ends that began after the result was there', async () => {
+  const { core } = new Rig();
+  const order: string[] = [];
+  const operation = core.HcsCreateOperation(null, () => order.push('callback'));
+  core.HcsEnumerateComputeSystems(null, operation);
+  while ((await codeOf(() => core.HcsGetOperationResult(operation))) !== 'S_OK');
+  await core.HcsWaitForOperationResult(operation, INFINITE);
+  order.push('waited');
+  expect(order).toEqual(['callback', 'waited']);
+});
