@@ -79,9 +79,9 @@ export class ServedSystem {
     return this.#state;
   }
 
-  /** Whether creation has completed with success: enumeration lists it from then on. */
-  get isCreated(): boolean {
-    return this.#isCreated;
+  /** Whether enumeration lists it: from the time that creation has completed with success until it has stopped. */
+  get isListed(): boolean {
+    return this.#isCreated && this.#exit === undefined;
   }
 
   /** How the system ended, once it has. */
@@ -179,6 +179,17 @@ export class ServedSystem {
     } catch (error) {
       this.#termination = undefined;
       throw error;
+    }
+  }
+
+  /** Terminates the system, or waits for the end where it is under way. */
+  async end(name: string): Promise<void> {
+    try {
+      await this.terminate(name);
+    } catch (error) {
+      await this.#termination;
+      if (this.#exit === undefined) throw error;
+      await this.#settled;
     }
   }
 
@@ -360,7 +371,6 @@ export class ServedSystem {
     this.#state = 'Stopped';
     this.#exit = exitStatus(this.#startFailure ?? exit, this.#isShuttingDown, this.#crash);
     this.#entries.clear();
-    this.plan.stopped();
     this.#end();
     void this.#afterExit(JSON.stringify(this.#exit));
   }
@@ -369,6 +379,8 @@ export class ServedSystem {
     const devices = [...this.#devices.values()];
     this.#devices.clear();
     await Promise.allSettled(devices.map(async ({ endpoint }) => endpoint.powerOff()));
+    // Only now, as the devices may be meant for a machine of the same id.
+    this.plan.stopped();
     for (const handle of this.handles) {
       handle.deliver(HCS_EVENT_TYPE.HcsEventSystemExited, document);
       handle.releaseExitWaiters();

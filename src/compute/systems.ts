@@ -56,7 +56,7 @@ interface OpenHandle {
 export class Systems implements SystemFunctions {
   readonly #options: ComputeServiceOptions;
   readonly #operations: Operations;
-  /** Systems that have not stopped, by id space and id. */
+  /** Systems that have not stopped, or whose devices are still on, by id space and id. */
   readonly #systems = new Map<string, ServedSystem>();
   readonly #open = new Map<bigint, OpenHandle>();
 
@@ -78,9 +78,7 @@ export class Systems implements SystemFunctions {
   /** Ends all systems, for the end of the service. */
   async terminateAll(): Promise<void> {
     const systems = [...this.#systems.values()];
-    await Promise.allSettled(
-      systems.map((system) => system.terminate('HcsTerminateComputeSystem')),
-    );
+    await Promise.allSettled(systems.map((system) => system.end('HcsTerminateComputeSystem')));
   }
 
   HcsEnumerateComputeSystems(query: string | null, operation: HCS_OPERATION): void {
@@ -301,7 +299,7 @@ export class Systems implements SystemFunctions {
       return async () => {
         const found: Properties[] = [];
         for (const [key, system] of this.#systems) {
-          if (!system.isCreated || !key.startsWith(`${idNamespace}\n`)) continue;
+          if (!system.isListed || !key.startsWith(`${idNamespace}\n`)) continue;
           const properties = basicProperties(system);
           if (matches(properties)) found.push(properties);
         }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { GENERIC_ALL } from '../../src/hcs/core/constants.ts';
 import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
-import { codeOf, errorOf, Rig, turn, vm } from './recording-engine.ts';
+import { codeOf, errorOf, INSTANCE, Rig, turn, vm } from './recording-engine.ts';
 
 test('returns a handle while creation is pending, which must be closed when creation fails', async () => {
   const rig = new Rig();
@@ -158,4 +158,37 @@ test('ends all systems when the service is disposed', async () => {
   const systems = [await rig.create('a'), await rig.create('b')];
   await rig.core[Symbol.asyncDispose]();
   for (const system of systems) expect((await rig.properties(system)).State).toBe('Stopped');
+});
+
+test('waits for systems that are ending when the service is disposed', async () => {
+  const rig = new Rig();
+  const release = rig.engine.hold('terminate');
+  const ends = rig.terminate(await rig.create());
+  let isDisposed = false;
+  const disposal = rig.core[Symbol.asyncDispose]().then(() => {
+    isDisposed = true;
+  });
+  await turn();
+  expect(isDisposed).toBe(false);
+  release();
+  await Promise.all([ends, disposal]);
+});
+
+test('keeps the id of a system that has ended until its devices are off', async () => {
+  const rig = new Rig();
+  const endpoint = rig.announce(INSTANCE);
+  const system = await rig.create('vm', vm(INSTANCE));
+  await rig.start(system);
+  let off = (): void => {};
+  endpoint.powerOff = () =>
+    new Promise((resolve) => {
+      off = resolve;
+    });
+  rig.engine.machine.exit({ exitType: 'GracefulExit', status: 0 });
+  expect(await codeOf(() => rig.create())).toBe('HCS_E_SYSTEM_ALREADY_EXISTS');
+  expect(await rig.run((o) => rig.core.HcsEnumerateComputeSystems(null, o))).toBe('[]');
+  const disposal = rig.core[Symbol.asyncDispose]();
+  off();
+  await disposal;
+  await rig.create();
 });
