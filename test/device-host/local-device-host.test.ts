@@ -158,6 +158,23 @@ describe('device instances', () => {
     expect(find()).toBeUndefined();
   });
 
+  test('a device that fails to stop or to be torn down is off all the same, and so is the next one', async () => {
+    const { host, callbacks } = await hostAndDevice();
+    const other = new RecordingDevice();
+    const OTHER = '0f6c8a2e-5b1d-4c3e-8f70-2a9b4d6e8c02';
+    await hdv.HdvCreateDeviceInstance(host, PCI, CLASS, OTHER, other);
+    const second = directory.find({ systemId: 'vm', classId: CLASS, instanceId: OTHER });
+    (await powerOn()).start();
+    await second?.powerOn([]);
+    callbacks.failing = 'stop';
+    other.failing = 'teardown';
+    await expect(hdv.HdvTeardownDeviceHost(host)).rejects.toThrow('stop fails');
+    expect(platform.log.slice(2)).toEqual([`disconnect ${INSTANCE}`, `disconnect ${OTHER}`]);
+    expect([callbacks.calls.at(-1), other.calls.at(-1)]).toEqual(['teardown', 'teardown']);
+    expect(find()).toBeUndefined();
+    expect(await hdv.HdvInitializeDeviceHost(SYSTEM)).not.toBe(host);
+  });
+
   test('ids are GUIDs, compared without case and braces; one id is given once', async () => {
     const { host } = await hostAndDevice();
     const create = (classId: string, instanceId: string) =>

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { identifyProcess } from '../../src/provision/process-identity.ts';
+
+const url = (path: string): string => new URL(`../../${path}`, import.meta.url).href;
+
+/** A program that runs a machine with a device on a worker and one inline, and says which processes it has. */
+const OWNER = `
+  import { readFileSync, readdirSync } from 'node:fs';
+  import { ComputeSystem, DeviceHost, useHost } from '${url('src/index.ts')}';
+  import { LinuxGuest } from '${url('src/engines/qemu/linux-guest.ts')}';
+  import { EduDevice } from '${url('sample-devices/edu.ts')}';
+  const host = useHost('linux');
+  const guest = await LinuxGuest.prepare({ memory: 256 });
+  const system = await ComputeSystem.create('hdvkit-owned', guest.document);
+  const devices = await DeviceHost.create(system);
+  await devices.attach(new URL('${url('sample-devices/edu.ts')}'), { export: 'EduDevice' });
+  await devices.attach(new EduDevice());
+  await system.start();
+  const children = readdirSync('/proc/self/task').flatMap((tid) =>
+    readFileSync('/proc/self/task/' + tid + '/children', 'utf8').trim().split(' '));
+  console.log(JSON.stringify(children.filter((pid) => pid !== '')));`;
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hdvo-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a killed owner of a machine with devices leaves no process, socket or file', async () => {
+  const temporary = join(folder, 't');
+  mkdirSync(temporary);
+  const program = join(folder, 'owner.mts');
+  writeFileSync(program, OWNER);
+  const args = ['--import', 'tsx', '--conditions=hdvkit-source', program];
+  const owner = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, TMPDIR: temporary, XDG_RUNTIME_DIR: temporary },
+  });
+  const text = await new Promise<string>((resolve) => {
+    owner.stdout.once('data', (data: Buffer) => resolve(data.toString()));
+  });
+  const children = JSON.parse(text) as string[];
+  const alive = (): string[] =>
+    children.filter((pid) => identifyProcess(Number(pid)) !== undefined);
+  const left = (): string[] => readdirSync(temporary).filter((name) => name.startsWith('hdv'));
+  expect(alive().length).toBeGreaterThan(0);
+  expect(left().length).toBeGreaterThan(0);
+  owner.kill('SIGKILL');
+  await expect.poll(() => [...alive(), ...left()], { timeout: 60_000 }).toEqual([]);
+});
