@@ -6,6 +6,7 @@ import type {
   SerialNumberCapability,
   VendorSpecificCapability,
 } from '../device/capabilities.ts';
+import { refusePromise } from '../device/promise-check.ts';
 import type { CapabilityBlock, ExtendedCapabilityBlock } from './capability-chain.ts';
 import { CapabilityId, ExtendedCapabilityId } from './config-registers.ts';
 
@@ -100,6 +101,7 @@ function pciExpressBlock(
       space.view.setUint32(offset + 0x04, capabilities, true);
       space.view.setUint16(offset + 0x08, 0x2810, true); // relaxed ordering, no snoop, 512-byte reads
       space.allow(offset + 0x08, 0x78ff);
+      space.keep(offset + 0x08, 0x00e0); // Max_Payload_Size
       if (functionLevelReset) {
         space.onWrite(offset + 0x08, (value) => {
           if ((value & 0x8000) !== 0) actions.functionLevelReset();
@@ -109,6 +111,7 @@ function pciExpressBlock(
       space.view.setUint32(offset + 0x0c, 0x0040_0011, true);
       space.view.setUint32(offset + 0x10, 0x0011_0000, true);
       space.allow(offset + 0x10, 0x00cb);
+      space.keep(offset + 0x10, 0x00cb);
       space.view.setUint32(offset + 0x2c, 0x0000_0002, true);
       space.view.setUint32(offset + 0x30, 0x0000_0001, true);
     },
@@ -132,14 +135,25 @@ function vendorSpecificBlock({ bytes, options }: VendorSpecificCapability): Capa
       const { read, write } = options;
       for (let dword = 0; dword < size; dword += 4) {
         if (read !== undefined) {
-          space.onRead(offset + dword, (stored) => read(dword) ?? stored);
+          space.onRead(offset + dword, (stored) => computedDword(read(dword)) ?? stored);
         }
         if (write !== undefined) {
-          space.onWrite(offset + dword, () => write(dword, space.words[(offset + dword) >>> 2]!));
+          space.onWrite(offset + dword, () => {
+            const result: unknown = write(dword, space.words[(offset + dword) >>> 2]!);
+            refusePromise(result, 'the write hook of a vendor-specific capability');
+          });
         }
       }
     },
   };
+}
+
+function computedDword(result: unknown): number | undefined {
+  if (typeof result === 'number' || result === undefined) return result;
+  refusePromise(result, 'the read hook of a vendor-specific capability');
+  throw new TypeError(
+    `Cannot read a vendor-specific capability: its read hook returned ${String(result)}`,
+  );
 }
 
 /** PCIe 6.0, 7.9.5: header, VSEC header, then the vendor's bytes. */

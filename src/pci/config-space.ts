@@ -1,3 +1,5 @@
+import type { ResetKind } from '../device/services.ts';
+
 /**
  * The bytes of a configuration space, and which of their bits a guest can write. Access is by dword, as HDV has it.
  *
@@ -5,6 +7,7 @@
  * |---|---|
  * | words | present values |
  * | writable | bits that a guest's write replaces |
+ * | kept | bits that a function-level reset leaves alone |
  * | live | read-only bits that change by themselves, which a snapshot need not agree with |
  */
 export class ConfigSpace {
@@ -14,6 +17,7 @@ export class ConfigSpace {
   readonly view: DataView;
   readonly writable: Uint32Array;
   readonly live: Uint32Array;
+  readonly #kept: Uint32Array;
   readonly #initial: Uint32Array;
   readonly #readers: (((stored: number) => number) | undefined)[] = [];
   readonly #writers: (((value: number, old: number) => void) | undefined)[] = [];
@@ -25,6 +29,7 @@ export class ConfigSpace {
     this.view = new DataView(this.words.buffer);
     this.writable = new Uint32Array(size / 4);
     this.live = new Uint32Array(size / 4);
+    this.#kept = new Uint32Array(size / 4);
     this.#initial = new Uint32Array(size / 4);
   }
 
@@ -33,8 +38,15 @@ export class ConfigSpace {
     this.#initial.set(this.words);
   }
 
-  reset(): void {
-    this.words.set(this.#initial);
+  reset(kind: ResetKind): void {
+    if (kind !== 'function') {
+      this.words.set(this.#initial);
+      return;
+    }
+    this.words.forEach((word, dword) => {
+      const kept = this.#kept[dword]!;
+      this.words[dword] = (this.#initial[dword]! & ~kept) | (word & kept);
+    });
   }
 
   /** @returns 0 above the implemented size */
@@ -70,6 +82,12 @@ export class ConfigSpace {
   allow(offset: number, mask: number): void {
     const dword = offset >>> 2;
     this.writable[dword] = this.writable[dword]! | mask;
+  }
+
+  /** Has a function-level reset leave these bits of the dword at `offset` alone (PCIe 6.0, 6.6.2). */
+  keep(offset: number, mask: number): void {
+    const dword = offset >>> 2;
+    this.#kept[dword] = this.#kept[dword]! | mask;
   }
 
   /** All bytes as hexadecimal text. */

@@ -230,10 +230,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     if (state.started) return;
     state.started = true;
     this.#gatesChanged();
-    this.#run(() => this.device.start(), 'start');
-    // `#run` may have set it.
-    const failure = state.failure as DeviceFailedError | undefined;
-    if (failure !== undefined) throw failure;
+    this.#demand(() => this.device.start(), 'start');
   }
 
   stop(): void {
@@ -310,12 +307,13 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     if (state.failure !== undefined) return;
     this.#clock.cancelAll();
     this.#memory.revoke();
-    this.#space.reset();
+    // Before config space, which enables INTx: a line that the guest had disabled must not show on the way.
+    this.#interrupts?.reset();
+    this.#space.reset(kind);
     state.asleep = false;
     this.#gatesChanged();
-    this.#interrupts?.reset();
     this.#run(() => {
-      for (const region of this.#regions()) region.reset?.();
+      for (const region of this.#regions()) refusePromise(region.reset?.(), 'reset of a region');
       return this.device.reset(kind);
     }, 'reset');
     const configuration = this.#configuration;
@@ -325,15 +323,25 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     state.observer?.reset?.(kind);
   }
 
-  /** The function's whole state: a plain object of numbers, strings and Buffers. */
+  /**
+   * The function's whole state: a plain object of numbers, strings and Buffers.
+   * @throws DeviceFailedError when the device fails to say its own, or has failed before
+   */
   save(): FunctionSnapshot {
+    let bars: FunctionSnapshot['bars'] = {};
+    let own: unknown;
+    this.#demand(() => {
+      bars = saveRegions(this.bars);
+      own = this.device.save();
+      return own;
+    }, 'save');
     return {
       version: 1,
       device: this.#state.name,
       config: this.#space.save(),
       interrupts: this.#interrupts?.save(),
-      bars: saveRegions(this.bars),
-      state: this.device.save(),
+      bars,
+      state: own,
     };
   }
 
@@ -341,21 +349,30 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
    * Puts back what {@link PciFunction.save} gave, also after a detour through JSON. A running device is stopped before
    * and started after.
    * @throws TypeError when the snapshot is of another device or shape; nothing has been changed then
+   * @throws DeviceFailedError when the device fails on its own part, or has failed before
    */
   restore(snapshot: unknown): void {
     const state = this.#state;
+    if (state.failure !== undefined) throw state.failure;
     const saved = parseSnapshot(state.name, snapshot);
     const config = this.#space.check(saved.config);
     const interrupts = this.#interrupts?.check(saved.interrupts);
     const restoreRegions = checkRegions(this.bars, saved.bars);
+    const undoRegions = checkRegions(this.bars, saveRegions(this.bars));
     const wasStarted = state.started;
     this.stop();
+    try {
+      restoreRegions();
+    } catch (error) {
+      this.#demand(undoRegions, 'restore');
+      if (wasStarted) this.start();
+      throw error;
+    }
     this.#space.apply(config);
     const power = findCapability(this.#space.bytes, CapabilityId.POWER_MANAGEMENT);
     state.asleep = power !== 0 && (this.#space.bytes[power + 4]! & 3) === 3;
     this.#interrupts?.apply(interrupts);
-    restoreRegions();
-    this.device.restore(saved.state);
+    this.#demand(() => this.device.restore(saved.state), 'restore');
     this.#gatesChanged();
     if (wasStarted) this.start();
   }
@@ -425,6 +442,13 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Calls device code for a host that can be told. @throws DeviceFailedError when it fails, or has before */
+  #demand(code: () => unknown, what: string): void {
+    this.#run(code, what);
+    const { failure } = this.#state;
+    if (failure !== undefined) throw failure;
   }
 
   #fail(cause: unknown): void {

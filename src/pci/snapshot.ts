@@ -1,4 +1,5 @@
 import type { MmioRegion } from '../device/mmio-region.ts';
+import { refusePromise } from '../device/promise-check.ts';
 import type { PlacedBar } from './bar-layout.ts';
 
 /** Version of {@link FunctionSnapshot}. It is only ever extended. */
@@ -23,11 +24,17 @@ export function saveRegions(bars: readonly PlacedBar[]): FunctionSnapshot['bars'
   return Object.fromEntries(
     bars.map(({ slot, parts }) => {
       const saved = parts
-        .map(({ offset, region }): [string, unknown] => [`${offset}`, region.save?.()])
+        .map(({ offset, region }): [string, unknown] => [`${offset}`, saveRegion(region)])
         .filter(([, state]) => state !== undefined);
       return [`${slot}`, Object.fromEntries(saved)];
     }),
   );
+}
+
+function saveRegion(region: MmioRegion): unknown {
+  const state = region.save?.();
+  refusePromise(state, 'save of a region');
+  return state;
 }
 
 /**
@@ -52,7 +59,7 @@ export function checkRegions(
           `Cannot restore BAR ${slot}, offset ${offset}: the device has nothing there that can be restored`,
         );
       }
-      restores.push(() => region.restore?.(state));
+      restores.push(() => refusePromise(region.restore?.(state), 'restore of a region'));
     }
   }
   for (const { slot, parts } of bars) {

@@ -240,6 +240,21 @@ test('lets a vendor-specific capability be written, computed and watched', () =>
   expect(fn.readConfigSpace(0x48)).toBe(0xffff_fff5);
 });
 
+test('is unplugged when a hook of a vendor-specific capability throws or returns a promise', () => {
+  const broken = (): never => {
+    throw new Error('bug');
+  };
+  const late = async (): Promise<never> => broken();
+  const options = [{ read: broken }, { read: late }, { write: broken }, { write: late }] as const;
+  for (const option of options) {
+    const fn = functionWith([vendorSpecific(Buffer.alloc(5), option as never)]);
+    fn.writeConfigSpace(0x40, 0);
+    fn.readConfigSpace(0x40);
+    expect(fn.failure?.message).toMatch(/bug|Cannot wait for the (read|write) hook/);
+    expect(fn.readConfigSpace(0)).toBe(0xffff_ffff);
+  }
+});
+
 test('merges narrow config accesses into dwords', () => {
   fc.assert(
     fc.property(

@@ -53,6 +53,14 @@ test('lets go of the line at reset, at stop, and in D3hot', () => {
   expect([host.line.slice(5), status(fn)]).toEqual([[false], false]);
 });
 
+test('does not show, at reset, a line that the guest had disabled', () => {
+  const { fn, device, host } = attach(new Level());
+  fn.writeConfigSpace(0x04, ON | DISABLE);
+  device.interrupts.assert();
+  fn.reset('function');
+  expect([host.line, status(fn)]).toEqual([[], false]);
+});
+
 test('comes back from a snapshot with its level', () => {
   const before = attach(new Level());
   before.device.interrupts.assert();

@@ -201,6 +201,18 @@ test('resets itself when the guest writes Initiate Function Level Reset', () => 
   expect(fn.readConfigSpace(DEVICE_CONTROL - 4) & 0x1000_0000).toBe(0x1000_0000);
 });
 
+test('keeps the payload size and link control through a function-level reset, not through others', () => {
+  const { fn } = attach(new Recorder());
+  const linkControl = DEVICE_CONTROL + 8;
+  const values = (): number[] =>
+    [DEVICE_CONTROL, linkControl].map((offset) => fn.readConfigSpace(offset) & 0xffff);
+  fn.writeConfigSpace(linkControl, 0xff);
+  fn.writeConfigSpace(DEVICE_CONTROL, 0x8000 | 0x2810 | 0x2f);
+  expect(values()).toEqual([0x2830, 0xcb]);
+  fn.reset('cold');
+  expect(values()).toEqual([0x2810, 0]);
+});
+
 test('has no function-level reset unless it says so', () => {
   class Plain extends PciDevice {
     override readonly identity = identity;
@@ -307,6 +319,11 @@ test.each([
   ['a region', (d: Recorder) => Object.assign(d.region, { write: late }), 'write of a region'],
   ['a read', (d: Recorder) => Object.assign(d.region, { read: late }), 'read of a region'],
   ['reset', (d: Recorder) => Object.assign(d, { reset: late }), 'Cannot wait for reset'],
+  [
+    'a region reset',
+    (d: Recorder) => Object.assign(d.region, { reset: late }),
+    'reset of a region',
+  ],
 ])('is unplugged when %s returns a promise', (_, change, message) => {
   const { fn, device, host } = attach(new Recorder());
   change(device);

@@ -155,3 +155,44 @@ test('refuses a snapshot of other vectors or capabilities', () => {
   const saved = new PciFunction(new More()).save();
   expect(() => new PciFunction(new Named()).restore(saved)).toThrow('offset 0x40 holds');
 });
+
+test('refuses a snapshot whose regions hold something else, and goes on as before', () => {
+  const { fn, device, host } = used();
+  const before = fn.save();
+  const bars = { 0: { ...before.bars[0], 4096: Buffer.alloc(3) } };
+  device.regs.COUNT = 77;
+  expect(() => fn.restore({ ...before, bars })).toThrow('does not hold 4096 bytes');
+  expect([device.regs.COUNT, fn.failure, host.timers]).toEqual([77, undefined, 1]);
+  expect(fn.readInterceptedMemory(0, 0, 4)).toBe(77);
+});
+
+const late = (): Promise<void> => Promise.reject(new Error('nobody hears this'));
+const broken = (): never => {
+  throw new Error('bug');
+};
+
+test.each([
+  ['restore', 'throws', { restore: broken }, 'bug'],
+  ['restore', 'returns a promise', { restore: late }, 'Cannot wait for restore'],
+  ['save', 'throws', { save: broken }, 'bug'],
+  ['save', 'returns a promise', { save: late }, 'Cannot wait for save'],
+] as const)('is unplugged when %s %s, and says so', (what, _, change, message) => {
+  const { fn, device, host } = used();
+  const snapshot = fn.save();
+  Object.assign(device, change);
+  const act = (): unknown => (what === 'save' ? fn.save() : fn.restore(snapshot));
+  expect(act).toThrow(message);
+  expect(host.failures).toEqual([fn.failure]);
+  expect([fn.readConfigSpace(0), host.timers]).toEqual([0xffff_ffff, 0]);
+  expect(act).toThrow(fn.failure);
+});
+
+test.each([
+  ['save', 'Cannot wait for save of a region'],
+  ['restore', 'Cannot wait for restore of a region'],
+])('refuses a region whose %s returns a promise', (what, message) => {
+  const { fn, device } = used();
+  const snapshot = fn.save();
+  Object.assign(device.pages, { [what]: late });
+  expect(() => (what === 'save' ? fn.save() : fn.restore(snapshot))).toThrow(message);
+});
