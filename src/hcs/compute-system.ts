@@ -223,10 +223,17 @@ export class ComputeSystem implements AsyncDisposable {
       this.#events.end();
       return exit;
     }
-    this.core.HcsSetComputeSystemCallback(this.handle, 0, null, (raw) => {
-      const event = systemEvent(raw);
-      if (event !== undefined) this.#happened(event);
-    });
+    try {
+      this.core.HcsSetComputeSystemCallback(this.handle, 0, null, (raw) => {
+        const event = systemEvent(raw);
+        if (event !== undefined) this.#happened(event);
+      });
+    } catch (error) {
+      // The handle has one callback, and it was given to somebody else.
+      exit.reject(error);
+      this.#events.end();
+      return exit;
+    }
     // The exit may lie before the callback was set.
     this.core.HcsWaitForComputeSystemExit(this.handle, 0).then(
       (text) => this.#happened({ type: 'exited', status: readEventData(text) }),

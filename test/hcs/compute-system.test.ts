@@ -150,6 +150,18 @@ test('closes on disposal also what has ended or cannot be ended', async () => {
   expect(stuck.core.systemIdOf(other.handle)).toBeUndefined();
 });
 
+test('ends also where somebody else has set the event callback of its handle', async () => {
+  const rig = new Rig();
+  const system = await running(rig);
+  rig.core.HcsSetComputeSystemCallback(system.handle, 0, null, () => {});
+  await expect(system.exited).rejects.toThrow(/has an event callback/);
+  await expect(system.exited).rejects.toThrow(/has an event callback/);
+  expect(await all(system.events())).toEqual([]);
+  await system[Symbol.asyncDispose]();
+  expect(rig.engine.log).toEqual(['create', 'start', 'terminate']);
+  expect(rig.core.systemIdOf(system.handle)).toBeUndefined();
+});
+
 test('only closes the handle on close: the system runs on', async () => {
   const rig = new Rig();
   const system = await running(rig);
