@@ -69,7 +69,8 @@ export class LocalDeviceHost implements VmDeviceHost {
   async HdvTeardownDeviceHost(deviceHostHandle: HDV_HOST): Promise<void> {
     const host = this.#host('HdvTeardownDeviceHost', deviceHostHandle);
     this.#hosts.delete(deviceHostHandle);
-    for (const device of [...host.devices]) await this.release(device);
+    const ends = await Promise.allSettled([...host.devices].map((device) => this.release(device)));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   async HdvCreateDeviceInstance(
@@ -126,10 +127,13 @@ export class LocalDeviceHost implements VmDeviceHost {
     if (entry === undefined) return;
     this.#hosts.get(entry.host)?.devices.delete(device);
     entry.withdraw();
-    await entry.endpoint.powerOff();
-    for (const aperture of entry.apertures.values()) aperture[Symbol.dispose]();
-    entry.apertures.clear();
-    this.#devices.delete(device);
+    try {
+      await entry.endpoint.powerOff();
+    } finally {
+      for (const aperture of entry.apertures.values()) aperture[Symbol.dispose]();
+      entry.apertures.clear();
+      this.#devices.delete(device);
+    }
   }
 
   /** The instance behind a handle, for what the platform offers beside HDV. @throws HdvError E_HANDLE */
@@ -334,7 +338,7 @@ class CallbackInstance implements LocalInstance {
   stop(): void {
     if (!this.#runs) return;
     this.#runs = false;
-    this.interface.stop();
+    withoutResult(this.instanceId, 'Stop', () => this.interface.stop());
   }
 }
 
@@ -366,7 +370,7 @@ class InstanceEndpoint implements DeviceEndpoint {
       return await this.#platform.connect(this.#instance);
     } catch (error) {
       this.#isPowered = false;
-      callbacks.teardown();
+      this.#tearDown();
       throw error;
     }
   }
@@ -378,8 +382,23 @@ class InstanceEndpoint implements DeviceEndpoint {
     try {
       await this.#platform.disconnect(this.#instance);
     } finally {
-      this.#instance.interface.teardown();
+      this.#tearDown();
     }
+  }
+
+  #tearDown(): void {
+    const { instanceId, interface: callbacks } = this.#instance;
+    withoutResult(instanceId, 'Teardown', () => callbacks.teardown());
+  }
+}
+
+/** Runs a callback that has no result: what it throws is nobody's answer, and becomes a warning of the process. */
+function withoutResult(instanceId: GUID, name: string, callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    process.emitWarning(`${name} of device instance ${instanceId} threw: ${reason}`);
   }
 }
 
