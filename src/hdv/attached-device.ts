@@ -33,6 +33,8 @@ export class AttachedDevice implements Attachment {
   name: string;
   failure: Error | undefined;
   guestErrors = 0;
+  /** Whether the system has it, by its document or a modify request. */
+  isInSystem = false;
   function: PciFunction | undefined;
   readonly #report: (notice: DeviceNotice) => void;
   readonly #plan: AttachPlan;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { PciDevice } from '../device/pci-device.ts';
+import { abortable } from '../hcs/call.ts';
 import type { ComputeSystem } from '../hcs/compute-system.ts';
 import { AttachedDevice } from './attached-device.ts';
 import type { Attachment, DeviceNotice } from './attachment.ts';
@@ -62,6 +63,7 @@ export class DeviceHost implements AsyncDisposable {
   readonly #report: (notice: DeviceNotice) => void;
   readonly #attached = new Map<Attachment, AttachedDevice>();
   #isTornDown = false;
+  #disposal: Promise<void> | undefined;
 
   private constructor(
     system: ComputeSystem,
@@ -100,13 +102,16 @@ export class DeviceHost implements AsyncDisposable {
   /**
    * Attaches a device: an instance runs on this thread; the URL of a module is loaded where the host places devices,
    * on a worker of its own on hosts for real guests. In a running system the device has started, and the guest may see
-   * it, when this resolves; before the start it begins with the system.
+   * it, when this resolves; before the start it begins with the system. When the signal aborts, what was attached is
+   * taken back behind the rejection: its instance id may be taken for a moment longer.
    * @throws DeviceLoadError when the module has no such device or its constructor throws
    * @throws HdvError ERROR_ALREADY_EXISTS when the instance id is taken
    * @throws HcsError when the system refuses the device; its reason names the device's own where it has one
    */
   async attach(source: PciDevice | URL, options: AttachOptions = {}): Promise<Attachment> {
-    if (this.#isTornDown) throw new Error('Cannot attach a device: the device host is torn down');
+    const { signal } = options;
+    signal?.throwIfAborted();
+    this.#checkOpen();
     const device = new AttachedDevice(this.#report, {
       source,
       exportName: options.export,
@@ -116,21 +121,13 @@ export class DeviceHost implements AsyncDisposable {
       placement: this.#placementFor(source, options.placement),
       trace: options.trace,
     });
-    await device.create(this.#binding, this.#handle, this.#system.id);
-    if (!options.declared) {
-      try {
-        await this.#modify('Add', device, options.signal);
-      } catch (error) {
-        await device.release(this.#binding);
-        throw error;
-      }
-    }
-    this.#attached.set(device, device);
+    await abortable(this.#attach(device, options), signal);
     return device;
   }
 
   /**
-   * Takes a device out of the system. Its instance id is free again where the host can withdraw instances.
+   * Takes a device out of the system. Its instance id is free again where the host can withdraw instances. When the
+   * signal aborts, the removal goes on.
    * @throws HcsError ERROR_NOT_SUPPORTED where the host cannot remove the device: it stays attached
    * @throws RangeError when it is not attached here
    */
@@ -138,15 +135,14 @@ export class DeviceHost implements AsyncDisposable {
     attachment: Attachment,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
-    const device = this.#find(attachment);
-    await this.#modify('Remove', device, signal);
-    this.#attached.delete(attachment);
-    await device.release(this.#binding);
+    signal?.throwIfAborted();
+    await abortable(this.#detach(this.#find(attachment)), signal);
   }
 
   /**
    * Puts a fresh device in the place of one: it is removed, its module is loaded anew where that is on a worker, and
-   * it is added again under its instance id. The way to bring a failed device back.
+   * it is added again under its instance id. The way to bring a failed device back. When it fails half way, the device
+   * stays attached and is in no machine: restart it again, or detach it. When the signal aborts, the restart goes on.
    * @throws HcsError ERROR_NOT_SUPPORTED where the host cannot remove the device
    * @throws RangeError when it was attached as an instance, which cannot be made again, or is not attached here
    */
@@ -154,20 +150,72 @@ export class DeviceHost implements AsyncDisposable {
     attachment: Attachment,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
+    signal?.throwIfAborted();
     const device = this.#find(attachment);
     device.checkRestart();
-    await this.#modify('Remove', device, signal);
-    await device.recreate(this.#binding, this.#handle, this.#system.id);
-    await this.#modify('Add', device, signal);
+    await abortable(this.#restart(device), signal);
   }
 
   /** Tears the device host down. Safe to run twice. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isTornDown) return;
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#tearDown();
+    return this.#disposal;
+  }
+
+  async #attach(
+    device: AttachedDevice,
+    { declared = false, signal }: Pick<AttachOptions, 'declared' | 'signal'>,
+  ): Promise<void> {
+    await device.create(this.#binding, this.#handle, this.#system.id);
+    let adding: Promise<void> | undefined;
+    try {
+      signal?.throwIfAborted();
+      if (!declared) {
+        adding = this.#modify('Add', device);
+        await abortable(adding, signal);
+      }
+      this.#checkOpen();
+    } catch (error) {
+      // The request goes on when the wait for it ends: the removal comes after it.
+      const mayBeAdded = adding !== undefined && (signal?.aborted || this.#isTornDown);
+      if (mayBeAdded) await this.#modify('Remove', device).catch(() => {});
+      await device.release(this.#binding);
+      throw error;
+    }
+    device.isInSystem = true;
+    this.#attached.set(device, device);
+  }
+
+  async #detach(device: AttachedDevice): Promise<void> {
+    await this.#remove(device);
+    this.#attached.delete(device);
+    await device.release(this.#binding);
+  }
+
+  async #restart(device: AttachedDevice): Promise<void> {
+    await this.#remove(device);
+    await device.recreate(this.#binding, this.#handle, this.#system.id);
+    await this.#modify('Add', device);
+    device.isInSystem = true;
+  }
+
+  async #remove(device: AttachedDevice): Promise<void> {
+    if (!device.isInSystem) return;
+    await this.#modify('Remove', device);
+    device.isInSystem = false;
+  }
+
+  async #tearDown(): Promise<void> {
     this.#isTornDown = true;
-    for (const device of this.#attached.values()) await device.stop();
+    const devices = [...this.#attached.values()];
     this.#attached.clear();
+    const ends = await Promise.allSettled(devices.map((device) => device.stop()));
     await this.#binding.vmDeviceHost.HdvTeardownDeviceHost(this.#handle);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  #checkOpen(): void {
+    if (this.#isTornDown) throw new Error('Cannot attach a device: the device host is torn down');
   }
 
   #find(attachment: Attachment): AttachedDevice {
@@ -194,23 +242,16 @@ export class DeviceHost implements AsyncDisposable {
     return placement;
   }
 
-  async #modify(
-    requestType: 'Add' | 'Remove',
-    device: AttachedDevice,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    await this.#system.modify(
-      {
-        ResourcePath: `VirtualMachine/Devices/FlexibleIov/${device.instanceId}`,
-        RequestType: requestType,
-        Settings: {
-          EmulatorId: device.classId,
-          HostingModel: 'External',
-          Configuration: [...device.configuration],
-        },
+  async #modify(requestType: 'Add' | 'Remove', device: AttachedDevice): Promise<void> {
+    await this.#system.modify({
+      ResourcePath: `VirtualMachine/Devices/FlexibleIov/${device.instanceId}`,
+      RequestType: requestType,
+      Settings: {
+        EmulatorId: device.classId,
+        HostingModel: 'External',
+        Configuration: [...device.configuration],
       },
-      signal === undefined ? {} : { signal },
-    );
+    });
   }
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { HostCapabilities } from '../../src/hdv/host-capabilities.ts';
 import { createSimulatedHost, type SimulatedHost } from '../../src/hosts/simulated/host.ts';
@@ -162,6 +163,56 @@ describe('detaching', () => {
   });
 });
 
+describe('a signal that aborts', () => {
+  /** A signal that aborts as soon as the modify request is under way. */
+  function abortOnModify(): AbortSignal {
+    const controller = new AbortController();
+    const modify = system.modify.bind(system);
+    system.modify = (...args) => {
+      const done = modify(...args);
+      controller.abort(new Error('enough'));
+      system.modify = modify;
+      return done;
+    };
+    return controller.signal;
+  }
+
+  test('takes back an attach before the start, which the start survives', async () => {
+    const device = new Fragile();
+    const attach = devices.attach(device, { signal: abortOnModify() });
+    await expect(attach).rejects.toThrow('enough');
+    await system.start();
+    expect([device.log, devices.list(), enumerate()]).toEqual([[], [], []]);
+  });
+
+  test('takes back an attach to a running system; the device can be attached again', async () => {
+    await system.start();
+    const [device, instanceId] = [new Fragile(), randomUUID()];
+    const attach = devices.attach(device, { signal: abortOnModify(), instanceId });
+    await expect(attach).rejects.toThrow('enough');
+    // Calls are served in turn: the removal is behind this one at the latest.
+    while (device.log.at(-1) !== 'stop') await system.properties();
+    await system.properties();
+    await devices.attach(device, { instanceId });
+    expect(enumerate()).toHaveLength(1);
+  });
+
+  test('ends the wait for a detach, which goes on', async () => {
+    await system.start();
+    const attachment = await devices.attach(new Fragile());
+    const detach = devices.detach(attachment, { signal: abortOnModify() });
+    await expect(detach).rejects.toThrow('enough');
+    while (devices.list().length > 0) await system.properties();
+    expect(enumerate()).toEqual([]);
+  });
+
+  test('makes nothing when it has aborted before', async () => {
+    const signal = AbortSignal.abort(new Error('too late'));
+    await expect(devices.attach(new Fragile(), { signal })).rejects.toThrow('too late');
+    expect(devices.list()).toEqual([]);
+  });
+});
+
 describe('what devices report', () => {
   async function attachAndOpen(): Promise<{ attachment: Attachment; driver: PciDriver }> {
     await system.start();
@@ -203,6 +254,24 @@ describe('what devices report', () => {
     expect(devices.list()).toEqual([attachment]);
   });
 
+  test('a restart whose module does not construct any more can be tried again', async () => {
+    await system.start();
+    const module = new URL('./modules/moody.ts', import.meta.url);
+    const { mood } = await import('./modules/moody.ts');
+    const attachment = await devices.attach(module);
+    mood.isBad = true;
+    await expect(devices.restart(attachment)).rejects.toThrow('not today');
+    await expect(devices.restart(attachment)).rejects.toThrow('not today');
+    expect([devices.list(), enumerate()]).toEqual([[attachment], []]);
+    mood.isBad = false;
+    await devices.restart(attachment);
+    expect(enumerate()).toHaveLength(1);
+    mood.isBad = true;
+    await expect(devices.restart(attachment)).rejects.toThrow('not today');
+    await devices.detach(attachment);
+    expect(devices.list()).toEqual([]);
+  });
+
   test('an instance cannot be made again, so it is not restarted', async () => {
     const { attachment } = await attachAndOpen();
     await expect(devices.restart(attachment)).rejects.toThrow('attach the URL of its module');
@@ -221,6 +290,28 @@ describe('the end', () => {
     expect(device.log).toEqual(['start', 'stop']);
     expect(driver?.bar(0).read32(0)).toBe(0xffff_ffff);
     await expect(devices.attach(new Fragile())).rejects.toThrow('the device host is torn down');
+  });
+
+  test('a second disposal waits for the first', async () => {
+    await system.start();
+    const device = new Fragile();
+    await devices.attach(device);
+    void devices[Symbol.asyncDispose]();
+    await devices[Symbol.asyncDispose]();
+    expect(device.log).toEqual(['start', 'stop']);
+  });
+
+  test('a device that is being attached at the disposal is not attached', async () => {
+    await system.start();
+    const device = new Fragile();
+    const attach = devices.attach(device);
+    const disposal = devices[Symbol.asyncDispose]();
+    await expect(attach).rejects.toThrow();
+    await disposal;
+    expect(devices.list()).toEqual([]);
+    expect(device.log.filter((entry) => entry === 'start')).toHaveLength(
+      device.log.filter((entry) => entry === 'stop').length,
+    );
   });
 
   test('the end of the system stops its devices', async () => {
