@@ -53,9 +53,8 @@ export abstract class PciDevice {
   }
 
   /**
-   * Takes the configuration strings, before {@link PciDevice.start} and again after each reset, which they outlast; an
-   * empty list when there are none. Called again
-   * with the same strings after each reset: they may be kept in registers.
+   * Takes the configuration strings, before {@link PciDevice.start} and again after each reset, which they outlast: they
+   * may be kept in registers. An empty list when there are none.
    * @throws RangeError for what it does not know, which fails the attach
    */
   configure(strings: readonly string[]): void {

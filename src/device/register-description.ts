@@ -49,7 +49,8 @@ export function describeRegister(name: string, spec: RegisterSpec): RegisterDesc
   const alignment = Math.min(width, 4);
   const aligned = (bytes: number): boolean =>
     Number.isSafeInteger(bytes) && bytes >= 0 && bytes < 2 ** 31 && bytes % alignment === 0;
-  if (!aligned(offset)) fail(`offset ${offset} is not a multiple of ${alignment}`);
+  if (!aligned(offset))
+    fail(`offset ${offset} is not a multiple of ${alignment} from 0 to 2^31 - 1`);
   if (!aligned(stride) || stride < width) {
     fail(`stride ${stride} is not a multiple of ${alignment} of at least ${width}`);
   }

@@ -46,7 +46,7 @@ export function viewClass(registers: readonly RegisterDescription[]): View {
     const property: PropertyDescriptor = register.isArray
       ? {
           get(this: BoundRegisters) {
-            return this.array(register);
+            return this[ELEMENTS](register);
           },
         }
       : scalar[register.kind](register.offset);
@@ -54,6 +54,9 @@ export function viewClass(registers: readonly RegisterDescription[]): View {
   }
   return View;
 }
+
+/** Keeps the method below out of the way of registers' names. */
+const ELEMENTS = Symbol('elements');
 
 class BoundRegisters implements RegisterBlock {
   readonly [REGION]: RegisterFile;
@@ -119,7 +122,7 @@ class BoundRegisters implements RegisterBlock {
   }
 
   /** The elements of an array register: made once, then the same object. */
-  array(register: RegisterDescription): RegisterArray<number> | RegisterArray<bigint> {
+  [ELEMENTS](register: RegisterDescription): RegisterArray<number> | RegisterArray<bigint> {
     const known = this.#arrays.get(register.name);
     if (known !== undefined) return known;
     const made = elementsOf(this[REGION], register);
@@ -234,6 +237,9 @@ const scalar: Record<RegisterKind, (offset: number) => PropertyDescriptor> = {
   }),
 };
 
+/** Found only where an array has no element; as a typed array, it takes writes there in silence. */
+const pastTheEnd = new Proxy(Object.create(null), { get: () => undefined, set: () => true });
+
 /** A typed array where elements touch each other, else an object with a property per element. */
 function elementsOf(
   file: RegisterFile,
@@ -243,7 +249,7 @@ function elementsOf(
   if (stride === width && kind === 'u8') return new Uint8Array(buffer, offset, count);
   if (stride === width && kind === 'u16') return new Uint16Array(buffer, offset, count);
   if (stride === width && kind === 'u32') return new Uint32Array(buffer, offset, count);
-  const elements = Object.create(null, { length: { value: count } }) as RegisterArray<number>;
+  const elements = Object.create(pastTheEnd, { length: { value: count } }) as RegisterArray<number>;
   for (let index = 0; index < count; index++) {
     const at = offset + index * stride;
     Object.defineProperty(elements, index, {

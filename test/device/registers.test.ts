@@ -126,9 +126,17 @@ test('gives arrays by index', () => {
   ]);
   regs.write(0x68, 2, 0xffff);
   expect([regs.SPARSE[1], regs.SPARSE.length, regs.SPARSE[2]]).toEqual([0xffff, 2, undefined]);
+  for (const array of [regs.ROW, regs.SPARSE]) array[4] = 1;
+  expect([regs.ROW[4], regs.SPARSE[4], regs.SPARSE[-1]]).toEqual([undefined, undefined, undefined]);
   regs.FAR[1] = 2 ** 33;
   expect(regs.read(0x84, 4)).toBe(2);
   expect(regs.ROW).toBe(regs.ROW);
+});
+
+test('has arrays beside registers of any name', () => {
+  const regs = registerMap({ array: u32(0), elements: u32(4, { count: 2, stride: 8 }) }).bind();
+  regs.write(12, 4, 7);
+  expect([regs.array, regs.elements[1]]).toEqual([0, 7]);
 });
 
 test('computes, stores and acts by hooks', () => {
