@@ -54,8 +54,10 @@ export function placeMsix(
   const end = there?.parts.at(-1);
   const after = end === undefined ? 0 : end.offset + end.region.size;
   const table = offset ?? Math.ceil(after / 4096) * 4096;
-  if (table % 4096 !== 0 || table < 0 || table > 2 ** 31) {
-    throw new RangeError(`Cannot place the MSI-X table at ${table}: it is page-aligned`);
+  if (table % 4096 !== 0 || table < 0 || table >= 2 ** 31) {
+    throw new RangeError(
+      `Cannot place the MSI-X table at 0x${table.toString(16)} of BAR ${slot}: offsets are multiples of 4096 below 2^31`,
+    );
   }
   return { bar: slot, table, pendingBits: table + msixSizes(count).table };
 }
@@ -90,6 +92,11 @@ export function addMsix(
   }
   let size = there.size;
   while (size < end) size *= 2;
+  if (!is64Bit && size > 2 ** 31) {
+    throw new RangeError(
+      `Cannot place the MSI-X table in BAR ${place.bar}: a 32-bit BAR has at most 2^31 bytes; use mmio64 or another slot`,
+    );
+  }
   const grown: PlacedBar = {
     slot: place.bar,
     size,

@@ -52,10 +52,11 @@ export class DeviceMemory implements GuestMemory {
 
   /** The host, when this access may go to it. Says to the guest's account why not. */
   #allowed(verb: string, gpa: number, length: number): FunctionState['host'] {
-    const { host, mastering, started, failure } = this.#state;
+    const { host, mastering, asleep, started, failure } = this.#state;
     if (host === undefined || !started || failure !== undefined) return undefined;
     if (!mastering) {
-      this.#state.guestError(`Cannot ${verb} ${length} bytes at ${hex(gpa)}: bus mastering is off`);
+      const reason = asleep ? 'the function is in D3hot' : 'bus mastering is off';
+      this.#state.guestError(`Cannot ${verb} ${length} bytes at ${hex(gpa)}: ${reason}`);
       return undefined;
     }
     const inRange = Number.isSafeInteger(gpa) && gpa >= 0 && length > 0 && length <= 2 ** 53 - gpa;

@@ -57,15 +57,11 @@ export class Msi implements MessageSink {
 
   /** Sends what is pending and may be sent. Called after every change of a mask, an enable bit or a gate. */
   flush(): void {
-    if (this.#enabled && this.#state.mastering) {
-      const { words } = this.#space as ConfigSpace;
-      const masked = this.#masking ? words[this.#at(this.#maskOffset)]! : 0;
-      const ready = this.#pending & ~masked;
-      for (let vector = 0; ready !== 0 && vector < this.#granted; vector++) {
-        if ((ready & (1 << vector)) === 0) continue;
-        this.#pending &= ~(1 << vector);
-        this.#send(vector);
-      }
+    // Asked anew for each vector: a guest may act on a message at once, mask others or turn all off.
+    for (let vector = 0; this.#maySend && vector < this.#granted; vector++) {
+      if ((this.#pending & ~this.#masked & (1 << vector)) === 0) continue;
+      this.#pending &= ~(1 << vector);
+      this.#send(vector);
     }
     this.#showPending();
   }
@@ -88,6 +84,14 @@ export class Msi implements MessageSink {
   apply(pending: number): void {
     this.#pending = pending;
     this.#showPending();
+  }
+
+  get #maySend(): boolean {
+    return this.#pending !== 0 && this.#enabled && this.#state.mastering;
+  }
+
+  get #masked(): number {
+    return this.#masking ? this.#space!.words[this.#at(this.#maskOffset)]! : 0;
   }
 
   get #maskOffset(): number {

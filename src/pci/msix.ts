@@ -85,11 +85,10 @@ export class Msix implements MessageSink {
   }
 
   raise(vector: number): void {
-    const { observer, started, mastering } = this.#state;
+    const { observer, started } = this.#state;
     observer?.interruptRaised?.(vector);
-    const control = this.#control;
-    if (!started || (control & Control.ENABLE) === 0) return;
-    if (mastering && (control & Control.FUNCTION_MASK) === 0 && !this.#masked(vector)) {
+    if (!started || (this.#control & Control.ENABLE) === 0) return;
+    if (this.#maySend && !this.#masked(vector)) {
       this.#clear(vector);
       this.#send(vector);
     } else {
@@ -104,10 +103,9 @@ export class Msix implements MessageSink {
 
   /** Sends what is pending and may be sent, lowest vector first (PCIe 6.0, 6.1.4.5). */
   flush(): void {
-    const control = this.#control;
-    if (!this.#anyPending || !this.#state.mastering) return;
-    if ((control & Control.ENABLE) === 0 || (control & Control.FUNCTION_MASK) !== 0) return;
-    for (let vector = 0; vector < this.#count; vector++) {
+    if (!this.#anyPending) return;
+    // Asked anew for each vector: a guest may act on a message at once, mask others or turn all off.
+    for (let vector = 0; this.#maySend && vector < this.#count; vector++) {
       const pending = (this.#pending[vector >>> 5]! & (1 << (vector & 31))) !== 0;
       if (!pending || this.#masked(vector)) continue;
       this.#clear(vector);
@@ -155,6 +153,11 @@ export class Msix implements MessageSink {
 
   get #control(): number {
     return this.#space === undefined ? 0 : this.#space.words[this.#offset >>> 2]!;
+  }
+
+  get #maySend(): boolean {
+    const on = this.#control & (Control.ENABLE | Control.FUNCTION_MASK);
+    return this.#state.mastering && on >>> 0 === Control.ENABLE;
   }
 
   #masked(vector: number): boolean {

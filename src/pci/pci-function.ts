@@ -379,7 +379,8 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
 
   setMsixEntry(vector: number, address: number, data: number, masked: boolean): void {
     const { interrupts } = this.shape;
-    if (this.#msix === undefined || interrupts.kind !== 'msix' || !(vector < interrupts.count)) {
+    const count = interrupts.kind === 'msix' ? interrupts.count : 0;
+    if (this.#msix === undefined || !(vector >= 0 && vector < count)) {
       throw new RangeError(
         `Cannot set MSI-X entry ${vector} of ${this.#state.name}: there is no such vector`,
       );

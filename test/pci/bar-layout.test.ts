@@ -147,7 +147,19 @@ test('puts MSI-X where it was told', () => {
 
 test.each([
   ['onto a part', { 0: mmio(0x8000, { 16384: ram(16) }) }, { bar: 0, offset: 0x4000 }, 'overlaps'],
-  ['off a page', {}, { bar: 0, offset: 8 }, 'page-aligned'],
+  ['off a page', {}, { bar: 0, offset: 8 }, 'offsets are multiples of 4096 below 2^31'],
+  [
+    'past the reach of its offset',
+    { 0: mmio64(2 ** 33, {}) },
+    { bar: 0, offset: 2 ** 31 },
+    'Cannot place the MSI-X table at 0x80000000 of BAR 0',
+  ],
+  [
+    'where it doubles a BAR of 2 GiB',
+    { 0: mmio(2 ** 31, { 0: { ...ram(16), size: 2 ** 31 - 4096, read: () => 0, write() {} } }) },
+    { bar: 0 },
+    'a 32-bit BAR has at most 2^31 bytes',
+  ],
   ['into slot 6', {}, { bar: 6 }, 'no such slot'],
   ['into an upper half', { 0: mmio64(16, {}) }, { bar: 1 }, 'no such slot'],
 ])('refuses to put MSI-X %s', (_, bars, options, message) => {

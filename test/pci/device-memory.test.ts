@@ -95,9 +95,10 @@ test('reaches memory from start to stop where command register writes may be los
 });
 
 test('reaches no memory in D3hot', () => {
-  const { device, fn } = attach(new Dma());
+  const { device, fn, host } = attach(new Dma());
   fn.writeConfigSpace(0x44, 3);
   expect(device.memory.read(0, Buffer.alloc(2))).toBe(false);
+  expect(host.guestErrors).toEqual(['Cannot read 2 bytes at 0x0: the function is in D3hot']);
   fn.writeConfigSpace(0x44, 0);
   expect(device.memory.read(0, Buffer.alloc(2))).toBe(true);
 });

@@ -102,6 +102,20 @@ test('masks all 32 vectors', () => {
   expect(host.takeMessages()).toEqual([[0x1_fee0_0000, 0x407f]]);
 });
 
+test('sends each message once when the guest acts on one at once', () => {
+  const { fn, device, host, mask } = enabled(4, 2);
+  mask(0xf);
+  for (const vector of [0, 1, 2]) device.interrupts.raise(vector);
+  const sent: number[] = [];
+  host.deliverInterrupt = (_, data) => {
+    sent.push(data & 3);
+    if (sent.length === 1) mask(0x4);
+  };
+  mask(0);
+  expect(sent).toEqual([0, 1]);
+  expect(fn.readConfigSpace(capability(fn) + 0x14)).toBe(0x4);
+});
+
 test('has no mask bits beyond the vectors it has', () => {
   const { fn, mask } = enabled(2, 1);
   mask(0xffff_ffff);
