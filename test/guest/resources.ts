@@ -1,23 +1,45 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
 
-/** What this process holds, and what it has started, that a device can leave behind. */
+/** What this process holds, and what it has made, that a device can leave behind. */
 export interface HeldResources {
   readonly fds: number;
   /** Mappings of guest memory: QEMU makes it as a file without a name. */
   readonly guestMappings: number;
-  readonly sockets: number;
+  /** Files beside the sockets on which this process listens. */
+  readonly socketFiles: number;
   readonly threads: number;
 }
 
 /** Counts what the process holds now. */
 export function heldResources(): HeldResources {
   const maps = readFileSync('/proc/self/maps', 'utf8').split('\n');
-  const folders = readdirSync(tmpdir()).filter((name) => name.startsWith('hdv-'));
+  const fds = readdirSync('/proc/self/fd');
+  const folders = new Set(socketPaths(fds).map((path) => dirname(path)));
   return {
-    fds: readdirSync('/proc/self/fd').length,
+    fds: fds.length,
     guestMappings: maps.filter((line) => line.includes('memfd:')).length,
-    sockets: folders.flatMap((name) => readdirSync(`${tmpdir()}/${name}`)).length,
+    socketFiles: [...folders].flatMap((folder) => readdirSync(folder)).length,
     threads: readdirSync('/proc/self/task').length,
   };
+}
+
+/** Paths of the unix sockets of this process for device connections. */
+function socketPaths(fds: readonly string[]): string[] {
+  const inodes = new Set(fds.map(linkOf).map((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1]));
+  // Num RefCount Protocol Flags Type St Inode Path
+  const sockets = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .map((line) => line.split(/\s+/));
+  return sockets
+    .filter(([, , , , , , inode, path]) => inodes.has(inode) && path?.includes('/hdv-') === true)
+    .map((fields) => fields[7] as string);
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return ''; // The one that listed the folder.
+  }
 }
