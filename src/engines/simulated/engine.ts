@@ -92,7 +92,7 @@ class SimulatedSystem implements EngineSystem {
   }
 
   async resume(): Promise<void> {
-    for (const { connection } of this.#plugged.values()) connection.start();
+    for (const { connection } of this.#plugged.values()) startAgain(connection);
     this.#machine.resume();
   }
 
@@ -174,10 +174,20 @@ class SimulatedSystem implements EngineSystem {
     this.#hasEnded = true;
     const plugged = [...this.#plugged.values()];
     this.#plugged.clear();
-    for (const entry of plugged) await this.#unplug(entry);
+    // The system ends whatever its devices do.
+    for (const entry of plugged) await this.#unplug(entry).catch(() => {});
     this.#machine.ram.revokeAll();
     this.#gone();
     this.#request.exited(exit);
+  }
+}
+
+/** A device that does not start again answers as if unplugged; the guest and the other devices go on. */
+function startAgain(connection: FunctionConnection): void {
+  try {
+    connection.start();
+  } catch {
+    // The function has reported its failure.
   }
 }
 

@@ -154,8 +154,8 @@ export class SimulatedMachine {
   /** The reset line: every function is reset, interrupts in flight are gone, RAM keeps its bytes, time goes on. */
   reset(): void {
     for (const slot of this.bus.slots) {
-      slot.function.reset?.('cold');
       slot.line.set(false);
+      slot.function.reset?.('cold');
     }
     this.interrupts.take();
     this.bus.refresh();

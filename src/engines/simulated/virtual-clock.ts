@@ -68,7 +68,8 @@ export class VirtualClock implements Clock {
       next.fn = undefined;
       fn();
     }
-    this.#now = end;
+    // A timer may have advanced time further than this call does.
+    this.#now = Math.max(this.#now, end);
   }
 
   /** Number of timers that are set. */

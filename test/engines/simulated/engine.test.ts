@@ -116,6 +116,20 @@ describe('devices', () => {
     expect(log).toEqual(['powerOn a', 'start']);
   });
 
+  test('that do not start again hold nothing else back', async () => {
+    const log: string[] = [];
+    const failing = device('a', log);
+    const connection = (await failing.endpoint.powerOn([])) as FunctionConnection;
+    await system.start([failing, device('b', log)]);
+    await system.pause();
+    connection.start = () => {
+      throw new Error('it has failed');
+    };
+    log.length = 0;
+    await system.resume();
+    expect([log, machine().isPaused]).toEqual([['start'], false]);
+  });
+
   test('that are removed are stopped before they are powered off', async () => {
     const log: string[] = [];
     await system.start([device('a', log)]);
@@ -149,6 +163,14 @@ describe('the end', () => {
     expect(engine.machineOf('vm')).toBeUndefined();
     expect(ram.apertureCount).toBe(0);
     expect(aperture?.bytes).toEqual(Buffer.alloc(16));
+  });
+
+  test('comes whatever devices do about it', async () => {
+    const { endpoint, ...rest } = device('a', []);
+    const refusing = { ...endpoint, powerOff: () => Promise.reject(new Error('not now')) };
+    await system.start([{ ...rest, endpoint: refusing }]);
+    await system.terminate();
+    expect(exits).toEqual([{ exitType: 'ForcedExit', status: 0 }]);
   });
 
   test('by the guest, which was asked to shut down', async () => {

@@ -48,6 +48,15 @@ test('a cancelled timer does not fire, nor does cancelling one that fired do any
   expect(clock.pending).toBe(0);
 });
 
+test('a timer that advances time itself does not make it go back', () => {
+  const clock = new VirtualClock();
+  const seen: number[] = [];
+  clock.after(1, () => clock.advance(10));
+  clock.after(5, () => seen.push(clock.now));
+  clock.advance(2);
+  expect([clock.now, seen]).toEqual([11, [5]]);
+});
+
 test('many timers in random order fire in order', () => {
   const clock = new VirtualClock();
   const fired: number[] = [];
