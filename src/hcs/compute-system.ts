@@ -218,18 +218,16 @@ export class ComputeSystem implements AsyncDisposable {
     if (this.#exit !== undefined) return this.#exit;
     const exit = new ExitPromise();
     this.#exit = exit;
-    if (this.#closing !== undefined) {
-      exit.reject(new Error(`Cannot watch compute system ${this.id}: its handle is closed`));
-      this.#events.end();
-      return exit;
-    }
     try {
+      if (this.#closing !== undefined) {
+        throw new Error(`Cannot watch compute system ${this.id}: its handle is closed`);
+      }
       this.core.HcsSetComputeSystemCallback(this.handle, 0, null, (raw) => {
         const event = systemEvent(raw);
         if (event !== undefined) this.#happened(event);
       });
     } catch (error) {
-      // The handle has one callback, and it was given to somebody else.
+      // A handle has one callback, and somebody else may have set it.
       exit.reject(error);
       this.#events.end();
       return exit;
@@ -290,11 +288,10 @@ async function undoCreate(
   }
 }
 
+const GONE: readonly string[] = ['HCS_E_SYSTEM_ALREADY_STOPPED', 'HCS_E_SYSTEM_NOT_FOUND'];
+
 function isGone(error: unknown): boolean {
-  return (
-    error instanceof HcsError &&
-    (error.code === 'HCS_E_SYSTEM_ALREADY_STOPPED' || error.code === 'HCS_E_SYSTEM_NOT_FOUND')
-  );
+  return error instanceof HcsError && GONE.includes(error.code);
 }
 
 function json(document: object | undefined): string | null {
