@@ -46,8 +46,15 @@ export class DeviceDirectory {
     return () => {
       if (instances.get(key) !== announcement) return;
       instances.delete(key);
-      if (instances.size === 0) this.#systems.delete(systemId);
+      if (instances.size === 0 && this.#systems.get(systemId) === instances) {
+        this.#systems.delete(systemId);
+      }
     };
+  }
+
+  /** Takes out all instances of a system that has ended: a successor with its id has none of them. */
+  forget(systemId: string): void {
+    this.#systems.delete(systemId);
   }
 
   /** The endpoint announced for a FlexibleIov entry, or undefined when no device host has it. */

@@ -39,7 +39,7 @@ export class ComputeService implements ComputeCore, AsyncDisposable {
 
   /**
    * What the directory of device hosts, and its engine, call the system behind an open handle; undefined when the
-   * handle is not open. For device hosts.
+   * handle is not open or the system has ended. For device hosts.
    */
   systemIdOf(computeSystem: bigint): string | undefined {
     return this.#systems.directoryIdOf(computeSystem);

@@ -65,9 +65,10 @@ export class Systems implements SystemFunctions {
     this.#operations = operations;
   }
 
-  /** What the directory of device hosts calls the system behind an open handle: its id, in the default id space. */
+  /** What the directory of device hosts calls the system, not ended, behind an open handle. */
   directoryIdOf(handle: bigint): string | undefined {
-    return this.#open.get(handle)?.system.plan.directoryId;
+    const system = this.#open.get(handle)?.system;
+    return system?.exit === undefined ? system?.plan.directoryId : undefined;
   }
 
   /** Throws unless the handle is open. */
@@ -338,13 +339,17 @@ export class Systems implements SystemFunctions {
           `a compute system has the id "${id}": terminate it, or choose another id`,
         );
       }
+      const directoryId = idNamespace === '' ? id : key;
       const system = new ServedSystem({
         ...checked,
         id,
-        directoryId: idNamespace === '' ? id : key,
+        directoryId,
         runtimeId: runtimeIdOf(id),
         directory,
-        stopped: () => this.#systems.delete(key),
+        stopped: () => {
+          this.#systems.delete(key);
+          directory.forget(directoryId);
+        },
       });
       this.#systems.set(key, system);
       this.#add(handle, system);

@@ -14,6 +14,7 @@ import type {
 import type { LocalInstance, LocalPlatform } from './local-platform.ts';
 
 interface HostEntry {
+  readonly computeSystem: HCS_SYSTEM;
   readonly systemId: string;
   readonly devices: Set<HDV_DEVICE>;
 }
@@ -234,10 +235,15 @@ export class LocalDeviceHost implements VmDeviceHost {
   async #initialize(name: string, computeSystem: HCS_SYSTEM): Promise<HDV_HOST> {
     const systemId = this.#platform.systemIdOf(computeSystem);
     if (systemId === undefined) {
-      throw new HdvError(name, 'E_INVALIDARG', 'the handle is not an open compute system');
+      throw new HdvError(
+        name,
+        'E_INVALIDARG',
+        'the handle is not open, or its compute system has ended',
+      );
     }
     for (const known of this.#hosts.values()) {
-      if (known.systemId === systemId) {
+      // One of an ended system of the same id is none of this system's.
+      if (known.systemId === systemId && this.#isAlive(known)) {
         throw new HdvError(
           name,
           'ERROR_VID_PROCESS_ALREADY_SET',
@@ -247,7 +253,7 @@ export class LocalDeviceHost implements VmDeviceHost {
     }
     const handle = this.#nextHost as HDV_HOST;
     this.#nextHost += 8n;
-    this.#hosts.set(handle, { systemId, devices: new Set() });
+    this.#hosts.set(handle, { computeSystem, systemId, devices: new Set() });
     return handle;
   }
 
@@ -259,6 +265,13 @@ export class LocalDeviceHost implements VmDeviceHost {
     what: Pick<DeviceEntry, 'endpoint' | 'instance'>,
   ): HDV_DEVICE {
     const entry = this.#host(name, host);
+    if (!this.#isAlive(entry)) {
+      throw new HdvError(
+        name,
+        'E_HANDLE',
+        `the device host's compute system ${entry.systemId} has ended, or its handle was closed`,
+      );
+    }
     let withdraw: () => void;
     try {
       const key = { systemId: entry.systemId, classId, instanceId };
@@ -276,6 +289,10 @@ export class LocalDeviceHost implements VmDeviceHost {
     this.#devices.set(device, { host, withdraw, apertures: new Map(), ...what });
     entry.devices.add(device);
     return device;
+  }
+
+  #isAlive({ computeSystem, systemId }: HostEntry): boolean {
+    return this.#platform.systemIdOf(computeSystem) === systemId;
   }
 
   #host(name: string, handle: HDV_HOST): HostEntry {

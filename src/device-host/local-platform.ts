@@ -17,7 +17,7 @@ export interface LocalInstance {
 
 /** What a {@link LocalDeviceHost} needs of the platform it stands on. */
 export interface LocalPlatform {
-  /** Id of the compute system behind an open handle of this process, or undefined. */
+  /** Id of the compute system, not ended, behind an open handle of this process, or undefined. */
   systemIdOf(computeSystem: HCS_SYSTEM): string | undefined;
   /**
    * Makes an instance reachable for the engine, after Initialize, SetConfiguration and GetDetails.

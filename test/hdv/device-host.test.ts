@@ -322,6 +322,23 @@ describe('the end', () => {
     expect(device.log).toEqual(['start', 'stop']);
   });
 
+  test('a successor of the system with its id has none of its devices, and a device host of its own', async () => {
+    const [old, young] = [new Fragile(), new Fragile()];
+    const instanceId = randomUUID();
+    await devices.attach(old, { instanceId });
+    await system.start();
+    await system.terminate();
+    await expect(devices.attach(new Fragile())).rejects.toThrow('compute system vm has ended');
+    const core = host.computeCore;
+    await using successor = await ComputeSystem.create('vm', document(), { core });
+    await using others = await DeviceHost.create(successor, { binding: host.hdv });
+    await successor.start();
+    await others.attach(young, { instanceId });
+    await devices[Symbol.asyncDispose]();
+    expect([old.log, young.log]).toEqual([['start', 'stop'], ['start']]);
+    expect(enumerate()).toHaveLength(1);
+  });
+
   test('pause and resume stop and start the device', async () => {
     await system.start();
     const device = new Fragile();

@@ -47,6 +47,7 @@ test('a device goes through its life by the functions alone, in the documented o
     system = hcs.HcsCreateComputeSystem('by-functions', document, operation, null);
   });
   const deviceHost = await hdv.HdvInitializeDeviceHost(system);
+  const read = () => hdv.HdvReadGuestMemory(device, 0x1000, 4, Buffer.alloc(4));
   const callbacks = new RecordingDevice();
   const device = await hdv.HdvCreateDeviceInstance(
     deviceHost,
@@ -57,6 +58,7 @@ test('a device goes through its life by the functions alone, in the documented o
     null,
   );
   expect(callbacks.calls).toEqual([]);
+  expect(read).toThrow('is not in a machine');
   await completed((operation) => hcs.HcsStartComputeSystem(system, operation, null));
   expect(callbacks.calls.filter((call) => call !== 'getDetails')).toEqual([
     'initialize',
@@ -80,6 +82,7 @@ test('a device goes through its life by the functions alone, in the documented o
 
   await completed((operation) => hcs.HcsTerminateComputeSystem(system, operation, null));
   expect(callbacks.calls.slice(-2)).toEqual(['stop', 'teardown']);
+  expect(read).toThrow('is not in a machine');
   await hdv.HdvTeardownDeviceHost(deviceHost);
   hcs.HcsCloseComputeSystem(system);
 });

@@ -45,10 +45,13 @@ export class SimulatedPlatform implements LocalPlatform {
   }
 
   memory(instance: LocalInstance): GuestMemory | undefined {
-    return this.#engine.machineOf(instance.systemId)?.ram;
+    return this.#connections.has(instance)
+      ? this.#engine.machineOf(instance.systemId)?.ram
+      : undefined;
   }
 
   deliverInterrupt(instance: LocalInstance, address: number, data: number): void {
+    if (!this.#connections.has(instance)) return;
     this.#engine.machineOf(instance.systemId)?.deliverMessage(address, data);
   }
 
