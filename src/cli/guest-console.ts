@@ -8,6 +8,12 @@ const LEAVE = 0x1d;
 /** Ctrl-D: what a terminal sends for the end of input. */
 const END_OF_INPUT = '\u0004';
 
+/** The same for our guest's shell. It edits lines: a Ctrl-D that comes while it runs a command does not reach it. */
+const LEAVE_SHELL = '\nexit\n';
+
+/** What the prompt of our guest's shell begins with. */
+const PROMPT = 'guest:';
+
 /** The guest's serial console on this terminal. What is said beside it keeps to whole lines. */
 export class GuestConsole {
   readonly #path: string;
@@ -46,15 +52,15 @@ export class GuestConsole {
     const socket = this.#socket as Socket;
     const { stdin, stdout } = process;
     socket.on('data', (chunk: Buffer) => stdout.write(chunk));
-    // What a script sends before the guest has a terminal would be lost.
-    if (guest && !stdin.isTTY) await (await guest.connectAgent(signal))[Symbol.asyncDispose]();
+    // What a script sends before the guest's shell reads would be lost.
+    if (guest && !stdin.isTTY) await Promise.race([this.#prompt(), exited]);
     const left = new Promise<void>((resolve) => {
       stdin.on('data', (chunk: Buffer) => {
         const at = stdin.isTTY ? chunk.indexOf(LEAVE) : -1;
         socket.write(at < 0 ? chunk : chunk.subarray(0, at));
         if (at >= 0) resolve();
       });
-      stdin.on('end', () => socket.write(END_OF_INPUT));
+      stdin.on('end', () => socket.write(guest ? LEAVE_SHELL : END_OF_INPUT));
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
     if (stdin.isTTY) {
@@ -64,6 +70,21 @@ export class GuestConsole {
     }
     stdin.resume();
     await Promise.race([left, exited]);
+  }
+
+  /** Resolves when the guest's shell has shown its prompt. */
+  #prompt(): Promise<void> {
+    const socket = this.#socket as Socket;
+    return new Promise((resolve) => {
+      let said = '';
+      const listen = (chunk: Buffer): void => {
+        said = (said + chunk.toString('latin1')).slice(-4096);
+        if (!said.includes(PROMPT)) return;
+        socket.off('data', listen);
+        resolve();
+      };
+      socket.on('data', listen);
+    });
   }
 
   /** Gives the terminal back. Safe to call twice. */
