@@ -1,46 +1,11 @@
 import { provideComputeCore } from '../hcs/selected-core.ts';
 import { provideHdv } from '../hdv/hdv-binding.ts';
-import { isDeviceThread } from '../transport/thread-role.ts';
 import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
-
-type HostFactory = () => HostBinding;
+import { createLinuxHost } from './linux/host.ts';
+import { createSimulatedHost } from './simulated/host.ts';
 
 /** The environment variable that selects a host. */
 const VARIABLE = 'HDVKIT_HOST';
-
-const inDeviceThread = (name: HostName): HostBinding => {
-  throw new HostUnavailableError(
-    name,
-    'a device on a worker has its host on the thread that attached it',
-  );
-};
-
-/** Makes the simulated host. Threads that serve a device do not load it, nor the other: half of their start would be that. */
-const createSimulated: HostFactory = isDeviceThread
-  ? () => inDeviceThread('simulated')
-  : (await import('./simulated/host.ts')).createSimulatedHost;
-
-/**
- * Makes the linux host. Its code is loaded on Linux only, and here already, as {@link useHost} answers at once; when it
- * does not load, that is no matter to those who use another host.
- */
-const createLinux: HostFactory = isDeviceThread
-  ? () => inDeviceThread('linux')
-  : process.platform === 'linux'
-    ? await import('./linux/host.ts').then(
-        (module) => module.createLinuxHost,
-        (cause: unknown) => () => {
-          throw new HostUnavailableError('linux', `its code does not load: ${String(cause)}`, {
-            cause,
-          });
-        },
-      )
-    : () => {
-        throw new HostUnavailableError(
-          'linux',
-          'it needs Linux; use HDVKIT_HOST=simulated or --host simulated',
-        );
-      };
 
 const bindings = new Map<HostName, HostBinding>();
 let selected: HostName | undefined;
@@ -96,9 +61,13 @@ function checkName(name: string, where: string): HostName {
 function createHost(name: HostName): HostBinding {
   switch (name) {
     case 'simulated':
-      return createSimulated();
+      return createSimulatedHost();
     case 'linux':
-      return createLinux();
+      if (process.platform === 'linux') return createLinuxHost();
+      throw new HostUnavailableError(
+        name,
+        'it needs Linux; use HDVKIT_HOST=simulated or --host simulated',
+      );
     case 'windows':
       throw new HostUnavailableError(
         name,

@@ -1,10 +1,10 @@
+import { createRequire } from 'node:module';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { closeFd, createEventFd } from '../ffi/descriptors.ts';
 import { createWaitGroup } from '../ffi/wait-group.ts';
 import { ControlBlock } from './control-block.ts';
 import { decodeError } from './error-message.ts';
-import { DEVICE_WORKER_DATA } from './thread-role.ts';
 import { isTypeScript, moduleExtension, workerExecArgv } from './typescript-loader.ts';
 import type { BootstrapTask, WorkerMessage } from './worker-context.ts';
 
@@ -36,6 +36,9 @@ export interface PendingCall {
 }
 
 const BOOTSTRAP = new URL(`./worker-bootstrap${moduleExtension}`, import.meta.url).href;
+
+/** Loaded when the first worker is: many a process that imports this package starts none. */
+const require = createRequire(import.meta.url);
 
 /** How long the exit of the process waits for a thread that may not be ended yet. */
 const EXIT_PATIENCE_MS = 5000;
@@ -74,14 +77,14 @@ export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
   const attentionFd = createWaitGroup(wakeFd);
   const abort = new AbortController();
   const pending = new Map<number, PendingCall>();
-  const pool = new Piscina({
+  const { Piscina: Pool } = require('piscina') as typeof import('piscina');
+  const pool = new Pool({
     minThreads: 0,
     maxThreads: 1,
     concurrentTasksPerWorker: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
     atomics: 'disabled',
     recordTiming: false,
-    workerData: DEVICE_WORKER_DATA,
     execArgv: workerExecArgv([options.entry, ...(options.modules ?? [])].some(isTypeScript)),
     resourceLimits: { maxOldGenerationSizeMb: options.heapLimit ?? 512 },
   });

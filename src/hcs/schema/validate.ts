@@ -1,4 +1,5 @@
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { createRequire } from 'node:module';
+import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
 import { HcsError } from '../hcs-error.ts';
 import { HRESULT, signedHresult } from '../hresult.ts';
 import type { ErrorEvent, ResultError } from './documents.ts';
@@ -15,19 +16,30 @@ export interface DocumentProblem {
   readonly message: string;
 }
 
-const ajv = new Ajv({
-  allErrors: true,
-  verbose: true,
-  strict: false,
-  validateSchema: false,
-  code: { optimize: false },
-});
+/** Loaded with the first document: threads that serve devices, which see none, start without it. */
+const require = createRequire(import.meta.url);
+let loaded: Ajv | undefined;
+
+function ajv(): Ajv {
+  if (loaded === undefined) {
+    const { Ajv: Validator } = require('ajv') as typeof import('ajv');
+    loaded = new Validator({
+      allErrors: true,
+      verbose: true,
+      strict: false,
+      validateSchema: false,
+      code: { optimize: false },
+    });
+  }
+  return loaded;
+}
+
 const validators = new Map<string, ValidateFunction>();
 
 function validator(type: ObjectType): ValidateFunction {
   let validate = validators.get(type);
   if (validate === undefined) {
-    validate = ajv.compile(jsonSchemaOf(type));
+    validate = ajv().compile(jsonSchemaOf(type));
     validators.set(type, validate);
   }
   return validate;
