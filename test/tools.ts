@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 
 /** Command → Debian package that has it. */
-const TOOLS = { lspci: 'pciutils', gcc: 'gcc', setfacl: 'acl' } as const;
+const TOOLS = { lspci: 'pciutils', gcc: 'gcc' } as const;
 
 const present = (command: string): boolean =>
   spawnSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' }).status === 0;
