@@ -23,6 +23,6 @@ export interface HostBinding {
   readonly name: HostName;
   readonly computeCore: ComputeCore;
   readonly hdv: HdvBinding;
-  /** Ends what the host itself holds. Machines and device hosts are their owners' to end, before. */
+  /** Ends what the host holds: machines that their owners left running, devices on workers, files. Safe to call twice. */
   close(): Promise<void>;
 }

@@ -58,6 +58,7 @@ export function createLinuxHost({ engine, ...options }: LinuxHostOptions = {}): 
       },
     },
     async close() {
+      await service[Symbol.asyncDispose]();
       await placement.close();
       await folder?.remove();
       folder = undefined;
