@@ -97,7 +97,8 @@ function hostileOffset(random: SeededRandom, size: number, width: number): numbe
   if (roll < 17) return random.below(registers);
   if (roll < 18) return Math.max(size - 1 - random.below(8), 0);
   // Powers of two are where parts of a BAR begin.
-  return Math.min(2 ** random.below(Math.log2(size) + 1), size - 1) & ~3;
+  const near = Math.min(2 ** random.below(Math.log2(size) + 1), size - 1);
+  return near - (near % 4);
 }
 
 function hostileValue(random: SeededRandom, { memory, memoryEnd, bars }: FuzzTarget): number {
@@ -176,8 +177,11 @@ export function apply(operation: FuzzOperation, run: FuzzRun): void {
   }
 }
 
-/** The operation as a line of a test, with `vm` and `guest` in scope. */
-export function print(operation: FuzzOperation, deviceName: string): string {
+/**
+ * The operation as a line of a test, with `vm` and `guest` in scope.
+ * @param device source text of what makes a device, and of the options it is plugged with
+ */
+export function print(operation: FuzzOperation, device: string): string {
   switch (operation.do) {
     case 'readBar':
       return `guest.bar(${operation.bar}).read${operation.width * 8}(${hex(operation.offset)});`;
@@ -190,7 +194,7 @@ export function print(operation: FuzzOperation, deviceName: string): string {
     case 'writeMemory':
       return `vm.memory.write32(${hex(operation.gpa)}, ${hex(operation.value)});`;
     case 'mask':
-      return `guest.interrupts.setMask(${operation.vector}, ${operation.masked});`;
+      return `if (guest.interrupts.canMask(${operation.vector})) guest.interrupts.setMask(${operation.vector}, ${operation.masked});`;
     case 'interrupts':
       return operation.on ? 'guest.interrupts.enableBest();' : 'guest.interrupts.disable();';
     case 'advance':
@@ -204,7 +208,7 @@ export function print(operation: FuzzOperation, deviceName: string): string {
     case 'restore':
       return 'guest.restore(guest.snapshot());';
     case 'replug':
-      return `guest = vm.replug(guest, new ${deviceName}());`;
+      return `guest = vm.replug(guest, ${device});`;
   }
 }
 
@@ -232,7 +236,9 @@ function simplerValues(value: number): number[] {
 
 function checkAnswer(value: number, width: 1 | 2 | 4): void {
   if (Number.isInteger(value) && value >= 0 && value < 2 ** (8 * width)) return;
-  throw new Error(`A read of ${width} bytes gave ${value}, which is no number of that width`);
+  throw new Error(
+    `Cannot take ${value} for ${width} bytes: a read gave it, and it is no such number`,
+  );
 }
 
 function hex(value: number): string {

@@ -240,7 +240,7 @@ export class GuestInterrupts {
       writeMsiMessage(config, msi, control, address, data);
       this.#mode = 'msi';
       config.write16(msi + 2, control);
-    } else if (config.read8(0x3d) !== 0) {
+    } else if (config.read8(0x3d) !== 0 && !(config.read16(COMMAND) & INTERRUPT_DISABLE)) {
       this.enableIntx();
     }
   }

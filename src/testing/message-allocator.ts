@@ -1,5 +1,4 @@
 import { AddressMap } from '../engines/simulated/address-map.ts';
-import type { InterruptMessage } from '../engines/simulated/interrupts.ts';
 import type { SimulatedMachine } from '../engines/simulated/machine.ts';
 
 /** First and last processor vector that a guest may give to devices; those below are exceptions. */
@@ -23,7 +22,6 @@ export interface MessageBlock {
 export class MessageAllocator {
   readonly #machine: SimulatedMachine;
   readonly #handlers = new Map<number, { handler: MessageHandler; index: number }>();
-  readonly #strays: InterruptMessage[] = [];
 
   constructor(machine: SimulatedMachine) {
     this.#machine = machine;
@@ -56,19 +54,12 @@ export class MessageAllocator {
     }
   }
 
-  /** Hands what has arrived to the handlers. */
+  /** Hands what has arrived to the handlers. What nobody was given, as misprogrammed functions send it, is dropped. */
   dispatch(): void {
     for (const message of this.#machine.interrupts.take()) {
       const entry = this.#handlers.get(key(message.address, message.data));
-      if (entry === undefined) this.#strays.push(message);
-      else entry.handler(entry.index);
+      entry?.handler(entry.index);
     }
-  }
-
-  /** Takes the messages that nobody was given: what misprogrammed functions sent. */
-  takeStrays(): InterruptMessage[] {
-    this.dispatch();
-    return this.#strays.splice(0);
   }
 
   #isFree(address: number, data: number, count: number): boolean {

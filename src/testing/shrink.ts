@@ -1,6 +1,6 @@
 /**
- * Shortens a failing sequence: drops ever smaller pieces, then tries simpler forms of what is left, as long as it still
- * fails. The result fails too.
+ * Shortens a failing sequence: drops ever smaller pieces, then tries simpler forms of what is left, and again as long as
+ * that helps. The result fails too.
  * @param fails must be deterministic
  * @param simpler simpler forms of one item, the simplest first
  * @param budget calls of `fails` at most
@@ -21,15 +21,18 @@ export function shrink<T>(
     return true;
   };
 
-  for (let piece = Math.ceil(best.length / 2); piece >= 1; piece = Math.floor(piece / 2)) {
-    for (let start = 0; start < best.length; ) {
-      const without = [...best.slice(0, start), ...best.slice(start + piece)];
-      if (!attempt(without)) start += piece;
+  for (let before: readonly T[] | undefined; before !== best && left > 0; ) {
+    before = best;
+    for (let piece = Math.ceil(best.length / 2); piece >= 1; piece = Math.floor(piece / 2)) {
+      for (let start = 0; start < best.length; ) {
+        const without = [...best.slice(0, start), ...best.slice(start + piece)];
+        if (!attempt(without)) start += piece;
+      }
     }
-  }
-  for (let index = 0; index < best.length; index++) {
-    for (const candidate of simpler(best[index] as T)) {
-      if (attempt([...best.slice(0, index), candidate, ...best.slice(index + 1)])) break;
+    for (let index = 0; index < best.length; index++) {
+      for (const candidate of simpler(best[index] as T)) {
+        if (attempt([...best.slice(0, index), candidate, ...best.slice(index + 1)])) break;
+      }
     }
   }
   return best;

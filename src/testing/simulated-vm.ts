@@ -1,6 +1,7 @@
 import type { PciDevice } from '../device/pci-device.ts';
 import { InterruptLine } from '../engines/simulated/interrupts.ts';
 import { SimulatedMachine, type SimulatedMachineOptions } from '../engines/simulated/machine.ts';
+import type { Slot } from '../engines/simulated/root-complex.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import { copyState } from './copy-state.ts';
 import { Guest, GuestNotices, type GuestSnapshot } from './guest.ts';
@@ -55,7 +56,7 @@ export class SimulatedVm {
   /**
    * Attaches a device as a host does, then does what a guest's kernel and driver do first: sizes and places the BARs,
    * turns on memory decoding, bus mastering and the best interrupts the function has.
-   * @throws whatever the device throws from its configuration or start
+   * @throws whatever the device throws from its configuration or start; it is then out again
    */
   plug(device: PciDevice, options: PlugOptions = {}): Guest {
     const { configuration = [], snapshot, tolerateFailure = false, interrupts = 'best' } = options;
@@ -64,10 +65,17 @@ export class SimulatedVm {
     const fn = new PciFunction(device);
     fn.connect(this.machine.portFor(line, notices.report));
     fn.initialize();
-    fn.setConfiguration(configuration);
-    if (snapshot !== undefined) fn.restore(copyState(snapshot.function));
-    const slot = this.machine.plug(fn, line);
-    fn.start();
+    let slot: Slot | undefined;
+    try {
+      fn.setConfiguration(configuration);
+      if (snapshot !== undefined) fn.restore(copyState(snapshot.function));
+      slot = this.machine.plug(fn, line);
+      fn.start();
+    } catch (error) {
+      if (slot !== undefined) this.machine.unplug(slot);
+      fn.teardown();
+      throw error;
+    }
     const guest = new Guest(this.platform, slot, fn, notices);
     this.#plugged.set(guest, { fn, notices });
     if (snapshot !== undefined) guest.adoptRestored();

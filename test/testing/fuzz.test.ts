@@ -1,6 +1,7 @@
-import { gpa, mmio, msix, PciDevice, ram, registerMap, u32 } from 'hdvkit';
-import { FuzzFailure, fuzz, SimulatedVm } from 'hdvkit/testing';
+import { gpa, mmio, mmio64, msix, PciDevice, ram, registerMap, u32 } from 'hdvkit';
+import { FuzzFailure, fuzz, SeededRandom, SimulatedVm } from 'hdvkit/testing';
 import { describe, expect, test } from 'vitest';
+import { nextOperation, print } from '../../src/testing/fuzz-operations.ts';
 import { FUZZ_ACCESSES, FUZZ_TIMEOUT } from '../fuzz-accesses.ts';
 import { MsiProbe, MsixProbe } from '../host/conformance-devices.ts';
 
@@ -126,6 +127,54 @@ describe('a device that fails', () => {
       'writeBar',
     ]);
   });
+});
+
+test('a failure that does not come again is said to depend on more than the guest', () => {
+  let created = 0;
+  class Moody extends ThreeSteps {
+    override start(): void {
+      if (created++ === 2) this.clock.after(0, () => this.memory.read(0, undefined as never));
+    }
+  }
+  const failure = failureOf(() => fuzz(() => new Moody(), { seed: 4, accesses: 5_000 }));
+  expect(failure.message).toContain('It did not fail when this was repeated');
+});
+
+test('offsets stay inside BARs of 4 GiB and more', () => {
+  class Large extends PciDevice {
+    override readonly identity = { vendorId: 0x1234, deviceId: 7, classCode: 0xff0000 };
+    override readonly bars = { 0: mmio64(2 ** 33, { 0: ram(16) }) };
+  }
+  const target = {
+    bars: [{ slot: 0, size: 2 ** 33 }],
+    vectors: 0,
+    memory: { gpa: 0, length: 4096 },
+    memoryEnd: 4096,
+  };
+  const random = new SeededRandom(1);
+  for (let i = 0; i < 5_000; i++) {
+    const operation = nextOperation(random, target);
+    if ('bar' in operation) expect(operation.offset).toBeGreaterThanOrEqual(0);
+  }
+  expect(fuzz(() => new Large(), { seed: 1, accesses: 500 }).accesses).toBe(500);
+});
+
+test('every operation prints as a line that can be run as it was, configuration included', () => {
+  expect(print({ do: 'mask', vector: 1, masked: true }, '')).toMatch(/^if \(guest.*canMask\(1\)/);
+  class Fussy extends Forgetful {
+    override configure(strings: readonly string[]): void {
+      if (strings.length === 0) throw new RangeError('Cannot do without configuration');
+    }
+  }
+  const options = { accesses: 50_000, configuration: ['word=1'] };
+  for (let seed = 1; seed < 20; seed++) {
+    const failure = failureOf(() => fuzz(() => new Fussy(), { seed, ...options }));
+    if (!failure.operations.some((operation) => operation.do === 'replug')) continue;
+    expect(failure.test).toContain('vm.replug(guest, new Fussy(), {"configuration":["word=1"]})');
+    expect(() => paste(failure, Fussy)).toThrow('there is no queue');
+    return;
+  }
+  throw new Error('No seed replugged');
 });
 
 describe('a device that does not fail', () => {

@@ -14,6 +14,14 @@ test('what is left is made simpler as long as it fails', () => {
   expect(shrink([3, 100, 5], fails, halves)).toEqual([8]);
 });
 
+test('items that others needed go once the others are simpler', () => {
+  const fails = (left: readonly number[]): boolean => {
+    const most = Math.max(...left);
+    return most >= 8 && (most < 16 || left.includes(1));
+  };
+  expect(shrink([1, 100], fails, (value) => (value > 8 ? [8] : []))).toEqual([8]);
+});
+
 test('it gives up after its budget and still returns something that fails', () => {
   let calls = 0;
   const fails = (left: readonly number[]): boolean => {

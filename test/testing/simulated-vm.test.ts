@@ -1,4 +1,4 @@
-import { mmio, PciDevice, registerMap, u32 } from 'hdvkit';
+import { intx, mmio, PciDevice, registerMap, u32 } from 'hdvkit';
 import { plug, SimulatedVm } from 'hdvkit/testing';
 import { describe, expect, test } from 'vitest';
 import {
@@ -23,6 +23,15 @@ class Failing extends PciDevice {
     },
   });
   override readonly bars = { 0: mmio(0x1000, { 0: this.regs }) };
+}
+
+/** Asks for service from its reset on. */
+class Line extends PciDevice {
+  override readonly identity = { vendorId: 0x1234, deviceId: 0x11fe, classCode: 0xff0000 };
+  override readonly interrupts = intx();
+  override reset(): void {
+    this.interrupts.assert();
+  }
 }
 
 describe('plugging a device', () => {
@@ -54,6 +63,14 @@ describe('plugging a device', () => {
     expect(() => plug(new ConfiguredProbe(), { configuration: ['nonsense'] })).toThrow(
       'Cannot configure the probe with nonsense',
     );
+  });
+
+  test('that refuses leaves it out, and it can be plugged again', () => {
+    const vm = new SimulatedVm();
+    const device = new ConfiguredProbe();
+    expect(() => vm.plug(device, { configuration: ['nonsense'] })).toThrow('Cannot configure');
+    const guest = vm.plug(device, { configuration: ['word=3'] });
+    expect([guest.slot.device, guest.bar(0).read32(WORD)]).toEqual([0, 3]);
   });
 
   test('a BAR that the device does not have is refused with those it has', () => {
@@ -161,6 +178,14 @@ describe('snapshots', () => {
     expect(after.takeInterrupts()).toEqual([0]);
   });
 
+  test('a line that the guest disabled stays disabled in the device that takes over', () => {
+    const vm = new SimulatedVm();
+    const guest = vm.plug(new Line());
+    guest.config.write16(0x04, guest.config.read16(0x04) | 0x400);
+    const after = vm.replug(guest, new Line());
+    expect([after.config.read16(0x04) & 0x400, after.interrupts.mode]).toEqual([0x400, 'none']);
+  });
+
   test('a device goes back to its own snapshot', () => {
     const guest = plug(new MsixProbe());
     guest.bar(0).write32(WORD, 1);
@@ -200,6 +225,15 @@ describe('reset', () => {
     vm.reset();
     for (const guest of guests) expect(guest.bar(0).read32(WORD)).toBe(0x1122_3344);
   });
+});
+
+test('the machine’s reset line takes what is in flight, and leaves levels that devices assert', () => {
+  const vm = new SimulatedVm();
+  const line = vm.plug(new Line());
+  const msi = vm.plug(new MsiProbe());
+  msi.bar(0).write32(COMMAND, Command.RAISE);
+  vm.machine.reset();
+  expect([msi.takeInterrupts(), line.interrupts.line]).toEqual([[], true]);
 });
 
 describe('a device that fails', () => {
