@@ -41,7 +41,12 @@ export class VfioUserPlacement implements DevicePlacement {
       const device = deviceHost.announce(host, classId, instanceId, worker);
       return {
         device,
-        shape: worker.shape,
+        get name() {
+          return worker.name;
+        },
+        get shape() {
+          return worker.shape;
+        },
         restart: () => worker.reload(),
         stop: async () => {
           await deviceHost.release(device);

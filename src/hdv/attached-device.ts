@@ -83,6 +83,7 @@ export class AttachedDevice implements Attachment {
   async recreate(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
     if (this.#placed !== undefined) {
       await this.#placed.restart();
+      this.#learn(this.#placed);
     } else {
       await this.release(binding);
       await this.create(binding, host, systemId);
@@ -140,7 +141,13 @@ export class AttachedDevice implements Attachment {
       ...(trace === undefined ? {} : { trace }),
       notify: (notice) => this.#notify(notice),
     });
-    this.#shape = this.#placed.shape;
+    this.#learn(this.#placed);
+  }
+
+  /** What a module says can be another thing each time that it is loaded. */
+  #learn({ name, shape }: PlacedDevice): void {
+    this.name = name;
+    this.#shape = shape;
   }
 
   #checkInterrupts(binding: HdvBinding): void {

@@ -27,6 +27,8 @@ export interface PlacementRequest {
 
 /** A device that runs on a worker. */
 export interface PlacedDevice {
+  /** Class name of the device. */
+  readonly name: string;
   readonly device: HDV_DEVICE;
   readonly shape: FunctionShape;
   /** Ends the device and its worker and withdraws the instance. Safe to call twice. */

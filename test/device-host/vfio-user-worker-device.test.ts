@@ -194,6 +194,35 @@ describe('a device that goes wrong', () => {
   });
 });
 
+test('a module that changed is another device after it was loaded afresh', async () => {
+  // Below the package, so that the module finds it by name.
+  const place = mkdtempSync(join(import.meta.dirname, 'tmp-'));
+  try {
+    const file = join(place, 'device.ts');
+    const write = (name: string, size: number): void =>
+      writeFileSync(
+        file,
+        `import { mmio, PciDevice, ram } from 'hdvkit';
+         export class ${name} extends PciDevice {
+           identity = { vendorId: 1, deviceId: 2, classCode: 0xff0000 };
+           bars = { 0: mmio(${size}, { 0: ram(Buffer.alloc(16)) }) };
+         }`,
+      );
+    write('Before', 0x1000);
+    const { device } = await load({
+      source: { module: pathToFileURL(file), exportName: undefined },
+    });
+    expect([device.name, device.shape.bars[0]?.size]).toEqual(['Before', 0x1000]);
+    write('After', 0x2000);
+    await device.reload();
+    expect([device.name, device.shape.bars[0]?.size]).toEqual(['After', 0x2000]);
+    await device.powerOn([]);
+    await expect(device.reload()).rejects.toThrow('remove it first');
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+});
+
 describe('a module that is no device', () => {
   const modules: readonly [string, string, RegExp][] = [
     ['exports nothing', 'export const x = 1;', /exports no device class/],
