@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Clock, Timer } from '../device/services.ts';
+import { LONGEST_WAIT } from './event-loop-clock.ts';
 
 /** One pending call: a slot of the heap. `index` is -1 once it ran or was cancelled. */
 class HeapTimer implements Timer {
@@ -45,7 +46,8 @@ export class LoopClock implements Clock {
   /** Milliseconds until the next timer, rounded up as waits have no finer unit; -1 when there is none. */
   nextTimeout(): number {
     const next = this.#heap[0];
-    return next === undefined ? -1 : Math.max(0, Math.ceil(next.due - this.now));
+    if (next === undefined) return -1;
+    return Math.min(Math.max(0, Math.ceil(next.due - this.now)), LONGEST_WAIT);
   }
 
   /** Runs what is due now; what that adds waits for the next call, so a timer of 0 ms cannot hold the loop. */

@@ -42,6 +42,12 @@ test('cancelled timers never run, whatever else was cancelled', () => {
   );
 });
 
+test('a wait of months is cut into ones that the kernel takes', () => {
+  const clock = new SteppedClock();
+  clock.after(2 ** 33, () => undefined);
+  expect(clock.nextTimeout()).toBe(2 ** 31 - 1);
+});
+
 test('a wait ends when the next timer is due, not before', () => {
   const clock = new SteppedClock();
   clock.after(7.25, () => undefined);
