@@ -186,6 +186,12 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
         `Cannot initialize ${state.name}: this instance is attached elsewhere; make one for each attach`,
       );
     }
+    const { interrupts } = this.device;
+    if (interrupts.kind !== 'none' && interrupts[SINK] !== undefined) {
+      throw new Error(
+        `Cannot initialize ${state.name}: another device has its interrupts; call ${interrupts.kind}() for each instance`,
+      );
+    }
     attachedDevices.add(this.device);
     this.#initialized = true;
     connectServices(this.device, {

@@ -3,6 +3,7 @@ import { mmio } from '../../src/device/bar.ts';
 import { pciExpress, powerManagement } from '../../src/device/capabilities.ts';
 import { DeviceFailedError } from '../../src/device/device-failed-error.ts';
 import { doorbells } from '../../src/device/doorbells.ts';
+import { msix } from '../../src/device/interrupts.ts';
 import type { MmioRegion } from '../../src/device/mmio-region.ts';
 import { PciDevice } from '../../src/device/pci-device.ts';
 import { u32 } from '../../src/device/register.ts';
@@ -141,6 +142,18 @@ test('is attached once at a time', () => {
   );
   fn.teardown();
   expect(() => second.initialize()).not.toThrow();
+});
+
+test('refuses interrupts that another device has', () => {
+  const shared = msix(1);
+  class Sharing extends PciDevice {
+    override readonly identity = identity;
+    override readonly interrupts = shared;
+  }
+  const { fn } = attach(new Sharing());
+  expect(() => attach(new Sharing())).toThrow('another device has its interrupts; call msix()');
+  fn.teardown();
+  expect(() => attach(new Sharing())).not.toThrow();
 });
 
 test('passes on what the device says about its configuration', () => {

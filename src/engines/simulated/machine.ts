@@ -1,3 +1,4 @@
+import { ALL_ONES } from '../../pci/bar-router.ts';
 import type { PciHost } from '../../pci/host.ts';
 import { AddressMap } from './address-map.ts';
 import { GuestRam, type ReadOnlyRange } from './guest-ram.ts';
@@ -95,9 +96,7 @@ export class SimulatedMachine {
     const config = gpa - AddressMap.ECAM;
     if (config < 0 || config >= AddressMap.ECAM_SIZE) return this.bus.read(gpa, width);
     const device = ecamDevice(config);
-    return device < 0
-      ? 0xffff_ffff >>> (32 - 8 * width)
-      : this.bus.readConfig(device, config & 0xfff, width);
+    return device < 0 ? ALL_ONES[width]! : this.bus.readConfig(device, config & 0xfff, width);
   }
 
   /** A processor's store. */

@@ -1,3 +1,4 @@
+import { ALL_ONES } from '../../pci/bar-router.ts';
 import { readConfig, writeConfig } from '../../pci/config-access.ts';
 import type { PciDeviceCallbacks, PciFunctionExtras } from '../../pci/device-callbacks.ts';
 import type { InterruptLine } from './interrupts.ts';
@@ -14,7 +15,7 @@ export interface Slot {
 }
 
 /** Device numbers on the bus. */
-export const SLOT_COUNT = 32;
+const SLOT_COUNT = 32;
 
 const COMMAND = 0x04;
 const MEMORY_SPACE = 0x2;
@@ -58,7 +59,12 @@ export class RootComplex {
     if (free < 0) {
       throw new RangeError(`Cannot plug another function: all ${SLOT_COUNT} slots are taken`);
     }
-    if (free >= SLOT_COUNT || this.#slots[free] !== undefined) {
+    if (free >= SLOT_COUNT) {
+      throw new RangeError(
+        `Cannot plug a function as device ${free}: slots are 0 to ${SLOT_COUNT - 1}`,
+      );
+    }
+    if (this.#slots[free] !== undefined) {
       throw new RangeError(`Cannot plug a function as device ${free}: the slot is taken`);
     }
     const slot = { device: free, function: fn, line };
@@ -85,7 +91,7 @@ export class RootComplex {
   /** Reads config space of function 0 of a device; all ones where there is none. */
   readConfig(device: number, offset: number, width: 1 | 2 | 4): number {
     const slot = this.#slots[device];
-    if (slot === undefined) return allOnes(width);
+    if (slot === undefined) return ALL_ONES[width]!;
     return readConfig(slot.function, offset, width);
   }
 
@@ -100,7 +106,7 @@ export class RootComplex {
   /** Reads device memory; all ones where nothing claims the address. */
   read(gpa: number, width: 1 | 2 | 4): number {
     const row = this.#find(gpa);
-    if (row < 0) return allOnes(width);
+    if (row < 0) return ALL_ONES[width]!;
     if (gpa + width > this.#end[row]!) return this.#readAcross(gpa, width);
     const offset = gpa - this.#start[row]!;
     return this.#function[row]!.readInterceptedMemory(this.#bar[row]!, offset, width);
@@ -167,8 +173,4 @@ function barSizes(probedBars: readonly number[]): BarSize[] {
     if (is64Bit) slot++;
   }
   return sizes;
-}
-
-function allOnes(width: 1 | 2 | 4): number {
-  return width === 1 ? 0xff : width === 2 ? 0xffff : 0xffff_ffff;
 }
