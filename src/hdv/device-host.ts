@@ -115,8 +115,8 @@ export class DeviceHost implements AsyncDisposable {
     const device = new AttachedDevice(this.#report, {
       source,
       exportName: options.export,
-      instanceId: options.instanceId ?? randomUUID(),
-      classId: options.classId ?? DEVICE_CLASS_ID,
+      instanceId: withoutBraces(options.instanceId ?? randomUUID()),
+      classId: withoutBraces(options.classId ?? DEVICE_CLASS_ID),
       configuration: options.configuration ?? [],
       placement: this.#placementFor(source, options.placement),
       trace: options.trace,
@@ -253,6 +253,11 @@ export class DeviceHost implements AsyncDisposable {
       },
     });
   }
+}
+
+/** A GUID as documents write it. */
+function withoutBraces(id: GUID): GUID {
+  return id.replace(/^\{(.*)\}$/, '$1');
 }
 
 /** The default for reports: warnings of the process. */

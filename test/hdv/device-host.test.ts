@@ -100,6 +100,17 @@ describe('attaching an instance', () => {
     expect(enumerate()).toHaveLength(2);
   });
 
+  test('takes ids with braces and without, in either case', async () => {
+    await system.start();
+    const id = randomUUID();
+    const braced = `{${id.toUpperCase()}}`;
+    const attachment = await devices.attach(new Fragile(), { instanceId: braced, classId: braced });
+    const twin = devices.attach(new Fragile(), { instanceId: id });
+    await expect(twin).rejects.toMatchObject({ code: 'ERROR_ALREADY_EXISTS' });
+    await devices.detach(attachment);
+    expect(enumerate()).toEqual([]);
+  });
+
   test('gives an attachment that says what it is', async () => {
     const attachment = await devices.attach(new Fragile(), { configuration: [] });
     expect(attachment).toMatchObject({
