@@ -280,7 +280,8 @@ export function settles(waiters: Set<() => void>, timeoutMs: number): Promise<bo
   });
 }
 
-function checkCallback<T>(name: string, callback: T | null): T | null {
+/** The callback, or null for none. @throws HcsError E_INVALIDARG when it is anything but a function */
+export function checkCallback<T>(name: string, callback: T | null): T | null {
   if (callback === null || callback === undefined) return null;
   if (typeof callback === 'function') return callback;
   throw failure(name, 'E_INVALIDARG', `the callback is ${typeof callback}, not a function`);

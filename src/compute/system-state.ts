@@ -8,10 +8,8 @@ export type StateCall =
   | 'start'
   | 'shutDown'
   | 'terminate'
-  | 'crash'
   | 'pause'
   | 'resume'
-  | 'save'
   | 'modify'
   | 'properties';
 
@@ -19,14 +17,12 @@ export type StateCall =
  * In which states a call is legal. Anywhere else it fails with HCS_E_INVALID_STATE, and in `Stopped` with
  * HCS_E_SYSTEM_ALREADY_STOPPED; only basic properties, which tell how the system ended, can still be had there.
  */
-export const LEGAL_STATES: Readonly<Record<StateCall, readonly SystemState[]>> = {
+const LEGAL_STATES: Readonly<Record<StateCall, readonly SystemState[]>> = {
   start: ['Created'],
   shutDown: ['Running'],
   terminate: ['Created', 'Running', 'Paused'],
-  crash: ['Running'],
   pause: ['Running'],
   resume: ['Paused'],
-  save: ['Paused'],
   modify: ['Created', 'Running'],
   properties: ['Created', 'Running', 'Paused'],
 };

@@ -31,7 +31,7 @@ import { failure } from './failure.ts';
 import { nextHandleNumber } from './handle-numbers.ts';
 import { readModification } from './modify-request.ts';
 import { notImplementedError } from './not-implemented.ts';
-import { type Operations, settles } from './operations.ts';
+import { checkCallback, type Operations, settles } from './operations.ts';
 import { ServedSystem } from './served-system.ts';
 import { SystemHandle } from './system-handle.ts';
 import { runtimeIdOf } from './system-id.ts';
@@ -267,12 +267,10 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsSetComputeSystemCallback';
     const { handle } = this.#find(name, computeSystem);
-    if (callback === null) {
+    const checked = checkCallback(name, callback);
+    if (checked === null) {
       handle.register(undefined);
       return;
-    }
-    if (typeof callback !== 'function') {
-      throw failure(name, 'E_INVALIDARG', `the callback is ${typeof callback}, not a function`);
     }
     if (handle.hasCallback) {
       throw failure(
@@ -281,7 +279,7 @@ export class Systems implements SystemFunctions {
         'the handle has an event callback: set null first, or open another handle',
       );
     }
-    handle.register({ options: callbackOptions, context, callback });
+    handle.register({ options: callbackOptions, context, callback: checked });
   }
 
   #enumerate(
@@ -318,12 +316,10 @@ export class Systems implements SystemFunctions {
     options: HCS_CREATE_OPTIONS_1 | null,
   ): HCS_SYSTEM {
     const handle = new SystemHandle(nextHandleNumber() as HCS_SYSTEM);
-    if (options?.Callback) {
-      handle.register({
-        options: options.CallbackOptions ?? 0,
-        context: options.CallbackContext,
-        callback: options.Callback,
-      });
+    const { Callback = null, CallbackOptions = 0, CallbackContext } = options ?? {};
+    const callback = checkCallback(name, Callback);
+    if (callback !== null) {
+      handle.register({ options: CallbackOptions, context: CallbackContext, callback });
     }
     this.#operations.track(name, TYPE.HcsOperationTypeCreate, operation, handle, () => {
       if (typeof id !== 'string' || id === '') {

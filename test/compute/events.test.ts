@@ -136,6 +136,17 @@ test('gives the callback its context, and misses nothing when it is set at creat
   expect(seen).toEqual([[HCS_EVENT_TYPE.HcsEventSystemExited, 'context']]);
 });
 
+test('refuses a callback at creation that is no function, and creates nothing', async () => {
+  const rig = new Rig();
+  const create = () =>
+    rig.run((operation) => {
+      const options = { Version: 0x0001_0000, Callback: 'callback' as never } as const;
+      rig.core.HcsCreateComputeSystemInNamespace('space', 'vm', '{}', operation, options);
+    });
+  expect(await codeOf(create)).toBe('E_INVALIDARG');
+  expect(rig.engine.log).toEqual([]);
+});
+
 test('waits for the exit, before it and after it, until the time is over or the handle is closed', async () => {
   const rig = new Rig();
   const { core } = rig;
