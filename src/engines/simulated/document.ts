@@ -24,7 +24,7 @@ const DEFAULT_MEMORY_MB = 64;
 export function checkDocument(document: Document): void {
   const vm = document.VirtualMachine;
   if (!isObject(vm)) {
-    throw refusal('VirtualMachine', 'the simulated host runs virtual machines only');
+    throw refusal('$.VirtualMachine', 'the simulated host runs virtual machines only');
   }
   checkFields(vm, '');
   memoryBytes(document);
@@ -43,7 +43,7 @@ export function memoryBytes(document: Document): number {
     throw new HcsError({
       function: 'HcsCreateComputeSystem',
       hresult: HRESULT.E_INVALIDARG,
-      message: `${path.join('.')} is ${String(value)}: use a whole number of megabytes above 0`,
+      message: `$.${path.join('.')} is ${String(value)}: use a whole number of megabytes above 0`,
     });
   }
   return value * 1024 * 1024;
@@ -56,7 +56,7 @@ function checkFields(value: Document, path: string): void {
     const at = path === '' ? key : `${path}.${key}`;
     if (!honoured.includes(key)) {
       throw refusal(
-        `VirtualMachine.${at}`,
+        `$.VirtualMachine.${at}`,
         'the simulated machine runs guest programs written in TypeScript and has nothing for it; leave it out, or use the host linux',
       );
     }

@@ -74,11 +74,11 @@ describe('documents', () => {
     [
       { VirtualMachine: { Chipset: { LinuxKernelDirect: {} } } },
       'E_NOTIMPL',
-      'VirtualMachine.Chipset.LinuxKernelDirect',
+      '$.VirtualMachine.Chipset.LinuxKernelDirect',
     ],
-    [{ VirtualMachine: { Devices: { Scsi: {} } } }, 'E_NOTIMPL', 'VirtualMachine.Devices.Scsi'],
-    [memory(0), 'E_INVALIDARG', 'SizeInMB is 0'],
-    [memory(1.5), 'E_INVALIDARG', 'SizeInMB is 1.5'],
+    [{ VirtualMachine: { Devices: { Scsi: {} } } }, 'E_NOTIMPL', '$.VirtualMachine.Devices.Scsi'],
+    [memory(0), 'E_INVALIDARG', '$.VirtualMachine.ComputeTopology.Memory.SizeInMB is 0'],
+    [memory(1.5), 'E_INVALIDARG', '$.VirtualMachine.ComputeTopology.Memory.SizeInMB is 1.5'],
   ])('%j is refused by its path', (document, code, path) => {
     expect(() => engine.check(document)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(path) }),
