@@ -62,7 +62,8 @@ class SimulatedSystem implements EngineSystem {
   readonly #machine: SimulatedMachine;
   readonly #gone: () => void;
   readonly #plugged = new Map<string, Plugged>();
-  #hasEnded = false;
+  /** The end, from when it has begun. */
+  #ending: Promise<void> | undefined;
 
   constructor(request: EngineRequest, machine: SimulatedMachine, gone: () => void) {
     this.#request = request;
@@ -153,7 +154,8 @@ class SimulatedSystem implements EngineSystem {
           `Cannot plug device ${device.instanceId}: its device host offers no function in this process`,
         );
       }
-      if (this.#hasEnded) throw new Error('Cannot plug a device: the machine has ended');
+      if (this.#ending !== undefined)
+        throw new Error('Cannot plug a device: the machine has ended');
       const slot = this.#machine.plug(endpoint.function, endpoint.line);
       this.#plugged.set(device.instanceId, { device, connection: endpoint, slot });
       endpoint.onDisconnect = () => this.#machine.unplug(slot);
@@ -169,9 +171,12 @@ class SimulatedSystem implements EngineSystem {
     await device.endpoint.powerOff();
   }
 
-  async #end(exit: EngineExit): Promise<void> {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
+  #end(exit: EngineExit): Promise<void> {
+    this.#ending ??= this.#letGo(exit);
+    return this.#ending;
+  }
+
+  async #letGo(exit: EngineExit): Promise<void> {
     const plugged = [...this.#plugged.values()];
     this.#plugged.clear();
     // The system ends whatever its devices do.

@@ -181,6 +181,18 @@ describe('the end', () => {
     expect(exits).toEqual([{ exitType: 'GracefulExit', status: 0 }]);
   });
 
+  test('by the guest, also where it is terminated while its devices are let go', async () => {
+    let off = (): void => {};
+    const { endpoint, ...rest } = device('a', []);
+    const slow = { ...endpoint, powerOff: () => new Promise<void>((resolve) => (off = resolve)) };
+    await system.start([{ ...rest, endpoint: slow }]);
+    machine().powerOff();
+    const terminated = system.terminate();
+    off();
+    await terminated;
+    expect(exits).toEqual([{ exitType: 'GracefulExit', status: 0 }]);
+  });
+
   test('by a crash, which is told before the exit', async () => {
     await system.start([]);
     machine().crash('out of cheese');
