@@ -168,21 +168,6 @@ export function describeHresult(value: number): string {
   return meaning === undefined ? text : `${meaning} (${text})`;
 }
 
-/** Whether a value is a failure: bit 31 is set. */
-export function failed(value: number): boolean {
-  return (value & 0x8000_0000) !== 0;
-}
-
-/** The HRESULT of a Win32 error code (facility 7, HRESULT_FROM_WIN32); 0 stays S_OK. */
-export function hresultFromWin32(code: number): number {
-  return code === 0 ? 0 : (0x8007_0000 | (code & 0xffff)) >>> 0;
-}
-
-/** The Win32 error code in an HRESULT of facility 7, or undefined for any other. */
-export function win32FromHresult(value: number): number | undefined {
-  return (value & 0xffff_0000) >>> 0 === 0x8007_0000 ? value & 0xffff : undefined;
-}
-
 /** As documents carry it: a signed 32-bit number (`ResultError.Error`, `SystemExitStatus.Status`). */
 export function signedHresult(value: number): number {
   return value | 0;

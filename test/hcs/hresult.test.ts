@@ -1,13 +1,10 @@
 import { expect, test } from 'vitest';
 import {
   describeHresult,
-  failed,
   formatHresult,
   HRESULT,
-  hresultFromWin32,
   hresultName,
   signedHresult,
-  win32FromHresult,
 } from '../../src/hcs/hresult.ts';
 
 test('has a name for each value and a value for each name, once', () => {
@@ -43,13 +40,6 @@ test('prints a value as eight hexadecimal digits', () => {
   expect(describeHresult(0x8888_8888)).toBe('0x88888888');
 });
 
-test('tells failures, signs and Win32 codes apart', () => {
-  expect(failed(0x8000_4005)).toBe(true);
-  expect(failed(-1)).toBe(true);
-  expect(failed(0)).toBe(false);
+test('is signed in documents', () => {
   expect(signedHresult(0x8037_010d)).toBe(-2143878899);
-  expect(hresultFromWin32(50)).toBe(HRESULT.ERROR_NOT_SUPPORTED);
-  expect(hresultFromWin32(0)).toBe(0);
-  expect(win32FromHresult(HRESULT.ERROR_NOT_SUPPORTED)).toBe(50);
-  expect(win32FromHresult(HRESULT.E_FAIL)).toBeUndefined();
 });
