@@ -70,6 +70,7 @@ export class VfioUserPlatform implements LocalPlatform {
 /** One instance behind a socket, one client at a time; whoever connects meanwhile waits its turn. */
 class InlineService {
   readonly function: VfioUserFunction;
+  readonly #instance: LocalInstance;
   readonly #listener: VfioUserListener;
   #server: VfioUserServer | undefined;
   /** Of the listening socket while there is no client, of the client's while there is one. */
@@ -78,9 +79,10 @@ class InlineService {
 
   constructor(instance: LocalInstance, socketPath: string) {
     this.#listener = VfioUserListener.listen(socketPath);
+    this.#instance = instance;
     this.function = new VfioUserFunction(instance.interface, {
-      start: () => instance.start(),
-      stop: () => instance.stop(),
+      start: () => this.#guard(() => instance.start()),
+      stop: () => this.#guard(() => instance.stop()),
       disconnected: () => undefined,
     });
     this.#watch = this.#listen();
@@ -114,11 +116,28 @@ class InlineService {
     });
     this.#server = server;
     return watchReadable(fd, () => {
-      if (server.processReadable() || this.#closed) return;
+      this.#guard(() => server.processReadable());
+      if (!server.closed || this.#closed) return;
       this.#watch.close();
-      server.close();
       this.#server = undefined;
       this.#watch = this.#listen();
     });
+  }
+
+  /**
+   * Callbacks that are no `PciFunction` can throw where they must not; the guest has had its answer, an error, by then.
+   * What a `PciFunction` throws at start it has reported.
+   */
+  #guard(call: () => unknown): void {
+    try {
+      call();
+    } catch (error) {
+      if (this.#instance.interface.failure === error) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      process.emitWarning(
+        `Callbacks of device instance ${this.#instance.instanceId} threw into their host: ${reason}`,
+        'DeviceFailed',
+      );
+    }
   }
 }

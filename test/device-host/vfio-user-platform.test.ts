@@ -8,8 +8,9 @@ import { LocalDeviceHost } from '../../src/device-host/local-device-host.ts';
 import type { VfioUserEndpoint } from '../../src/device-host/vfio-user-endpoint.ts';
 import { VfioUserPlatform } from '../../src/device-host/vfio-user-platform.ts';
 import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
-import type { HDV_HOST } from '../../src/hdv/vm-device-host.ts';
+import type { HDV_HOST, HdvDeviceInterface } from '../../src/hdv/vm-device-host.ts';
 import { PciFunction } from '../../src/pci/pci-function.ts';
+import { CallbacksDouble } from './callbacks-double.ts';
 import { heldResources, ServedClient } from './served-client.ts';
 
 const CLASS = '872270e1-a899-4af6-b454-7193634435ad';
@@ -40,8 +41,8 @@ beforeEach(async () => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Puts a device of this thread behind a socket. */
-async function powerOn(device: PciDevice): Promise<VfioUserEndpoint> {
+/** A function of a device of this thread. */
+function functionOf(device: PciDevice): PciFunction {
   const fn = new PciFunction(device);
   fn.connect({
     capabilities: { commandRegister: 'forwarded', intx: true },
@@ -51,7 +52,12 @@ async function powerOn(device: PciDevice): Promise<VfioUserEndpoint> {
     setInterruptLine() {},
     report() {},
   });
-  await host.HdvCreateDeviceInstance(hdv, 1, CLASS, INSTANCE, fn);
+  return fn;
+}
+
+/** Puts callbacks of this thread behind a socket. */
+async function powerOn(callbacks: HdvDeviceInterface): Promise<VfioUserEndpoint> {
+  await host.HdvCreateDeviceInstance(hdv, 1, CLASS, INSTANCE, callbacks);
   const endpoint = directory.find({ systemId: 'system', classId: CLASS, instanceId: INSTANCE });
   return (await endpoint?.powerOn([])) as VfioUserEndpoint;
 }
@@ -59,7 +65,7 @@ async function powerOn(device: PciDevice): Promise<VfioUserEndpoint> {
 test('a device of this thread answers from its event loop, one client at a time, each after a reset', async () => {
   const before = heldResources();
   const device = new Scratch();
-  const { socketPath, msix } = await powerOn(device);
+  const { socketPath, msix } = await powerOn(functionOf(device));
   expect(msix).toBe(false);
 
   const first = await ServedClient.connect(socketPath);
@@ -78,4 +84,26 @@ test('a device of this thread answers from its event loop, one client at a time,
   next.close();
   expect(existsSync(socketPath)).toBe(false);
   expect(heldResources()).toEqual(before);
+});
+
+test('callbacks that throw cost the guest an error, and their host a warning', async () => {
+  const callbacks = new CallbacksDouble([0xffff_f000, 0, 0, 0, 0, 0]);
+  callbacks.readInterceptedMemory = () => {
+    throw new Error('no answer');
+  };
+  callbacks.start = () => {
+    throw new Error('no start');
+  };
+  const warnings: string[] = [];
+  const listen = (warning: Error): number => warnings.push(warning.message);
+  process.on('warning', listen);
+  const { socketPath } = await powerOn(callbacks);
+  const client = await ServedClient.connect(socketPath);
+  await expect(client.read(0, 0)).rejects.toThrow('errno 5');
+  await client.write(7, 4, 6);
+  expect(await client.read(7, 4)).toBe(6);
+  client.close();
+  await host.HdvTeardownDeviceHost(hdv);
+  process.off('warning', listen);
+  expect(warnings.map((text) => text.split(': ')[1])).toEqual(['no start', 'no answer']);
 });
