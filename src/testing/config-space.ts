@@ -1,5 +1,6 @@
 import { AddressMap } from '../engines/simulated/address-map.ts';
 import type { SimulatedMachine } from '../engines/simulated/machine.ts';
+import { SizedAccess } from './sized-access.ts';
 
 /** A capability as it was found. */
 export interface GuestCapability {
@@ -11,51 +12,28 @@ export interface GuestCapability {
 }
 
 /** Config space of one function, as a driver reaches it: through ECAM. */
-export class GuestConfigSpace {
+export class GuestConfigSpace extends SizedAccess {
   readonly #machine: SimulatedMachine;
   readonly #gpa: number;
   readonly #settle: () => void;
 
   /** @internal */
   constructor(machine: SimulatedMachine, device: number, settle: () => void) {
+    super();
     this.#machine = machine;
     this.#gpa = AddressMap.ECAM + device * 0x8000;
     this.#settle = settle;
   }
 
-  read(offset: number, width: 1 | 2 | 4): number {
+  override read(offset: number, width: 1 | 2 | 4): number {
     const value = this.#machine.read(this.#gpa + (offset & 0xfff), width);
     this.#settle();
     return value;
   }
 
-  write(offset: number, width: 1 | 2 | 4, value: number): void {
+  override write(offset: number, width: 1 | 2 | 4, value: number): void {
     this.#machine.write(this.#gpa + (offset & 0xfff), width, value >>> 0);
     this.#settle();
-  }
-
-  read8(offset: number): number {
-    return this.read(offset, 1);
-  }
-
-  read16(offset: number): number {
-    return this.read(offset, 2);
-  }
-
-  read32(offset: number): number {
-    return this.read(offset, 4);
-  }
-
-  write8(offset: number, value: number): void {
-    this.write(offset, 1, value);
-  }
-
-  write16(offset: number, value: number): void {
-    this.write(offset, 2, value);
-  }
-
-  write32(offset: number, value: number): void {
-    this.write(offset, 4, value);
   }
 
   /**

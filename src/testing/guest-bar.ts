@@ -1,7 +1,8 @@
 import type { SimulatedMachine } from '../engines/simulated/machine.ts';
+import { SizedAccess } from './sized-access.ts';
 
 /** A BAR as a driver uses it, placed and decoded. One call is one access, misaligned ones included. */
-export class GuestBar {
+export class GuestBar extends SizedAccess {
   readonly slot: number;
   readonly size: number;
   readonly is64Bit: boolean;
@@ -17,6 +18,7 @@ export class GuestBar {
     shape: Pick<GuestBar, 'slot' | 'size' | 'is64Bit' | 'prefetchable' | 'gpa'>,
     settle: () => void,
   ) {
+    super();
     this.#machine = machine;
     this.#settle = settle;
     this.slot = shape.slot;
@@ -26,45 +28,21 @@ export class GuestBar {
     this.gpa = shape.gpa;
   }
 
-  read(offset: number, width: 1 | 2 | 4): number {
+  override read(offset: number, width: 1 | 2 | 4): number {
     const value = this.#machine.read(this.gpa + offset, width);
     this.#settle();
     return value;
   }
 
-  write(offset: number, width: 1 | 2 | 4, value: number): void {
+  override write(offset: number, width: 1 | 2 | 4, value: number): void {
     this.#machine.write(this.gpa + offset, width, value >>> 0);
     this.#settle();
-  }
-
-  read8(offset: number): number {
-    return this.read(offset, 1);
-  }
-
-  read16(offset: number): number {
-    return this.read(offset, 2);
-  }
-
-  read32(offset: number): number {
-    return this.read(offset, 4);
   }
 
   /** Two 4-byte accesses, low half first, as every host splits it. */
   read64(offset: number): bigint {
     const low = this.read(offset, 4);
     return (BigInt(this.read(offset + 4, 4)) << 32n) | BigInt(low);
-  }
-
-  write8(offset: number, value: number): void {
-    this.write(offset, 1, value);
-  }
-
-  write16(offset: number, value: number): void {
-    this.write(offset, 2, value);
-  }
-
-  write32(offset: number, value: number): void {
-    this.write(offset, 4, value);
   }
 
   /** Two 4-byte accesses, low half first. A number serves for addresses; it must be a safe integer. */

@@ -66,21 +66,23 @@ export class SimulatedVm {
     fn.connect(this.machine.portFor(line, notices.report));
     fn.initialize();
     let slot: Slot | undefined;
+    let guest: Guest | undefined;
     try {
       fn.setConfiguration(configuration);
       if (snapshot !== undefined) fn.restore(copyState(snapshot.function));
       slot = this.machine.plug(fn, line);
       fn.start();
+      guest = new Guest(this.platform, slot, fn, notices);
+      if (snapshot !== undefined) guest.adoptRestored();
+      else if (interrupts === 'best') guest.interrupts.enableBest();
+      notices.settle();
     } catch (error) {
+      guest?.release();
       if (slot !== undefined) this.machine.unplug(slot);
       fn.teardown();
       throw error;
     }
-    const guest = new Guest(this.platform, slot, fn, notices);
     this.#plugged.set(guest, { fn, notices });
-    if (snapshot !== undefined) guest.adoptRestored();
-    else if (interrupts === 'best') guest.interrupts.enableBest();
-    notices.settle();
     return guest;
   }
 

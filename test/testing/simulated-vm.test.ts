@@ -73,6 +73,19 @@ describe('plugging a device', () => {
     expect([guest.slot.device, guest.bar(0).read32(WORD)]).toEqual([0, 3]);
   });
 
+  test('that has no room for its BARs leaves it out too', () => {
+    class Large extends PciDevice {
+      override readonly identity = { vendorId: 0x1234, deviceId: 8, classCode: 0xff0000 };
+      override readonly bars = { 0: mmio(2 ** 30, {}) };
+    }
+    const vm = new SimulatedVm();
+    const device = new Large();
+    for (let i = 0; i < 2; i++) {
+      expect(() => vm.plug(device)).toThrow('no room is left in the window for 32-bit BARs');
+    }
+    expect(vm.machine.bus.slots).toEqual([]);
+  });
+
   test('a BAR that the device does not have is refused with those it has', () => {
     expect(() => plug(new Failing()).bar(1)).toThrow('Cannot use BAR 1: the function has 0');
   });
