@@ -1,22 +1,37 @@
-import { ExitCode } from './failure.ts';
+import { ExitCode, outputFailureCode } from './failure.ts';
 
 type Step = () => unknown;
 
+/** Exit codes as a shell gives them to what a signal ended. */
+const INTERRUPTIONS = {
+  SIGINT: ExitCode.INTERRUPTED,
+  SIGTERM: ExitCode.TERMINATED,
+  SIGHUP: ExitCode.HUNG_UP,
+} as const;
+
 /**
- * What a command has to take away again, last made first, whether it ends, fails or is interrupted. Ctrl-C and SIGTERM
- * clean up once and end the process with 130 or 143; a second Ctrl-C ends it at once.
+ * What a command has to take away again, last made first, whether it ends, fails or is interrupted. A signal cleans up
+ * once and ends the process with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP); a second one ends it at once. So does, with
+ * 141, a standard output that nobody reads any more.
  */
 export class CleanUp implements AsyncDisposable {
   readonly #steps: Step[] = [];
   readonly #abort = new AbortController();
   readonly #onSignal: (signal: NodeJS.Signals) => void;
+  readonly #onOutputError: (error: Error) => void;
   #running: Promise<void> | undefined;
 
   constructor() {
-    this.#onSignal = (signal) => void this.#interrupt(signal);
-    process.on('SIGINT', this.#onSignal);
-    process.on('SIGTERM', this.#onSignal);
-    process.on('SIGHUP', this.#onSignal);
+    this.#onSignal = (signal) =>
+      void this.#interrupt(signal, INTERRUPTIONS[signal as keyof typeof INTERRUPTIONS]);
+    this.#onOutputError = (error) => {
+      // Each further write fails, too.
+      if (!this.#abort.signal.aborted) {
+        void this.#interrupt('the end of its output', outputFailureCode(error));
+      }
+    };
+    for (const signal of Object.keys(INTERRUPTIONS)) process.on(signal, this.#onSignal);
+    process.stdout.on('error', this.#onOutputError);
   }
 
   /** Aborted when the user interrupts. */
@@ -53,10 +68,9 @@ export class CleanUp implements AsyncDisposable {
     if (errors.length > 0) throw errors[0];
   }
 
-  async #interrupt(signal: NodeJS.Signals): Promise<void> {
-    const code = signal === 'SIGTERM' ? 143 : ExitCode.INTERRUPTED;
+  async #interrupt(by: string, code: number): Promise<void> {
     if (this.#abort.signal.aborted) process.exit(code);
-    this.#abort.abort(new Error(`Interrupted by ${signal}`));
+    this.#abort.abort(new Error(`Interrupted by ${by}`));
     try {
       await this.run();
     } finally {
@@ -65,9 +79,8 @@ export class CleanUp implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    process.off('SIGINT', this.#onSignal);
-    process.off('SIGTERM', this.#onSignal);
-    process.off('SIGHUP', this.#onSignal);
+    for (const signal of Object.keys(INTERRUPTIONS)) process.off(signal, this.#onSignal);
     await this.run();
+    process.stdout.off('error', this.#onOutputError);
   }
 }

@@ -3,7 +3,20 @@ import { errorColors } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Exit codes of every command; `run --command` passes the guest's own on. */
-export const ExitCode = { DONE: 0, FAILED: 1, BAD_INPUT: 2, INTERRUPTED: 130 } as const;
+export const ExitCode = {
+  DONE: 0,
+  FAILED: 1,
+  BAD_INPUT: 2,
+  HUNG_UP: 129,
+  INTERRUPTED: 130,
+  OUTPUT_CLOSED: 141,
+  TERMINATED: 143,
+} as const;
+
+/** Exit code when standard output cannot be written: as SIGPIPE's where its reader has gone. */
+export function outputFailureCode(error: NodeJS.ErrnoException): number {
+  return error.code === 'EPIPE' ? ExitCode.OUTPUT_CLOSED : ExitCode.FAILED;
+}
 
 /** How a failure is shown, and the code that the process ends with. */
 export interface Presentation {

@@ -222,6 +222,23 @@ describe.concurrent('hdvkit demo', () => {
   });
 });
 
+describe.concurrent('an output that nobody reads any more', () => {
+  test.each([['show', 'device.ts'], ['demo'], ['run', 'device.ts', '--host', 'simulated']])(
+    'ends hdvkit %s as SIGPIPE would, without a word, and leaves nothing behind',
+    async (...args) => {
+      using place = new Workplace();
+      place.write('device.ts', GOOD);
+      const child = place.start(args);
+      child.stdout.destroy();
+      child.stdin.end('registers\n'.repeat(10));
+      const { code, stderr } = await ended(child);
+      expect(stderr).toBe('');
+      expect(code).toBe(141);
+      expect(place.leftovers).toEqual([]);
+    },
+  );
+});
+
 describe.concurrent('hdvkit doctor', () => {
   test('names what there is and what is missing, with a remedy for each', async () => {
     using place = new Workplace();
