@@ -1,6 +1,6 @@
 import { CleanUp } from './clean-up.ts';
 import { openDeviceFile } from './device-file.ts';
-import { openHostName } from './open-host.ts';
+import { openHost, openHostName } from './open-host.ts';
 import type { RunOptions } from './run-options.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -19,6 +19,8 @@ const LINUX_ONLY = [
 /** Attaches a device to a machine on the chosen host and gives the user its guest. */
 export async function runDevice(path: string, options: RunOptions): Promise<void> {
   const host = openHostName(options.host);
+  // The others have guests of their own below; what is no host of this machine says so itself.
+  if (host !== 'linux' && host !== 'simulated') openHost(host);
   if (host === 'simulated') {
     const given = LINUX_ONLY.find((name) => options[name] !== undefined);
     if (given !== undefined) {

@@ -161,6 +161,14 @@ describe.concurrent('what a Linux guest needs', () => {
     expectOneMessage(result, /Cannot use vmlinuz as kernel: there is no such file/);
   });
 
+  test('a share that is no folder is refused before anything starts', async () => {
+    const result = await refuse((place) => {
+      place.write('device.ts', devices.GOOD);
+      return ['run', 'device.ts', '--host', 'linux', '--share', 'device.ts'];
+    });
+    expectOneMessage(result, /Cannot use device\.ts as share: it is not a folder/);
+  });
+
   test('a guest that was never provisioned is refused with the command that does it', async () => {
     const result = await refuse(
       (place) => {
@@ -194,6 +202,14 @@ describe.concurrent('a document', () => {
 });
 
 describe.concurrent('an option', () => {
+  test('that asks for a host that this machine cannot have is refused', async () => {
+    const result = await refuse((place) => {
+      place.write('device.ts', devices.GOOD);
+      return ['run', 'device.ts', '--host', 'windows', '--command', 'registers'];
+    });
+    expectOneMessage(result, /Cannot use the host windows on \w+: /);
+  });
+
   test('that does not belong to the host is refused', async () => {
     const result = await refuse((place) => {
       place.write('device.ts', devices.GOOD);

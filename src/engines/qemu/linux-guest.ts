@@ -170,9 +170,14 @@ function describe(
 }
 
 function requirePath(option: string, file: string): void {
-  if (statSync(file, { throwIfNoEntry: false }) !== undefined) return;
+  const kind = option === 'share' ? 'folder' : 'file';
+  const status = statSync(file, { throwIfNoEntry: false });
+  // A disk or a kernel may be a device, or a link to one.
+  if (status !== undefined && status.isDirectory() === (kind === 'folder')) return;
   throw new ProvisionError(
-    `Cannot use ${file} as ${option}: there is no such ${option === 'share' ? 'folder' : 'file'}`,
+    status === undefined
+      ? `Cannot use ${file} as ${option}: there is no such ${kind}`
+      : `Cannot use ${file} as ${option}: it is not a ${kind}`,
     `check the path ${basename(file)}`,
   );
 }

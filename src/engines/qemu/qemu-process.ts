@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, type Server, type Socket } from 'node:net';
-import { QmpClient } from './qmp.ts';
+import { QmpClient, QmpError } from './qmp.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** How QEMU's process ended. */
@@ -66,8 +66,10 @@ export class QemuProcess {
       return new QemuProcess(child, await QmpClient.open(socket, qmpTimeout), ended);
     } catch (error) {
       child.kill('SIGKILL');
-      await ended;
-      throw error;
+      const exit = await ended;
+      // QEMU connects before it looks at the rest of its arguments: its own words say what it did not like.
+      if (!(error instanceof QmpError) || error.kind !== 'Closed') throw error;
+      throw new Error(`QEMU did not start: ${describeExit(exit)}`, { cause: error });
     } finally {
       clearTimeout(timer);
       server.close();
