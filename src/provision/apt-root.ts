@@ -202,14 +202,15 @@ export class AptRoot {
 }
 
 function remedyFor(said: string): string {
+  if (/No space left|enough free space/i.test(said)) {
+    return 'make room in the cache directory, or set HDVKIT_CACHE to another one';
+  }
   if (/resolve|connect|Connection|timed out|unreachable|Proxy|Failed to fetch/i.test(said)) {
     return 'connect this machine to the network (apt must reach its mirror) and run it again: it resumes';
   }
   if (/NO_PUBKEY|not signed|signature/i.test(said)) {
     return 'run apt-get install --only-upgrade debian-archive-keyring';
   }
-  if (/space/i.test(said))
-    return 'make room in the cache directory, or set HDVKIT_CACHE to another one';
   return 'see whether apt-get update works on this machine, then run it again';
 }
 

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { cacheFailure } from './cache-failure.ts';
 
 let drafts = 0;
 const UNUSED_AFTER_MS = 7 * 24 * 3600 * 1000;
@@ -28,16 +29,36 @@ export async function storeImage(
   const folder = join(cache, 'initramfs');
   const file = join(folder, `${hash(parts)}.img`);
   if (existsSync(file)) {
-    const now = new Date();
-    utimesSync(file, now, now);
+    touch(file);
     return file;
   }
-  mkdirSync(folder, { recursive: true });
-  removeUnused(folder);
+  const image = await make();
   const draft = `${file}.${process.pid}-${++drafts}`;
-  writeFileSync(draft, await make());
-  renameSync(draft, file);
+  try {
+    mkdirSync(folder, { recursive: true });
+    removeUnused(folder);
+    try {
+      writeFileSync(draft, image);
+      renameSync(draft, file);
+    } catch (error) {
+      rmSync(draft, { force: true });
+      throw error;
+    }
+  } catch (error) {
+    throw cacheFailure(cache, error);
+  }
   return file;
+}
+
+/** Where the cache is read-only, nothing is removed from it either. */
+function touch(file: string): void {
+  const now = new Date();
+  try {
+    utimesSync(file, now, now);
+  } catch (error) {
+    if (!['EROFS', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
+  }
 }
 
 function hash(parts: readonly (string | Uint8Array)[]): string {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AptRoot, unpackPackages } from './apt-root.ts';
@@ -37,7 +37,6 @@ export function provisionedAgent(cache: string = cacheDirectory()): string | und
 export async function provisionAgent(options: ProvisionOptions = {}): Promise<string> {
   const cache = options.cache ?? cacheDirectory();
   const folder = agentFolder(cache);
-  mkdirSync(join(cache, 'agent'), { recursive: true });
   await provisionFolder(folder, { ...options, force: false }, async (draft) => {
     options.progress?.({ step: STEP, done: 0, total: 1 });
     const target = join(draft, 'agent');

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { cacheFailure } from './cache-failure.ts';
 import { takeLock } from './provision-lock.ts';
 import type { ProvisionOptions } from './provision-options.ts';
 
@@ -15,6 +16,18 @@ export async function provisionFolder(
   build: (draft: string) => Promise<Readonly<Record<string, string>>>,
 ): Promise<void> {
   if (existsSync(join(folder, 'version')) && options.force !== true) return;
+  try {
+    await makeFolder(folder, options, build);
+  } catch (error) {
+    throw cacheFailure(dirname(folder), error);
+  }
+}
+
+async function makeFolder(
+  folder: string,
+  options: ProvisionOptions,
+  build: (draft: string) => Promise<Readonly<Record<string, string>>>,
+): Promise<void> {
   const name = basename(folder);
   const cache = dirname(folder);
   mkdirSync(cache, { recursive: true });
