@@ -1,8 +1,10 @@
+import { loadTypeScriptAsModules } from '../transport/module-format.ts';
+
 let registered: Promise<void> | undefined;
 
 /**
  * Lets this process import TypeScript files without a build step, by tsx. Workers register it themselves. Done once;
- * nothing is loaded when the command itself runs from its source, which is under tsx already.
+ * no loader is registered when the command itself runs from its source, which is under tsx already.
  */
 export function loadTypeScript(): Promise<void> {
   registered ??= register();
@@ -10,8 +12,10 @@ export function loadTypeScript(): Promise<void> {
 }
 
 async function register(): Promise<void> {
-  if (import.meta.url.endsWith('.ts')) return;
-  const [esm, cjs] = await Promise.all([import('tsx/esm/api'), import('tsx/cjs/api')]);
-  cjs.register();
-  esm.register();
+  if (!import.meta.url.endsWith('.ts')) {
+    const [esm, cjs] = await Promise.all([import('tsx/esm/api'), import('tsx/cjs/api')]);
+    cjs.register();
+    esm.register();
+  }
+  loadTypeScriptAsModules();
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { moduleFormatHook } from './module-format.ts';
 
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx']);
 
@@ -28,14 +29,16 @@ export function workerExecArgv(typescript: boolean): string[] {
 
 let registrationUrl: string | undefined;
 
-/** A module that registers tsx for both module systems, by its public API. */
+/** A module that registers tsx for both module systems, by its public API, and makes modules of the user's files. */
 function registration(): string {
   if (registrationUrl === undefined) {
     const source = [
+      `import { register } from 'node:module';`,
       `import { register as registerCjs } from ${JSON.stringify(tsxModule('./cjs/api'))};`,
       `import { register as registerEsm } from ${JSON.stringify(tsxModule('./esm/api'))};`,
       'registerCjs();',
       'registerEsm();',
+      `register(${JSON.stringify(moduleFormatHook)});`,
     ].join('\n');
     registrationUrl = `data:text/javascript,${encodeURIComponent(source)}`;
   }
