@@ -30,7 +30,7 @@ export class CleanUp implements AsyncDisposable {
         void this.#interrupt('the end of its output', outputFailureCode(error));
       }
     };
-    for (const signal of Object.keys(INTERRUPTIONS)) process.on(signal, this.#onSignal);
+    this.#catchSignals();
     process.stdout.on('error', this.#onOutputError);
   }
 
@@ -48,6 +48,27 @@ export class CleanUp implements AsyncDisposable {
   use<T extends Partial<AsyncDisposable> & Partial<Disposable>>(value: T): T {
     this.add(() => value[Symbol.asyncDispose]?.() ?? value[Symbol.dispose]?.());
     return value;
+  }
+
+  /**
+   * Does something that may hold this thread for ever, as no signal is noticed then: the system ends the process on one,
+   * and no step is run. Only for commands that have nothing outside of this process.
+   */
+  async whileSignalsEndTheProcess<T>(action: () => Promise<T>): Promise<T> {
+    this.#leaveSignals();
+    try {
+      return await action();
+    } finally {
+      this.#catchSignals();
+    }
+  }
+
+  #catchSignals(): void {
+    for (const signal of Object.keys(INTERRUPTIONS)) process.on(signal, this.#onSignal);
+  }
+
+  #leaveSignals(): void {
+    for (const signal of Object.keys(INTERRUPTIONS)) process.off(signal, this.#onSignal);
   }
 
   /** Runs every step once; a step that throws does not keep the others from running. */
@@ -79,7 +100,7 @@ export class CleanUp implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const signal of Object.keys(INTERRUPTIONS)) process.off(signal, this.#onSignal);
+    this.#leaveSignals();
     await this.run();
     process.stdout.off('error', this.#onOutputError);
   }

@@ -30,7 +30,7 @@ export async function runSimulated(
   if (options.inspect !== undefined) openInspector(options.inspect, cleanUp);
   const machine = await SimulatedRun.start(binding, file, options, cleanUp);
   if (options.command !== undefined) {
-    await runCommand(machine, options.command);
+    await runCommand(machine, options.command, cleanUp);
     return;
   }
   const stopWatching = options.watch
@@ -46,12 +46,12 @@ export async function runSimulated(
   });
   cleanUp.add(() => lines.close());
   if (process.stdin.isTTY) remark(SHELL_HELP);
-  await converse(lines, machine);
+  await converse(lines, machine, cleanUp);
 }
 
-async function runCommand(machine: SimulatedRun, command: string): Promise<void> {
+async function runCommand(machine: SimulatedRun, command: string, cleanUp: CleanUp): Promise<void> {
   try {
-    const said = await machine.shell.run(command);
+    const said = await runInterruptibly(machine, command, cleanUp);
     if (said) print(said);
   } catch (error) {
     if (!(error instanceof ShellError)) throw error;
@@ -61,13 +61,29 @@ async function runCommand(machine: SimulatedRun, command: string): Promise<void>
   machine.showTrace();
 }
 
-async function converse(lines: Interface, machine: SimulatedRun): Promise<void> {
+/** The device runs on this thread: one that never returns is ended by Ctrl-C all the same, also on a terminal. */
+async function runInterruptibly(
+  { shell }: SimulatedRun,
+  command: string,
+  cleanUp: CleanUp,
+): Promise<string | undefined> {
+  const { stdin } = process;
+  const isRaw = stdin.isTTY && stdin.isRaw;
+  if (isRaw) stdin.setRawMode(false);
+  try {
+    return await cleanUp.whileSignalsEndTheProcess(() => shell.run(command));
+  } finally {
+    if (isRaw) stdin.setRawMode(true);
+  }
+}
+
+async function converse(lines: Interface, machine: SimulatedRun, cleanUp: CleanUp): Promise<void> {
   lines.prompt();
   // Ctrl-C in a line editor ends the shell as quit does.
   lines.on('SIGINT', () => lines.close());
   for await (const line of lines) {
     try {
-      const said = await machine.shell.run(line);
+      const said = await runInterruptibly(machine, line, cleanUp);
       machine.showTrace();
       if (said === undefined) return;
       if (said !== '') print(said);

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { VfioUserClient } from '../../src/vfio-user/client.ts';
-import { CHANGED, GOOD } from './devices.ts';
+import { CHANGED, ENDLESS, GOOD } from './devices.ts';
 import { ended, until, Workplace } from './run-cli.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -149,6 +149,41 @@ describe.concurrent('hdvkit run --host simulated', () => {
     child.kill('SIGINT');
     expect((await done).code).toBe(130);
     expect(place.leftovers).toEqual([]);
+  });
+});
+
+describe.concurrent('hdvkit run --host simulated with a device that never returns', () => {
+  test('is ended by Ctrl-C', async () => {
+    using place = new Workplace();
+    place.write('device.ts', ENDLESS);
+    const child = place.start(['run', 'device.ts', '--host', 'simulated']);
+    child.stdin.end('write VALUE 1\n');
+    await until(child.stderr, 'no return');
+    child.kill('SIGINT');
+    const { code } = await ended(child);
+    expect([code, child.signalCode]).toEqual([null, 'SIGINT']);
+    expect(place.leftovers).toEqual([]);
+  });
+});
+
+describe.concurrent('a device file in a folder of CommonJS, as npm init makes them', () => {
+  test('is loaded with its named exports, on this thread and on a worker', async () => {
+    using place = new Workplace();
+    place.write('package.json', '{"type":"commonjs"}');
+    place.write('answer.ts', 'export const ANSWER = 42;\n');
+    const path = place.write(
+      'device.ts',
+      `import { ANSWER } from './answer.ts';${GOOD}console.error(ANSWER);\n`,
+    );
+    const shown = await place.run(['show', path]);
+    expect(shown.stderr).toBe('42\n');
+    expect(shown.stdout).toContain('vendor 0x1234  device 0x0c11');
+    expect(shown.code).toBe(0);
+    const child = place.start(['serve', path, '--socket', join(place.path, 's')]);
+    const done = ended(child);
+    await until(child.stdout, 'vfio-user-pci');
+    child.kill('SIGTERM');
+    expect((await done).stderr.match(/^42$/gm)).toHaveLength(2);
   });
 });
 

@@ -17,6 +17,12 @@ export class Good extends PciDevice {
 /** The same, changed in what VALUE is after reset. */
 export const CHANGED = GOOD.replace('u32(0x0, {', 'u32(0x0, { reset: 0x2a,');
 
+/** Its driver waits for ever when it writes VALUE; it says so first. */
+export const ENDLESS = GOOD.replace(
+  'bind({})',
+  "bind({ VALUE: { write: () => { console.error('no return'); for (;;) {} } } })",
+);
+
 export const NO_DEVICE = 'export const answer = 42;\n';
 
 export const TWO_DEVICES = `${GOOD}export class Second extends Good {}\n`;
