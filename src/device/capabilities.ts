@@ -98,7 +98,10 @@ export function vendorSpecific(
   return { kind: 'vendorSpecific', bytes, options };
 }
 
-/** A vendor-specific extended capability. @throws RangeError when the id or revision does not fit */
+/**
+ * A vendor-specific extended capability. The device needs {@link pciExpress} too: without it no guest looks past 256 bytes.
+ * @throws RangeError when the id or revision does not fit
+ */
 export function extendedVendorSpecific(
   id: number,
   revision: number,
@@ -110,7 +113,10 @@ export function extendedVendorSpecific(
   return { kind: 'extendedVendorSpecific', id, revision, bytes };
 }
 
-/** The device's serial number, an EUI-64. @throws RangeError when it has more than 64 bits */
+/**
+ * The device's serial number, an EUI-64. The device needs {@link pciExpress} too: without it no guest looks past 256 bytes.
+ * @throws RangeError when it has more than 64 bits
+ */
 export function serialNumber(value: bigint | number): SerialNumberCapability {
   const wide = BigInt(value);
   if (BigInt.asUintN(64, wide) !== wide) {

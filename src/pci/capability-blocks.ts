@@ -17,7 +17,10 @@ export interface CapabilityActions {
   functionLevelReset(): void;
 }
 
-/** The blocks of a device's own capabilities: conventional and extended. */
+/**
+ * The blocks of a device's own capabilities: conventional and extended.
+ * @throws TypeError when one is of no known kind, there twice, or where guests never look for it
+ */
 export function capabilityBlocks(
   capabilities: readonly Capability[],
   actions: CapabilityActions,
@@ -49,6 +52,12 @@ export function capabilityBlocks(
   }
   refuseTwice(conventional, [CapabilityId.POWER_MANAGEMENT, CapabilityId.PCI_EXPRESS]);
   refuseTwice(extended, [ExtendedCapabilityId.SERIAL_NUMBER]);
+  const [first] = extended;
+  if (first !== undefined && !conventional.some(({ id }) => id === CapabilityId.PCI_EXPRESS)) {
+    throw new TypeError(
+      `Cannot place capability ${first.name} without PCI Express: guests read past 256 bytes of PCI Express functions only; add pciExpress()`,
+    );
+  }
   return { conventional, extended };
 }
 

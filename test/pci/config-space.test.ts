@@ -127,7 +127,18 @@ test('reads 0 above what is implemented, and ignores writes there', () => {
 test('has 4096 bytes as soon as something needs them', () => {
   expect(functionWith([]).shape.configSize).toBe(256);
   expect(functionWith([pciExpress()]).shape.configSize).toBe(4096);
-  expect(functionWith([serialNumber(1)]).shape.configSize).toBe(4096);
+  expect(functionWith([serialNumber(1), pciExpress()]).shape.configSize).toBe(4096);
+});
+
+test.each([
+  ['serial number', serialNumber(1)],
+  ['extended vendor-specific', extendedVendorSpecific(1, 1, Buffer.alloc(4))],
+])('refuses %s where no guest would look for it', (name, capability) => {
+  expect(() => functionWith([capability])).toThrow(
+    new TypeError(
+      `Cannot place capability ${name} without PCI Express: guests read past 256 bytes of PCI Express functions only; add pciExpress()`,
+    ),
+  );
 });
 
 const payload = fc.uint8Array({ minLength: 0, maxLength: 12 });
@@ -144,7 +155,7 @@ const anyCapabilities = fc
     capabilities: [
       ...(power ? [powerManagement()] : []),
       ...vendor.map((bytes) => vendorSpecific(bytes)),
-      ...(express ? [pciExpress()] : []),
+      ...(express || extended.length > 0 || serial ? [pciExpress()] : []),
       ...extended.map((bytes) => extendedVendorSpecific(7, 1, bytes)),
       ...(serial ? [serialNumber(5)] : []),
     ],
@@ -190,7 +201,7 @@ test.each([
   ],
   [
     'the extended list',
-    [extendedVendorSpecific(1, 1, Buffer.alloc(3900))],
+    [pciExpress(), extendedVendorSpecific(1, 1, Buffer.alloc(3900))],
     'extended vendor-specific',
   ],
 ])('refuses more than fits into %s, by name', (_, capabilities, name) => {
@@ -216,9 +227,13 @@ test('shows serial number and vendor-specific bytes', () => {
     vendorSpecific(Buffer.from('hello')),
     serialNumber(0x0123_4567_89ab_cdefn),
     extendedVendorSpecific(0xabcd, 2, Buffer.from('world')),
+    pciExpress(),
   ]);
   const config = bytesOf(fn);
-  expect(config.subarray(0x40, 0x48)).toEqual(Buffer.from('\x09\0\x08hello', 'latin1'));
+  const express = findCapability(config, 0x10);
+  expect(config.subarray(0x40, 0x48)).toEqual(
+    Buffer.from(`\x09${String.fromCharCode(express)}\x08hello`, 'latin1'),
+  );
   const [serial, vendor] = walkExtended(config);
   expect(config.readBigUInt64LE(serial!.offset + 4)).toBe(0x0123_4567_89ab_cdefn);
   expect(config.readUInt32LE(vendor!.offset + 4)).toBe(0x00d2_abcd);
