@@ -1,5 +1,5 @@
 import type { GuestMemory } from '../device/services.ts';
-import { readConfig, writeConfig } from '../pci/config-access.ts';
+import { peekConfig, readConfig, writeConfig } from '../pci/config-access.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
 import {
   type AccessWidth,
@@ -125,7 +125,7 @@ export class VfioUserFunction implements VfioUserDevice {
       // Any other address was written by a client that lets the guest reach the table and has no way to hear of it.
       if (vector >= 0 && vector < interrupts.count) this.#port?.signal(Irq.MSIX, vector);
     } else if (interrupts.kind === 'msi') {
-      const control = this.#function.readConfigSpace(interrupts.capability);
+      const control = peekConfig(this.#function, interrupts.capability);
       const enabled = 1 << ((control >>> MSI_MULTIPLE_MESSAGE_ENABLE_SHIFT) & 7);
       this.#port?.signal(Irq.MSI, data & (enabled - 1) & (interrupts.count - 1));
     }

@@ -1,9 +1,19 @@
 import type { Width } from '../device/mmio-region.ts';
-import type { PciDeviceCallbacks } from './device-callbacks.ts';
+import type { PciDeviceCallbacks, PciFunctionExtras } from './device-callbacks.ts';
 
-type ConfigSpaceCallbacks = Pick<PciDeviceCallbacks, 'readConfigSpace' | 'writeConfigSpace'>;
+type ConfigSpaceCallbacks = Pick<PciDeviceCallbacks, 'readConfigSpace' | 'writeConfigSpace'> &
+  Partial<Pick<PciFunctionExtras, 'peekConfigSpace'>>;
 
 const MASKS = Uint32Array.of(0, 0xff, 0xffff, 0, 0xffff_ffff);
+
+/** Reads a dword of config space for the host's own use: unseen by observers, where the function can do that. */
+export function peekConfig(
+  fn: Omit<ConfigSpaceCallbacks, 'writeConfigSpace'>,
+  offset: number,
+): number {
+  const value = fn.peekConfigSpace?.(offset) ?? fn.readConfigSpace(offset);
+  return value >>> 0;
+}
 
 /** Reads 1, 2 or 4 bytes of config space, which the callbacks serve by dword. May cross dwords. */
 export function readConfig(fn: ConfigSpaceCallbacks, offset: number, width: Width): number {
@@ -38,6 +48,6 @@ export function writeConfig(
 }
 
 function merge(fn: ConfigSpaceCallbacks, dword: number, mask: number, value: number): void {
-  const old = fn.readConfigSpace(dword);
+  const old = peekConfig(fn, dword);
   fn.writeConfigSpace(dword, ((old & ~mask) | (value & mask)) >>> 0);
 }

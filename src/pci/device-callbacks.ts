@@ -74,6 +74,8 @@ export interface PciFunctionExtras {
   readonly shape: FunctionShape;
   /** The error that stopped the function, if one did; it then answers as if unplugged. */
   readonly failure: Error | undefined;
+  /** What {@link PciDeviceCallbacks.readConfigSpace} answers, for the host's own use: no observer sees it. */
+  peekConfigSpace(offset: number): number;
   reset(kind: ResetKind): void;
   save(): unknown;
   restore(state: unknown): void;

@@ -87,9 +87,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
       functionLevelReset: () => this.reset('function'),
     });
     const express = conventional.some(({ id }) => id === CapabilityId.PCI_EXPRESS);
-    const space = new ConfigSpace(
-      express || extended.length > 0 ? EXPRESS_SIZE : CONVENTIONAL_SIZE,
-    );
+    const space = new ConfigSpace(express ? EXPRESS_SIZE : CONVENTIONAL_SIZE);
     this.#space = space;
 
     let bars = declared;
@@ -252,17 +250,19 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   }
 
   readConfigSpace(offset: number): number {
-    const state = this.#state;
-    let value = 0xffff_ffff;
-    if (state.failure === undefined) {
-      try {
-        value = this.#space.read(offset);
-      } catch (error) {
-        this.#fail(error);
-      }
-    }
-    state.observer?.configRead?.(offset, value);
+    const value = this.peekConfigSpace(offset);
+    this.#observer?.configRead?.(offset, value);
     return value;
+  }
+
+  peekConfigSpace(offset: number): number {
+    if (this.#state.failure !== undefined) return 0xffff_ffff;
+    try {
+      return this.#space.read(offset);
+    } catch (error) {
+      this.#fail(error);
+      return 0xffff_ffff;
+    }
   }
 
   writeConfigSpace(offset: number, value: number): void {

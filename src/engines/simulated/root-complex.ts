@@ -1,5 +1,5 @@
 import { ALL_ONES } from '../../pci/bar-router.ts';
-import { readConfig, writeConfig } from '../../pci/config-access.ts';
+import { peekConfig, readConfig, writeConfig } from '../../pci/config-access.ts';
 import type { PciDeviceCallbacks, PciFunctionExtras } from '../../pci/device-callbacks.ts';
 import type { InterruptLine } from './interrupts.ts';
 
@@ -29,7 +29,7 @@ interface BarSize {
 
 /**
  * A PCI Express root complex with one bus of integrated endpoints. It reads the functions' own BAR and command
- * registers to know which addresses they claim, as the guest programmed them (PCIe 6.0, 7.5.1.1.3 and 7.5.1.2.1).
+ * registers to know which addresses they claim, as the guest programmed them; observers do not see that (PCIe 6.0, 7.5.1.1.3 and 7.5.1.2.1).
  */
 export class RootComplex {
   readonly #slots: (Slot | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
@@ -145,11 +145,11 @@ export class RootComplex {
     for (const slot of this.#slots) {
       if (slot === undefined) continue;
       const fn = slot.function;
-      const isThere = fn.readConfigSpace(0) >>> 0 !== 0xffff_ffff;
-      if (!isThere || !(fn.readConfigSpace(COMMAND) & MEMORY_SPACE)) continue;
+      const isThere = peekConfig(fn, 0) !== 0xffff_ffff;
+      if (!isThere || !(peekConfig(fn, COMMAND) & MEMORY_SPACE)) continue;
       for (const { slot: bar, size, is64Bit } of this.#sizes[slot.device]!) {
-        const low = fn.readConfigSpace(BAR_0 + 4 * bar) >>> 0;
-        const high = is64Bit ? fn.readConfigSpace(BAR_0 + 4 * bar + 4) >>> 0 : 0;
+        const low = peekConfig(fn, BAR_0 + 4 * bar);
+        const high = is64Bit ? peekConfig(fn, BAR_0 + 4 * bar + 4) : 0;
         const row = this.#windowCount++;
         this.#start[row] = high * 0x1_0000_0000 + (low - (low & 0xf));
         this.#end[row] = this.#start[row]! + size;

@@ -1,7 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { mmio } from '../../../src/device/bar.ts';
+import { PciDevice } from '../../../src/device/pci-device.ts';
+import { ram } from '../../../src/device/ram.ts';
 import { AddressMap } from '../../../src/engines/simulated/address-map.ts';
 import { InterruptLine } from '../../../src/engines/simulated/interrupts.ts';
 import { SimulatedMachine } from '../../../src/engines/simulated/machine.ts';
+import { PciFunction } from '../../../src/pci/pci-function.ts';
 import { RecordingDevice } from '../../device-host/recording-device.ts';
 
 const MEMORY_SPACE = 0x2;
@@ -57,6 +61,51 @@ describe('config space', () => {
     expect(() => machine.plug(device)).toThrow('all 32 slots are taken');
     machine.unplug(third);
     expect(machine.plug(device).device).toBe(3);
+  });
+});
+
+/** A started function with one BAR, and what its observer sees of config space and memory. */
+function watched(): { fn: PciFunction; seen: unknown[][] } {
+  class Plain extends PciDevice {
+    override readonly identity = { vendorId: 0x1234, deviceId: 0xbeef, classCode: 0xff0000 };
+    override readonly bars = { 0: mmio(4096, { 0: ram(16) }) };
+  }
+  const fn = new PciFunction(new Plain());
+  fn.connect(machine.portFor(new InterruptLine(), () => {}));
+  fn.initialize();
+  fn.start();
+  const seen: unknown[][] = [];
+  fn.observer = {
+    configRead: (offset) => seen.push(['configRead', offset]),
+    configWrite: (offset) => seen.push(['configWrite', offset]),
+    memoryRead: (bar, offset) => seen.push(['memoryRead', bar, offset]),
+  };
+  return { fn, seen };
+}
+
+describe('an observer', () => {
+  test('sees the accesses that the guest made, and none of the machine', () => {
+    const { fn, seen } = watched();
+    machine.plug(fn);
+    place(0, BAR);
+    expect(machine.read(BAR + 4, 4)).toBe(0);
+    expect(machine.read(ecam(0, 0), 2)).toBe(0x1234);
+    expect(seen).toEqual([
+      ['configWrite', 0x10],
+      ['configWrite', 0x04],
+      ['memoryRead', 0, 4],
+      ['configRead', 0],
+    ]);
+  });
+
+  test('changes nothing about which addresses are claimed', () => {
+    const { fn } = watched();
+    fn.observer = undefined;
+    machine.plug(fn);
+    place(0, BAR);
+    machine.write(BAR, 4, 0x55);
+    expect(machine.read(BAR, 4)).toBe(0x55);
+    expect(machine.read(BAR + 4096, 4)).toBe(0xffff_ffff);
   });
 });
 
