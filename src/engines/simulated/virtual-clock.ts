@@ -9,16 +9,80 @@ const STUCK = 1_000_000;
 class VirtualTimer implements Timer {
   readonly due: number;
   readonly sequence: number;
-  fn: (() => void) | undefined;
+  readonly fn: () => void;
+  /** Position in the heap, kept by {@link TimerHeap}; -1 outside. */
+  place = -1;
+  readonly #heap: TimerHeap;
 
-  constructor(due: number, sequence: number, fn: () => void) {
+  constructor(heap: TimerHeap, due: number, sequence: number, fn: () => void) {
+    this.#heap = heap;
     this.due = due;
     this.sequence = sequence;
     this.fn = fn;
   }
 
   cancel(): void {
-    this.fn = undefined;
+    this.#heap.remove(this);
+  }
+}
+
+/** A binary heap, the earliest timer first, which timers can leave before they are due. */
+class TimerHeap {
+  /** Children of `i` at `2i + 1` and `2i + 2`. */
+  readonly #timers: VirtualTimer[] = [];
+
+  get size(): number {
+    return this.#timers.length;
+  }
+
+  get first(): VirtualTimer | undefined {
+    return this.#timers[0];
+  }
+
+  add(timer: VirtualTimer): void {
+    this.#rise(timer, this.#timers.length);
+  }
+
+  /** Does nothing when the timer is not in the heap. */
+  remove(timer: VirtualTimer): void {
+    const { place } = timer;
+    if (place < 0) return;
+    timer.place = -1;
+    const last = this.#timers.pop()!;
+    if (last === timer) return;
+    if (earlier(last, timer)) this.#rise(last, place);
+    else this.#sink(last, place);
+  }
+
+  /** Puts a timer at `place` or above it. */
+  #rise(timer: VirtualTimer, place: number): void {
+    let i = place;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      const above = this.#timers[parent]!;
+      if (!earlier(timer, above)) break;
+      this.#put(above, i);
+      i = parent;
+    }
+    this.#put(timer, i);
+  }
+
+  /** Puts a timer at `place` or below it. */
+  #sink(timer: VirtualTimer, place: number): void {
+    const timers = this.#timers;
+    let i = place;
+    for (let child = 2 * i + 1; child < timers.length; child = 2 * i + 1) {
+      if (child + 1 < timers.length && earlier(timers[child + 1]!, timers[child]!)) child++;
+      if (!earlier(timers[child]!, timer)) break;
+      this.#put(timers[child]!, i);
+      i = child;
+    }
+    this.#put(timer, i);
+  }
+
+  #put(timer: VirtualTimer, place: number): void {
+    this.#timers[place] = timer;
+    timer.place = place;
   }
 }
 
@@ -29,8 +93,7 @@ class VirtualTimer implements Timer {
 export class VirtualClock implements Clock {
   #now = 0;
   #sequence = 0;
-  /** A binary heap: children of `i` at `2i + 1` and `2i + 2`, the earliest at 0. */
-  readonly #heap: VirtualTimer[] = [];
+  readonly #timers = new TimerHeap();
 
   /** Milliseconds since power-on. */
   get now(): number {
@@ -38,8 +101,9 @@ export class VirtualClock implements Clock {
   }
 
   after(ms: number, fn: () => void): Timer {
-    const timer = new VirtualTimer(this.#now + Math.max(ms || 0, 0), this.#sequence++, fn);
-    this.#push(timer);
+    const due = this.#now + Math.max(ms || 0, 0);
+    const timer = new VirtualTimer(this.#timers, due, this.#sequence++, fn);
+    this.#timers.add(timer);
     return timer;
   }
 
@@ -54,10 +118,9 @@ export class VirtualClock implements Clock {
     }
     const end = this.#now + ms;
     let atThisInstant = 0;
-    for (let next = this.#heap[0]; next !== undefined && next.due <= end; next = this.#heap[0]) {
-      this.#pop();
-      const { fn } = next;
-      if (fn === undefined) continue;
+    const timers = this.#timers;
+    for (let next = timers.first; next !== undefined && next.due <= end; next = timers.first) {
+      timers.remove(next);
       if (next.due > this.#now) atThisInstant = 0;
       if (++atThisInstant > STUCK) {
         throw new Error(
@@ -65,45 +128,15 @@ export class VirtualClock implements Clock {
         );
       }
       this.#now = Math.max(this.#now, next.due);
-      next.fn = undefined;
-      fn();
+      next.fn();
     }
     // A timer may have advanced time further than this call does.
     this.#now = Math.max(this.#now, end);
   }
 
-  /** Number of timers that are set. */
+  /** Number of timers that are set, which is how many are held: cancelled ones are gone at once. */
   get pending(): number {
-    return this.#heap.filter((timer) => timer.fn !== undefined).length;
-  }
-
-  #push(timer: VirtualTimer): void {
-    const heap = this.#heap;
-    let i = heap.length;
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      const above = heap[parent]!;
-      if (!earlier(timer, above)) break;
-      heap[i] = above;
-      i = parent;
-    }
-    heap[i] = timer;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && earlier(heap[child + 1]!, heap[child]!)) child++;
-      if (!earlier(heap[child]!, last)) break;
-      heap[i] = heap[child]!;
-      i = child;
-    }
-    heap[i] = last;
+    return this.#timers.size;
   }
 }
 

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { VirtualClock } from '../../../src/engines/simulated/virtual-clock.ts';
 
@@ -46,6 +47,39 @@ test('a cancelled timer does not fire, nor does cancelling one that fired do any
   kept.cancel();
   expect(fired).toBe(1);
   expect(clock.pending).toBe(0);
+});
+
+test('a timer that is set again and again holds the place of one', () => {
+  const clock = new VirtualClock();
+  let fired = 0;
+  let timer = clock.after(1000, () => fired++);
+  for (let i = 1; i < 100_000; i++) {
+    timer.cancel();
+    timer = clock.after(1000, () => fired++);
+    if (clock.pending !== 1) break;
+  }
+  expect(clock.pending).toBe(1);
+  clock.advance(1000);
+  expect(fired).toBe(1);
+  expect(clock.pending).toBe(0);
+});
+
+test('whichever timers are cancelled, the others fire in order', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ due: fc.nat(20), isCancelled: fc.boolean() }), { maxLength: 60 }),
+      (wanted) => {
+        const clock = new VirtualClock();
+        const fired: number[] = [];
+        const timers = wanted.map(({ due }, i) => clock.after(due, () => fired.push(i)));
+        for (const [i, { isCancelled }] of wanted.entries()) if (isCancelled) timers[i]!.cancel();
+        const kept = wanted.flatMap(({ due, isCancelled }, i) => (isCancelled ? [] : [{ due, i }]));
+        expect(clock.pending).toBe(kept.length);
+        clock.advance(20);
+        expect(fired).toEqual(kept.sort((a, b) => a.due - b.due || a.i - b.i).map(({ i }) => i));
+      },
+    ),
+  );
 });
 
 test('a timer that advances time itself does not make it go back', () => {
