@@ -12,7 +12,15 @@ export interface GuestMemory {
    * @returns false when any byte is not writable memory or the guest has bus mastering off: nothing is then written.
    */
   write(gpa: number, from: Uint8Array): boolean;
-  /** Maps guest memory; `undefined` where {@link GuestMemory.read} gives `false`. The caller disposes it. */
+  /**
+   * Maps guest memory; `undefined` where {@link GuestMemory.read} gives `false`. The caller disposes it.
+   *
+   * Bus mastering (PCIe 6.0, 7.5.1.1.3) is asked when the aperture is mapped, and not again: its bytes are plain memory,
+   * so nothing stands between an access and the guest, and they cannot be taken away in the middle of one. An aperture
+   * held open goes on reaching the guest after the guest turned bus mastering off or put the function into D3hot;
+   * reset, stop, and failure of the device end it. A device that must heed the bit at once opens an aperture for each
+   * piece of work, with `using`, or copies with {@link GuestMemory.read} and {@link GuestMemory.write}, which ask every time.
+   */
   aperture(
     gpa: number,
     length: number,

@@ -86,6 +86,19 @@ test('reaches no memory while bus mastering is off', () => {
   expect(device.memory.read(0, into)).toBe(true);
 });
 
+test('goes on reaching memory mapped before bus mastering went off, until a reset', () => {
+  const { fn, device, host } = attach(new Dma());
+  const ring = device.memory.aperture(0x2000, 4);
+  fn.writeConfigSpace(0x04, 0x2);
+  ring?.bytes.write('late');
+  expect(host.ram.toString('latin1', 0x2000, 0x2004)).toBe('late');
+  expect(device.memory.aperture(0x2000, 4)).toBeUndefined();
+  expect(device.memory.write(0x2000, Buffer.from('copy'))).toBe(false);
+  expect(host.openApertures).toBe(1);
+  fn.reset('function');
+  expect(host.openApertures).toBe(0);
+});
+
 test('reaches memory from start to stop where command register writes may be lost', () => {
   const host = new RecordingHost({ commandRegister: 'unreliable' });
   const { device, fn } = attach(new Dma(), { host, command: 0 });
