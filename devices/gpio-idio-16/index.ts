@@ -5,10 +5,14 @@
  */
 import { intx, mmio, PciDevice } from 'hdvkit';
 import { HostSocket } from '../host-socket.ts';
+import { checkStateVersion } from '../state-version.ts';
 import { Board, FILTER_MS, IDIO_16, IrqStatus } from './registers.ts';
 
+/** Version of what `save` gives. */
+const STATE_VERSION = 1;
+
 interface GpioState {
-  readonly version: 1;
+  readonly version: typeof STATE_VERSION;
   readonly inputs: number;
   readonly sampled: number;
   readonly changed: number;
@@ -117,7 +121,7 @@ export class GpioIdio16 extends PciDevice {
 
   override save(): GpioState {
     return {
-      version: 1,
+      version: STATE_VERSION,
       inputs: this.#inputs,
       sampled: this.#sampled,
       changed: this.#changed,
@@ -127,6 +131,7 @@ export class GpioIdio16 extends PciDevice {
   }
 
   override restore(state: unknown): void {
+    checkStateVersion(this.constructor.name, state, STATE_VERSION);
     const { inputs, sampled, changed, isEnabled, isFiltered } = state as GpioState;
     this.#inputs = inputs;
     this.#sampled = sampled;

@@ -6,6 +6,7 @@
 import { appendFileSync } from 'node:fs';
 import { intx, mmio, PciDevice, type Timer } from 'hdvkit';
 import { HostSocket } from '../host-socket.ts';
+import { checkStateVersion } from '../state-version.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { Board, Msr, UART } from './registers.ts';
 import { Uart, type UartState } from './uart.ts';
@@ -22,8 +23,11 @@ const HIGH_WATER = 0x1_0000;
  */
 const BURST = 64;
 
+/** Version of what `save` gives. */
+const STATE_VERSION = 1;
+
 interface SerialState {
-  readonly version: 1;
+  readonly version: typeof STATE_VERSION;
   readonly uart: UartState;
   /** What waited to be received, as base64. */
   readonly input: string;
@@ -126,10 +130,11 @@ export class Serial16550 extends PciDevice {
 
   override save(): SerialState {
     const input = this.#input.peek().toString('base64');
-    return { version: 1, uart: this.#uart.save(), input };
+    return { version: STATE_VERSION, uart: this.#uart.save(), input };
   }
 
   override restore(state: unknown): void {
+    checkStateVersion(this.constructor.name, state, STATE_VERSION);
     const { uart, input } = state as SerialState;
     this.#uart.restore(uart);
     this.#input.clear();

@@ -2,6 +2,9 @@ import type { Aperture, GuestMemory } from 'hdvkit';
 import { DescriptorChain, VirtqueueError } from './descriptor-chain.ts';
 import { AvailableFlag, NO_VECTOR, SplitLayout } from './registers.ts';
 
+const READ_ONLY = { readOnly: true };
+const WRITABLE = { readOnly: false };
+
 /** What a queue is, as the driver set it up, and how far it got. */
 export interface SplitQueueState {
   readonly size: number;
@@ -65,14 +68,11 @@ export class SplitQueue {
     const { size } = this;
     const { DESCRIPTOR, AVAILABLE_ENTRY, USED_ENTRY, RING_HEADER, RING_TRAILER } = SplitLayout;
     const rings = RING_HEADER + RING_TRAILER;
-    using table = open(memory, this.descriptors, DESCRIPTOR * size, 'descriptor table');
-    using available = open(
-      memory,
-      this.available,
-      rings + AVAILABLE_ENTRY * size,
-      'available ring',
-    );
-    using used = open(memory, this.used, rings + USED_ENTRY * size, 'used ring');
+    const availableLength = rings + AVAILABLE_ENTRY * size;
+    // The device reads the first two and writes the third (2.7).
+    using table = open(memory, this.descriptors, DESCRIPTOR * size, READ_ONLY, 'descriptor table');
+    using available = open(memory, this.available, availableLength, READ_ONLY, 'available ring');
+    using used = open(memory, this.used, rings + USED_ENTRY * size, WRITABLE, 'used ring');
 
     const waiting = (available.bytes.readUInt16LE(2) - this.#nextAvailable) & 0xffff;
     if (waiting > size) throw new VirtqueueError(`${waiting} requests wait in a queue of ${size}`);
@@ -123,7 +123,7 @@ export class SplitQueue {
     let indirect: Aperture | undefined;
     try {
       const openTable = (gpa: number, length: number): Buffer => {
-        indirect = open(memory, gpa, length, 'indirect table');
+        indirect = open(memory, gpa, length, READ_ONLY, 'indirect table');
         return indirect.bytes;
       };
       this.#chain.load({ table, size: this.size, head, openTable });
@@ -134,8 +134,14 @@ export class SplitQueue {
   }
 }
 
-function open(memory: GuestMemory, gpa: number, length: number, what: string): Aperture {
-  const aperture = memory.aperture(gpa, length);
+function open(
+  memory: GuestMemory,
+  gpa: number,
+  length: number,
+  options: { readonly readOnly: boolean },
+  what: string,
+): Aperture {
+  const aperture = memory.aperture(gpa, length, options);
   if (aperture === undefined) {
     throw new VirtqueueError(`the ${what} at 0x${gpa.toString(16)} is not memory`);
   }

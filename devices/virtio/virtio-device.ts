@@ -3,6 +3,7 @@
  * notifications. A device extends {@link VirtioDevice}, says how many queues it has, and serves requests.
  */
 import { doorbells, type MmioRegion, mmio, msix, PciDevice } from 'hdvkit';
+import { checkStateVersion } from '../state-version.ts';
 import { virtioCapabilities } from './capabilities.ts';
 import { type DescriptorChain, VirtqueueError } from './descriptor-chain.ts';
 import {
@@ -28,8 +29,11 @@ export interface VirtioOptions {
   readonly configuration?: MmioRegion;
 }
 
+/** Version of what `save` gives. */
+const STATE_VERSION = 1;
+
 interface VirtioState {
-  readonly version: 1;
+  readonly version: typeof STATE_VERSION;
   readonly driverFeatures: readonly number[];
   readonly queues: readonly SplitQueueState[];
 }
@@ -109,13 +113,14 @@ export abstract class VirtioDevice extends PciDevice {
 
   override save(): VirtioState {
     return {
-      version: 1,
+      version: STATE_VERSION,
       driverFeatures: [...this.#driverFeatures],
       queues: this.#queues.map((queue) => queue.save()),
     };
   }
 
   override restore(state: unknown): void {
+    checkStateVersion(this.constructor.name, state, STATE_VERSION);
     const { driverFeatures, queues } = state as VirtioState;
     this.#driverFeatures = [driverFeatures[0] ?? 0, driverFeatures[1] ?? 0];
     this.#status = this.common.DEVICE_STATUS;

@@ -243,6 +243,12 @@ describe('configuration', () => {
   });
 });
 
+test('refuses the state of a version that it does not know, naming both', () => {
+  expect(() => new GpioIdio16().restore({ version: 2 })).toThrow(
+    new TypeError('Cannot restore GpioIdio16: its state has version 2, this code knows 1'),
+  );
+});
+
 test('survives a hostile guest', { timeout: FUZZ_TIMEOUT }, () => {
   fuzz(() => new GpioIdio16(), { seed: 10, accesses: FUZZ_ACCESSES });
   fuzz(() => new GpioIdio16(), {

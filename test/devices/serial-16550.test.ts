@@ -438,6 +438,12 @@ function next(socket: Socket, event: 'data' | 'close'): Promise<unknown> {
   });
 }
 
+test('refuses the state of a version that it does not know, naming both', () => {
+  expect(() => new Serial16550().restore({ version: 2 })).toThrow(
+    new TypeError('Cannot restore Serial16550: its state has version 2, this code knows 1'),
+  );
+});
+
 test('survives a hostile guest', { timeout: FUZZ_TIMEOUT }, () => {
   fuzz(() => new Serial16550(), { seed: 9, accesses: FUZZ_ACCESSES });
 });

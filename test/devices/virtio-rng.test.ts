@@ -428,6 +428,12 @@ test('survives rings with anything in them', { timeout: FUZZ_TIMEOUT }, () => {
   }
 });
 
+test('refuses the state of a version that it does not know, naming both', () => {
+  expect(() => create().restore({ version: 2 })).toThrow(
+    new TypeError('Cannot restore VirtioRng: its state has version 2, this code knows 1'),
+  );
+});
+
 test('survives a hostile guest', { timeout: FUZZ_TIMEOUT }, () => {
   fuzz(create, { seed: 8, accesses: FUZZ_ACCESSES });
 });
