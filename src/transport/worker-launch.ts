@@ -88,6 +88,8 @@ export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
     execArgv: workerExecArgv([options.entry, ...(options.modules ?? [])].some(isTypeScript)),
     resourceLimits: { maxOldGenerationSizeMb: options.heapLimit ?? 512 },
   });
+  // How the task ended says it all; a thread that runs out of heap when its task is aborted already is told here only.
+  pool.on('error', () => undefined);
   let thrown: Error | undefined;
   const ready = new Promise<WorkerReady>((resolve) => {
     port.on('message', (message: WorkerMessage) => {
