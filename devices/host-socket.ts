@@ -5,6 +5,9 @@ import { createServer, type Server, type Socket } from 'node:net';
 /** Longest path of a unix socket, in bytes (`sockaddr_un`, less its terminator). */
 const MAX_PATH = 107;
 
+/** How long a peer that is let go may take to read what was sent to it, in milliseconds. */
+const FLUSH_LIMIT = 1000;
+
 /** What the device does with its peer. */
 export interface HostSocketEvents {
   readonly connected?: () => void;
@@ -47,13 +50,17 @@ export class HostSocket {
     this.#server = server;
   }
 
-  /** Ends the connection and removes the socket. */
+  /** Ends the connection, both ways, once what was sent has left, and removes the socket. */
   close(): void {
     if (this.#server === undefined) return;
     this.#server.close();
     this.#server = undefined;
-    this.#peer?.end();
+    const peer = this.#peer;
     this.#peer = undefined;
+    if (peer !== undefined) {
+      peer.setTimeout(FLUSH_LIMIT, () => peer.destroy());
+      peer.end(() => peer.destroy());
+    }
     rmSync(this.path, { force: true });
   }
 
@@ -74,7 +81,9 @@ export class HostSocket {
       return;
     }
     this.#peer = peer;
-    peer.on('data', (bytes) => this.#events.received(bytes));
+    peer.on('data', (bytes) => {
+      if (this.#peer === peer) this.#events.received(bytes);
+    });
     peer.on('error', () => peer.destroy());
     peer.on('close', () => {
       if (this.#peer !== peer) return;
