@@ -58,8 +58,9 @@ export class HostSocket {
     const peer = this.#peer;
     this.#peer = undefined;
     if (peer !== undefined) {
-      peer.setTimeout(FLUSH_LIMIT, () => peer.destroy());
+      const late = setTimeout(() => peer.destroy(), FLUSH_LIMIT);
       peer.end(() => peer.destroy());
+      peer.on('close', () => clearTimeout(late));
     }
     rmSync(this.path, { force: true });
   }
@@ -76,15 +77,15 @@ export class HostSocket {
   }
 
   #accept(peer: Socket): void {
+    peer.on('error', () => peer.destroy());
     if (this.#peer !== undefined) {
-      peer.end();
+      peer.destroy();
       return;
     }
     this.#peer = peer;
     peer.on('data', (bytes) => {
       if (this.#peer === peer) this.#events.received(bytes);
     });
-    peer.on('error', () => peer.destroy());
     peer.on('close', () => {
       if (this.#peer !== peer) return;
       this.#peer = undefined;
