@@ -7,7 +7,7 @@ export {
   type ComputeCore,
   type ComputeCoreFunction,
 } from './hcs/compute-core.ts';
-export type { ComputeStorage } from './hcs/compute-storage.ts';
+export { COMPUTE_STORAGE_FUNCTIONS, type ComputeStorage } from './hcs/compute-storage.ts';
 export { ComputeSystem, type CoreOptions } from './hcs/compute-system.ts';
 export * from './hcs/core/constants.ts';
 export type * from './hcs/core/handles.ts';
@@ -16,4 +16,5 @@ export { HcsError, type HcsErrorEvent } from './hcs/hcs-error.ts';
 export { formatHresult, HRESULT, hresultName } from './hcs/hresult.ts';
 /** Types of the documents of schema 2. */
 export type * as Schema from './hcs/schema/documents.ts';
+export * from './hcs/storage-functions.ts';
 export type { SystemEvent } from './hcs/system-event.ts';

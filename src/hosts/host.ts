@@ -1,4 +1,5 @@
 import type { ComputeCore } from '../hcs/compute-core.ts';
+import type { ComputeStorage } from '../hcs/compute-storage.ts';
 import type { HdvBinding } from '../hdv/hdv-binding.ts';
 
 /** Names of the hosts. */
@@ -22,6 +23,7 @@ export class HostUnavailableError extends Error {
 export interface HostBinding {
   readonly name: HostName;
   readonly computeCore: ComputeCore;
+  readonly computeStorage: ComputeStorage;
   readonly hdv: HdvBinding;
   /** Ends what the host holds: machines that their owners left running, devices on workers, files. Safe to call twice. */
   close(): Promise<void>;

@@ -1,4 +1,5 @@
 import { provideComputeCore } from '../hcs/selected-core.ts';
+import { provideComputeStorage } from '../hcs/selected-storage.ts';
 import { provideHdv } from '../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
 import { createLinuxHost } from './linux/host.ts';
@@ -11,6 +12,7 @@ const bindings = new Map<HostName, HostBinding>();
 let selected: HostName | undefined;
 
 provideComputeCore(() => selectedHost().computeCore);
+provideComputeStorage(() => selectedHost().computeStorage);
 provideHdv(() => selectedHost().hdv);
 
 /**

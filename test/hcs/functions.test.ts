@@ -3,6 +3,8 @@ import { COMPUTE_CORE_FUNCTIONS, type ComputeCore } from '../../src/hcs/compute-
 import { COMPUTE_STORAGE_FUNCTIONS, type ComputeStorage } from '../../src/hcs/compute-storage.ts';
 import * as functions from '../../src/hcs/functions.ts';
 import { provideComputeCore } from '../../src/hcs/selected-core.ts';
+import { provideComputeStorage } from '../../src/hcs/selected-storage.ts';
+import * as storageFunctions from '../../src/hcs/storage-functions.ts';
 
 test('says so when no host is selected', () => {
   expect(() => functions.HcsCreateOperation(null, null)).toThrow(/no host is selected/);
@@ -26,11 +28,21 @@ test('exports every function of the contract, each bound to the host selected at
   }
 });
 
-test('names the fourteen functions of the storage contract', () => {
+test('exports the fourteen storage functions, each bound to the host selected at the call', async () => {
+  const exported = storageFunctions as Record<string, (...args: readonly unknown[]) => unknown>;
+  await expect(exported.HcsDestroyLayer?.('layer')).rejects.toThrow(/no host is selected/);
+  expect(Object.keys(exported).sort()).toEqual([...COMPUTE_STORAGE_FUNCTIONS].sort());
   expect(COMPUTE_STORAGE_FUNCTIONS).toHaveLength(14);
-  expect(
-    COMPUTE_STORAGE_FUNCTIONS.every((name: keyof ComputeStorage) =>
-      /Layer|Base|Overlay/.test(name),
-    ),
-  ).toBe(true);
+  for (const host of ['one', 'two']) {
+    const storage = Object.fromEntries(
+      COMPUTE_STORAGE_FUNCTIONS.map((name) => [
+        name,
+        (...args: readonly unknown[]) => [host, name, ...args],
+      ]),
+    );
+    provideComputeStorage(() => storage as unknown as ComputeStorage);
+    for (const name of COMPUTE_STORAGE_FUNCTIONS) {
+      expect(await exported[name]?.(1, 2, 3)).toEqual([host, name, 1, 2, 3]);
+    }
+  }
 });

@@ -1,4 +1,5 @@
 import { DeviceDirectory } from '../../compute/device-directory.ts';
+import { notImplementedStorage } from '../../compute/not-implemented-storage.ts';
 import { ComputeService } from '../../compute/service.ts';
 import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { RuntimeFolder } from '../../device-host/runtime-folder.ts';
@@ -46,6 +47,7 @@ export function createLinuxHost({ engine, ...options }: LinuxHostOptions = {}): 
   return {
     name: 'linux',
     computeCore: service,
+    computeStorage: notImplementedStorage,
     hdv: {
       hostName: 'linux',
       vmDeviceHost: deviceHost,

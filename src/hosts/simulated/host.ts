@@ -1,4 +1,5 @@
 import { DeviceDirectory } from '../../compute/device-directory.ts';
+import { notImplementedStorage } from '../../compute/not-implemented-storage.ts';
 import { ComputeService } from '../../compute/service.ts';
 import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { SimulatedEngine } from '../../engines/simulated/engine.ts';
@@ -34,6 +35,7 @@ export function createSimulatedHost(): SimulatedHost {
   return {
     name: 'simulated',
     computeCore: service,
+    computeStorage: notImplementedStorage,
     hdv: {
       hostName: 'simulated',
       vmDeviceHost: deviceHost,
