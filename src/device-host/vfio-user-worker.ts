@@ -106,9 +106,9 @@ class DeviceLoop {
   }
 
   async #accept(): Promise<number> {
-    const { attentionFd, patience, control } = this.#context;
+    const { attention, patience, control } = this.#context;
     this.#waiting.watch(0, this.#listenFd, PollEvent.IN);
-    this.#waiting.watch(1, attentionFd, PollEvent.IN);
+    this.#waiting.watch(1, attention, PollEvent.IN);
     control.resting = true;
     this.#waiting.wait(patience);
     this.#wake(true);
@@ -134,14 +134,14 @@ class DeviceLoop {
    * no messages for a moment, and at least every few milliseconds. An access seldom meets the event loop.
    */
   async #serveUntilClosed(server: VfioUserServer): Promise<void> {
-    const { control, attentionFd } = this.#context;
+    const { control, attention } = this.#context;
     let turnedAt = 0;
     let busy = true;
     while (!server.closed && !control.stopRequested) {
       const longest = busy ? QUIET_MS : this.#context.patience;
       const due = this.#clock.nextTimeout();
       control.resting = true;
-      const wake = server.wait(due < 0 ? longest : Math.min(due, longest), attentionFd);
+      const wake = server.wait(due < 0 ? longest : Math.min(due, longest), attention);
       const called = (wake & Wake.CONTROL) !== 0;
       this.#wake(called);
       busy = wake === Wake.MESSAGE;

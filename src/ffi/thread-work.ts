@@ -3,22 +3,26 @@ import { libc } from './libc.ts';
 
 /** What a thread of this process is doing, as the kernel sees it. */
 export interface ThreadWork {
-  /** Runs, or would if it had a processor; false: waits in the kernel. */
-  readonly runnable: boolean;
-  /** Processor time so far, in milliseconds; counted in steps of 10. */
+  /** Runs, or would if it had a processor; false: waits in the kernel. Undefined on Windows, which does not say. */
+  readonly runnable: boolean | undefined;
+  /** Processor time so far, in milliseconds; counted in steps of 10, of 16 on Windows. */
   readonly cpuMs: number;
 }
 
 /** USER_HZ, which is 100 wherever Linux runs Node. */
 const MS_PER_TICK = 10;
 
-/** The kernel's id of this thread. */
+/** The system's id of this thread. */
 export function currentThreadId(): number {
   return libc().gettid();
 }
 
 /** @returns undefined when there is no such thread */
 export function threadWork(threadId: number): ThreadWork | undefined {
+  return linuxThreadWork(threadId);
+}
+
+function linuxThreadWork(threadId: number): ThreadWork | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/self/task/${threadId}/stat`, 'latin1');

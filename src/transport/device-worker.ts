@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { signalEventFd } from '../ffi/descriptors.ts';
+import { signalWake } from '../ffi/wake.ts';
 import type { ControlBlock } from './control-block.ts';
 import type { CommandMessage } from './worker-context.ts';
 import {
@@ -23,18 +23,18 @@ process.on('exit', () => {
 
 /**
  * One endless task on a worker thread of its own, which serves one device. The pool keeps and replaces threads; what
- * the task does all day goes through shared memory and file descriptors, never through the pool.
+ * the task does all day goes through shared memory and what the system has to wait for, never through the pool.
  */
 export class DeviceWorker {
   /** What the worker said when it was ready. */
   readonly readyValue: unknown;
-  /** The kernel's id of the thread. */
+  /** The system's id of the thread. */
   readonly threadId: number;
   readonly control: ControlBlock;
   /** Resolves when the thread is gone, and nothing that it did can happen any more. Never rejects. */
   readonly ended: Promise<WorkerEnd>;
   readonly #port: MessagePort;
-  readonly #wakeFd: number;
+  readonly #wake: number;
   readonly #abort: AbortController;
   readonly #pending: Map<number, PendingCall>;
   #nextId = 1;
@@ -45,7 +45,7 @@ export class DeviceWorker {
     this.threadId = ready.threadId;
     this.control = parts.control;
     this.#port = parts.port;
-    this.#wakeFd = parts.wakeFd;
+    this.#wake = parts.wake;
     this.#abort = parts.abort;
     this.#pending = parts.pending;
     live.add(this);
@@ -94,7 +94,7 @@ export class DeviceWorker {
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       this.#port.postMessage({ id, method, argument } satisfies CommandMessage);
-      signalEventFd(this.#wakeFd);
+      signalWake(this.#wake);
     });
   }
 
@@ -116,7 +116,7 @@ export class DeviceWorker {
   /** Sets the stop word and wakes the worker, without waiting. */
   wakeToStop(): void {
     this.control.requestStop();
-    if (!this.#over) signalEventFd(this.#wakeFd);
+    if (!this.#over) signalWake(this.#wake);
   }
 
   /**

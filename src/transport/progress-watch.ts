@@ -14,7 +14,7 @@ const MOST_LOOKS = 4 * LOOKS;
 export interface ProgressWatchOptions {
   /** Longest time at work without progress, in milliseconds. */
   readonly limitMs: number;
-  /** The kernel's id of the thread. */
+  /** The system's id of the thread. */
   readonly threadId: number;
   /** A value that changes with progress; undefined while there is nothing to wait for. */
   progress(): number | undefined;
@@ -59,7 +59,9 @@ export class ProgressWatch {
     const work = threadWork(threadId);
     const spent = (work?.cpuMs ?? 0) - this.#cpuMs;
     this.#cpuMs += spent;
-    const starved = work?.runnable === true && spent < (limitMs / LOOKS) * LEAST_SHARE;
+    // Where the system does not say who would run, whoever had any processor time would.
+    const wantsToRun = work?.runnable ?? spent > 0;
+    const starved = wantsToRun && spent < (limitMs / LOOKS) * LEAST_SHARE;
     if (!starved) this.#counted++;
     if (this.#counted < LOOKS && this.#looks < MOST_LOOKS) return;
     this.close();

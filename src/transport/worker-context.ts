@@ -1,8 +1,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { takeEventFd } from '../ffi/descriptors.ts';
-import { type EventLoopNeeds, eventLoopNeeds } from '../ffi/event-loop.ts';
+import { BLIND_WAIT_MS, type EventLoopNeeds, eventLoopNeeds } from '../ffi/event-loop.ts';
 import { currentThreadId } from '../ffi/thread-work.ts';
-import { addToWaitGroup } from '../ffi/wait-group.ts';
+import { addToWakeGroup, takeWake } from '../ffi/wake.ts';
 import { ControlBlock } from './control-block.ts';
 import { type ErrorMessage, encodeError } from './error-message.ts';
 
@@ -13,10 +12,10 @@ export interface BootstrapTask {
   readonly data: unknown;
   readonly port: MessagePort;
   readonly control: SharedArrayBuffer;
-  /** An eventfd that becomes readable when there is something to look at: a command, or the stop word. */
-  readonly wakeFd: number;
-  /** Readable when `wakeFd` is, or what the worker adds to it; belongs to main, which closes it in any event. */
-  readonly attentionFd: number;
+  /** Becomes ready when there is something to look at: a command, or the stop word. */
+  readonly wake: number;
+  /** A group: ready when `wake` is, or what the worker adds to it; belongs to main, which closes it in any event. */
+  readonly attention: number;
 }
 
 /** Main to worker. */
@@ -37,20 +36,17 @@ export type WorkerMessage =
 /** Longest wait in the kernel. A thread in a system call cannot be ended, so it comes back by itself. */
 const LONGEST_WAIT_MS = 500;
 
-/** Longest wait where the event loop's own needs cannot be known: what a device waits for must not starve. */
-const BLIND_WAIT_MS = 2;
-
 /**
  * A worker's side of its {@link DeviceWorker}. The worker waits in the kernel, not in the event loop, for what it
- * serves, and for {@link WorkerContext.attentionFd}: when that is readable the event loop wants a turn, or main wants
+ * serves, and for {@link WorkerContext.attention}: when that is ready the event loop wants a turn, or main wants
  * something.
  */
 export class WorkerContext<Data> {
   readonly data: Data;
   readonly control: ControlBlock;
-  /** Readable when the worker should look up from what it serves: {@link WorkerContext.attend}. */
-  readonly attentionFd: number;
-  readonly #wakeFd: number;
+  /** A descriptor, or a handle on Windows: ready when the worker should look up: {@link WorkerContext.attend}. */
+  readonly attention: number;
+  readonly #wake: number;
   readonly #port: MessagePort;
   readonly #loop: EventLoopNeeds | undefined;
   readonly #turns = new MessageChannel();
@@ -59,12 +55,12 @@ export class WorkerContext<Data> {
   constructor(task: BootstrapTask) {
     this.data = task.data as Data;
     this.control = new ControlBlock(task.control);
-    this.attentionFd = task.attentionFd;
-    this.#wakeFd = task.wakeFd;
+    this.attention = task.attention;
+    this.#wake = task.wake;
     this.#port = task.port;
-    this.#loop = eventLoopNeeds();
-    if (this.#loop !== undefined) addToWaitGroup(task.attentionFd, this.#loop.fd);
     this.#turns.port1.on('message', () => this.#resume());
+    this.#loop = eventLoopNeeds();
+    if (this.#loop?.fd !== undefined) addToWakeGroup(task.attention, this.#loop.fd);
   }
 
   /**
@@ -87,7 +83,7 @@ export class WorkerContext<Data> {
 
   /** Looks up: answers the commands that have arrived. The event loop's turn is the caller's to give. */
   attend(handle: (method: string, argument: unknown) => unknown): void {
-    if (takeEventFd(this.#wakeFd) > 0) this.serveCommands(handle);
+    if (takeWake(this.#wake)) this.serveCommands(handle);
   }
 
   /** Makes `DeviceWorker.start` resolve. Native libraries must be loaded by now. */

@@ -1,8 +1,7 @@
 import { createRequire } from 'node:module';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
-import { closeFd, createEventFd } from '../ffi/descriptors.ts';
-import { createWaitGroup } from '../ffi/wait-group.ts';
+import { closeWake, closeWakeGroup, createWake, createWakeGroup } from '../ffi/wake.ts';
 import { ControlBlock } from './control-block.ts';
 import { decodeError } from './error-message.ts';
 import { isTypeScript, moduleExtension, workerExecArgv } from './typescript-loader.ts';
@@ -61,7 +60,7 @@ export interface WorkerReady {
 export interface WorkerParts {
   readonly control: ControlBlock;
   readonly port: MessagePort;
-  readonly wakeFd: number;
+  readonly wake: number;
   readonly abort: AbortController;
   readonly pending: Map<number, PendingCall>;
   readonly ready: Promise<WorkerReady>;
@@ -73,8 +72,8 @@ export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
   const control = new ControlBlock();
   starting.add(control);
   const { port1: port, port2 } = new MessageChannel();
-  const wakeFd = createEventFd();
-  const attentionFd = createWaitGroup(wakeFd);
+  const wake = createWake();
+  const attention = createWakeGroup(wake);
   const abort = new AbortController();
   const pending = new Map<number, PendingCall>();
   const { Piscina: Pool } = require('piscina') as typeof import('piscina');
@@ -114,8 +113,8 @@ export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
     data: options.data,
     port: port2,
     control: control.buffer,
-    wakeFd,
-    attentionFd,
+    wake,
+    attention,
   };
   const running = pool.run(task, {
     filename: BOOTSTRAP,
@@ -131,14 +130,14 @@ export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
     await portClosed;
     const end: WorkerEnd = { error: thrown ?? error };
     starting.delete(control);
-    closeFd(attentionFd);
-    closeFd(wakeFd);
+    closeWakeGroup(attention);
+    closeWake(wake);
     const reason = end.error ?? new Error('the device worker was stopped');
     for (const call of pending.values()) call.reject(reason);
     pending.clear();
     return end;
   });
-  return { control, port, wakeFd, abort, pending, ready, ended };
+  return { control, port, wake, abort, pending, ready, ended };
 }
 
 /** Waits for the task, and then for the thread. @returns why it ended, unless it was asked to */
