@@ -1,0 +1,96 @@
+/**
+ * `npm run test:windows [WORD…]`: runs the tests for Windows by a Windows Node under Wine, those whose path contains a
+ * word, or all. Writes counts to `.test-report/windows.json`.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ProvisionError } from '../../../src/provision/provision-error.ts';
+import { takeLock } from '../../../src/provision/provision-lock.ts';
+import { buildForWindows } from './build.ts';
+import { laneCache, provisionLane, type WindowsLane } from './provision.ts';
+import type { FileReport } from './report.ts';
+import { runFile } from './run-file.ts';
+import { selectTests, windowsTests } from './suites.ts';
+import { endWine, findWine } from './wine.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const inCi = process.env.CI === 'true';
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);
+
+/** Runs the files, two at a time, and prints each as it ends. */
+async function runAll(lane: WindowsLane, files: readonly string[]): Promise<FileReport[]> {
+  const reports: FileReport[] = [];
+  const queue = [...files];
+  const work = async (): Promise<void> => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const started = performance.now();
+      const report = await runFile(lane, file);
+      reports.push(report);
+      const { passed, failed, skipped, failures } = report;
+      const more = `${failed > 0 ? `, ${failed} FAILED` : ''}${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+      print(`  ${failed > 0 ? '✗' : '✓'} ${file}: ${passed} passed${more} (${seconds(started)} s)`);
+      for (const { title, text } of failures) {
+        print(`      ✗ ${title}\n${text.replace(/^/gm, '        ')}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work));
+  return reports;
+}
+
+async function main(words: readonly string[]): Promise<boolean> {
+  const program = findWine();
+  if (program === undefined && !inCi) {
+    print('Skipped the tests for Windows: there is no Wine here');
+    print('To run them: apt-get install wine64 wine gcc-mingw-w64-x86-64-win32');
+    return true;
+  }
+  let step = '';
+  const lane = await provisionLane({
+    wine: program,
+    progress: (progress) => {
+      if (progress.step !== step) print(`  ${progress.step}`);
+      step = progress.step;
+    },
+  });
+  // One run at a time: the prefix has one set of system libraries, and the build one folder.
+  using _lock = await takeLock(join(laneCache(), 'locks', 'run'), {
+    waiting: (pid) => print(`  wait for process ${pid}, which runs these tests`),
+  });
+  try {
+    buildForWindows(lane.packages);
+    const started = performance.now();
+    const files = selectTests(windowsTests(root), words, root);
+    if (files.length === 0)
+      throw new Error(`Cannot find a test for Windows named ${words.join(' ')}`);
+    const reports = await runAll(lane, files);
+    const sum = (count: (report: FileReport) => number): number =>
+      reports.reduce((total, report) => total + count(report), 0);
+    const passed = sum((report) => report.passed);
+    const failed = sum((report) => report.failed);
+    const skipped = sum((report) => report.skipped);
+    mkdirSync(join(root, '.test-report'), { recursive: true });
+    writeFileSync(
+      join(root, '.test-report/windows.json'),
+      JSON.stringify({ passed, failed, skipped }),
+    );
+    print(
+      `Windows Node under Wine ${lane.wine.version}: ${passed} passed, ${failed} failed, ${skipped} skipped, in ${files.length} files (${seconds(started)} s)`,
+    );
+    return failed === 0 && passed > 0;
+  } finally {
+    endWine(lane.wine);
+  }
+}
+
+try {
+  process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof ProvisionError)) throw error;
+  print(error.message);
+  process.exitCode = 1;
+}
