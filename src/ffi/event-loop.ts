@@ -1,4 +1,4 @@
-import koffi from 'koffi';
+import { koffi } from './native-config.ts';
 
 /** What this thread's event loop waits for, for code that blocks the thread in its stead. */
 export interface EventLoopNeeds {

@@ -1,4 +1,4 @@
-import koffi from 'koffi';
+import { koffi } from './native-config.ts';
 import { SystemCallError } from './system-call-error.ts';
 
 /**

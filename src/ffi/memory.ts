@@ -1,6 +1,6 @@
 import { constants } from 'node:buffer';
-import koffi from 'koffi';
 import { errno, libc } from './libc.ts';
+import { koffi } from './native-config.ts';
 import { SystemCallError } from './system-call-error.ts';
 
 /** mmap(2) flags, Linux. */

@@ -1,5 +1,5 @@
 import { isMainThread } from 'node:worker_threads';
-import koffi from 'koffi';
+import { koffi } from './native-config.ts';
 import { PollEvent, PollSet } from './poll-set.ts';
 
 /** Stops a watch. Safe to call twice. */
