@@ -2,9 +2,10 @@ import type { DeviceEndpoint } from '../compute/device-directory.ts';
 import { DeviceFailedError } from '../device/device-failed-error.ts';
 import type { DeviceSource, PlacementNotice } from '../hdv/device-placement.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
-import { DeviceWorker } from '../transport/device-worker.ts';
+import type { DeviceWorker } from '../transport/device-worker.ts';
 import { decodeError } from '../transport/error-message.ts';
-import { ProgressWatch } from '../transport/progress-watch.ts';
+import { loadOnWorker } from '../transport/load-on-worker.ts';
+import { DEFAULT_STALL_LIMIT_MS, ProgressWatch } from '../transport/progress-watch.ts';
 import { moduleExtension } from '../transport/typescript-loader.ts';
 import type { WorkerEnd } from '../transport/worker-launch.ts';
 import { VfioUserListener } from '../vfio-user/listener.ts';
@@ -19,12 +20,6 @@ import type {
 } from './vfio-user-worker.ts';
 
 const ENTRY = new URL(`./vfio-user-worker${moduleExtension}`, import.meta.url);
-
-/** Longest that loading a module and constructing its device may take. */
-const LOAD_LIMIT_MS = 30_000;
-
-/** Longest that a device may be at work on one thing, unless told otherwise. */
-export const DEFAULT_STALL_LIMIT_MS = 1000;
 
 /** What a {@link VfioUserWorkerDevice} is made of. */
 export interface VfioUserWorkerOptions {
@@ -148,19 +143,15 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
     };
     let life: Life | undefined;
     const early: VfioUserWorkerNotice[] = [];
-    const worker = await startWithin(LOAD_LIMIT_MS, source.module, (signal) =>
-      DeviceWorker.start({
-        entry: ENTRY,
-        data,
-        modules: [source.module],
-        ...(heapLimit === undefined ? {} : { heapLimit }),
-        notice: (notice) => {
-          if (life === undefined) early.push(notice as VfioUserWorkerNotice);
-          else this.#noticed(life, notice as VfioUserWorkerNotice);
-        },
-        signal,
-      }),
-    );
+    const worker = await loadOnWorker(source.module, {
+      entry: ENTRY,
+      data,
+      ...(heapLimit === undefined ? {} : { heapLimit }),
+      notice: (notice) => {
+        if (life === undefined) early.push(notice as VfioUserWorkerNotice);
+        else this.#noticed(life, notice as VfioUserWorkerNotice);
+      },
+    });
     const started: Life = {
       worker,
       state: undefined,
@@ -243,29 +234,4 @@ function describeWork(state: ServerState | undefined): string {
   if (command === 9) return `a read of ${where}`;
   if (command === 10) return `a write of ${where}`;
   return `vfio-user command ${command}`;
-}
-
-function fileName(module: URL): string {
-  return decodeURIComponent(module.pathname.slice(module.pathname.lastIndexOf('/') + 1));
-}
-
-async function startWithin(
-  limitMs: number,
-  module: URL,
-  start: (signal: AbortSignal) => Promise<DeviceWorker>,
-): Promise<DeviceWorker> {
-  const controller = new AbortController();
-  const timer = setTimeout(() => {
-    const file = fileName(module);
-    controller.abort(
-      new Error(
-        `Cannot load ${file}: it did not finish within ${limitMs / 1000} s; a constructor or the module itself does not return`,
-      ),
-    );
-  }, limitMs);
-  try {
-    return await start(controller.signal);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,6 +1,9 @@
 import { url as inspectorUrl } from 'node:inspector';
 import { threadWork } from '../ffi/thread-work.ts';
 
+/** Longest that a device may be at work on one thing, in milliseconds, unless told otherwise. */
+export const DEFAULT_STALL_LIMIT_MS = 1000;
+
 /** Looks taken within the limit: one that comes late, because this thread was busy, counts once like any other. */
 const LOOKS = 10;
 
