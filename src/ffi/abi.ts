@@ -187,8 +187,11 @@ export function koffiReceivedType(abi: LibraryAbi, type: string): string {
   return koffiType(abi, type);
 }
 
+/** Structs that are only ever pointed to. */
+const OPAQUE: readonly string[] = ['OVERLAPPED', 'SECURITY_ATTRIBUTES', 'SECURITY_DESCRIPTOR'];
+
 function outType(abi: LibraryAbi, to: string, constant: boolean): string | undefined {
-  if (constant || to === 'void' || to === 'BYTE' || to === 'UINT8') return undefined;
+  if (constant || ['void', 'BYTE', 'UINT8', ...OPAQUE].includes(to)) return undefined;
   const kind = typeKind(abi, to);
   if (kind.is === 'address' || kind.is === 'string' || to === 'PVOID') return '_Out_ uintptr_t *';
   return kind.is === 'scalar' ? `_Out_ ${kind.koffi} *` : undefined;

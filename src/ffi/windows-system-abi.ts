@@ -1,4 +1,4 @@
-import { hresult, type LibraryAbi, returns } from './abi.ts';
+import { callback, hresult, type LibraryAbi, returns } from './abi.ts';
 
 const ALWAYS = 'Windows 10';
 
@@ -13,7 +13,13 @@ export const KERNEL32_ABI = {
       ['DWORD', 'dwHighDateTime'],
     ],
   },
-  callbacks: {},
+  callbacks: {
+    WAITORTIMERCALLBACK: callback(
+      'void',
+      ['PVOID', 'lpParameter'],
+      ['BOOLEAN', 'TimerOrWaitFired'],
+    ),
+  },
   functions: {
     LocalFree: returns('HANDLE', ALWAYS, ['HANDLE', 'hMem']),
     GetLastError: returns('DWORD', ALWAYS),
@@ -58,7 +64,7 @@ export const KERNEL32_ABI = {
       ALWAYS,
       ['HANDLE *', 'phNewWaitObject'],
       ['HANDLE', 'hObject'],
-      ['PVOID', 'Callback'],
+      ['WAITORTIMERCALLBACK', 'Callback'],
       ['PVOID', 'Context'],
       ['ULONG', 'dwMilliseconds'],
       ['ULONG', 'dwFlags'],
