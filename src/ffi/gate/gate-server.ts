@@ -1,0 +1,282 @@
+import { availableParallelism } from 'node:os';
+import type { WindowsSystem } from '../windows-system.ts';
+import {
+  ANSWER_BYTES,
+  DOORBELLS,
+  PHASE_BITS,
+  PHASE_MASK,
+  Phase,
+  REQUEST_BYTES,
+  SLOT,
+  SLOTS,
+  SLOTS_OFFSET,
+} from './gate-layout.ts';
+import {
+  DOORBELL_WORDS,
+  doorbellWord,
+  type GateHandle,
+  SLOT_WORDS,
+  slotWord,
+  viewGate,
+  word,
+} from './gate-memory.ts';
+import { LearnedSpin } from './learned-spin.ts';
+
+const POSTED_WORDS = SLOTS / 32;
+const RUNG_WORDS = DOORBELLS / 32;
+const E_FAIL = 0x8000_4005;
+
+/** Most polls of one spin, about 0.4 ms. */
+const SPIN_LIMIT = 16_000;
+
+/**
+ * The consumer's side of a gate, on the one thread that serves it. A loop around it:
+ *
+ * ```ts
+ * for (;;) {
+ *   while (server.next()) serve(server); // reads the request, ends in an answer…()
+ *   for (let bell = server.nextDoorbell(); bell >= 0; bell = server.nextDoorbell()) ring(bell);
+ *   if (server.spin()) continue;
+ *   if (server.prepareToSleep()) waitFor(server.wakeEvent);
+ *   server.wakeUp();
+ * }
+ * ```
+ *
+ * The event loop may have its turn anywhere between requests: native threads wait meanwhile. Make it before the thread
+ * may be ended; after that it calls native code with numbers only, and allocates nothing.
+ */
+export class GateServer {
+  /** Signalled when something arrives after {@link GateServer.prepareToSleep}. Auto-reset, unless the owner gave its own. */
+  readonly wakeEvent: number;
+  readonly #address: number;
+  readonly #system: WindowsSystem;
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #requestData: readonly Uint8Array[];
+  readonly #answerData: readonly Uint8Array[];
+  readonly #spin = new LearnedSpin(availableParallelism() > 1 ? SPIN_LIMIT : 0);
+  /** Slot of the request being served, its first word, and its state while it is taken; slot negative: none. */
+  #slot = -1;
+  #at = 0;
+  #taken = 0;
+  #rings = 0;
+
+  constructor(system: WindowsSystem, handle: GateHandle) {
+    const words = viewGate(handle.address);
+    const { buffer } = words;
+    const perSlot = (offset: number, length: number): Uint8Array[] =>
+      Array.from(
+        { length: SLOTS },
+        (_, slot) => new Uint8Array(buffer, SLOTS_OFFSET + slot * SLOT.size + offset, length),
+      );
+    this.wakeEvent = handle.wakeEvent;
+    this.#address = handle.address;
+    this.#system = system;
+    this.#words = words;
+    this.#requestData = perSlot(SLOT.offset.data, REQUEST_BYTES);
+    this.#answerData = perSlot(SLOT.offset.answer, ANSWER_BYTES);
+    // Rings that came before are still in the bits.
+    this.#rings = ~Atomics.load(words, word.rings);
+  }
+
+  /** Whether the owner has closed the gate: nothing comes any more. */
+  get closed(): boolean {
+    return Atomics.load(this.#words, word.closed) !== 0;
+  }
+
+  /**
+   * Takes the request that came first, of those that wait. A request that was taken and not answered fails.
+   * @returns whether there was one
+   */
+  next(): boolean {
+    if (this.#slot >= 0) this.answer(E_FAIL);
+    const words = this.#words;
+    for (;;) {
+      const slot = this.#first();
+      if (slot < 0) return false;
+      const index = slot * SLOT_WORDS + slotWord.state;
+      // The bit goes first: whoever posts later sets it again.
+      Atomics.and(words, word.posted + (slot >>> 5), ~(1 << (slot & 31)));
+      const state = Atomics.load(words, index);
+      if ((state & PHASE_MASK) !== Phase.POSTED) continue;
+      const taken = (state & ~PHASE_MASK) | Phase.TAKEN;
+      if (Atomics.compareExchange(words, index, state, taken) !== state) continue;
+      this.#slot = slot;
+      this.#at = slot * SLOT_WORDS;
+      this.#taken = taken;
+      this.#advance();
+      return true;
+    }
+  }
+
+  /** {@link Opcode} of the request; this and the following belong to the request taken, until it is answered. */
+  get opcode(): number {
+    return this.#words[this.#at + slotWord.opcode]!;
+  }
+
+  /** HDV_PCI_BAR_SELECTOR. */
+  get bar(): number {
+    return this.#words[this.#at + slotWord.bar]!;
+  }
+
+  /** Bytes from the start of the BAR or of config space; of text: code units from the start of the string. */
+  get offset(): number {
+    const at = this.#at + slotWord.offset;
+    const high = this.#words[at + 1]!;
+    return (this.#words[at]! >>> 0) + (high === 0 ? 0 : (high >>> 0) * 2 ** 32);
+  }
+
+  /** Bytes to read, or bytes of {@link GateServer.data}: 0 to 64. HDV asks for 1, 2, 4 or 8. */
+  get length(): number {
+    return this.#words[this.#at + slotWord.length]!;
+  }
+
+  /** Number of strings or BARs; of text: which string. */
+  get count(): number {
+    return this.#words[this.#at + slotWord.count]!;
+  }
+
+  /** The bytes written, the first 4 of them, as an unsigned number: little-endian, {@link GateServer.length} counts. */
+  get low(): number {
+    const value = this.#words[this.#at + slotWord.data]!;
+    const length = this.length;
+    return length >= 4 ? value >>> 0 : value & ((1 << (8 * length)) - 1);
+  }
+
+  /** Bytes 4 to 7 of the bytes written, as an unsigned number. */
+  get high(): number {
+    return this.#words[this.#at + slotWord.data + 1]! >>> 0;
+  }
+
+  /** The slot's 64 bytes of data, of which {@link GateServer.length} count. */
+  get data(): Uint8Array {
+    return this.#requestData[this.#slot]!;
+  }
+
+  /** 112 bytes for an answer longer than 8; end with {@link GateServer.answer}. Only until then. */
+  get answerData(): Uint8Array {
+    return this.#answerData[this.#slot]!;
+  }
+
+  /**
+   * Answers without data, or with what {@link GateServer.answerData} holds.
+   * @param hresult signed or unsigned; a failed read gives the caller all ones
+   * @returns false when the owner has failed the request meanwhile
+   */
+  answer(hresult: number): boolean {
+    return this.#begin() && this.#finish(hresult);
+  }
+
+  /** Answers a read of up to 8 bytes with S_OK. @returns as {@link GateServer.answer} */
+  answerValue(low: number, high: number): boolean {
+    if (!this.#begin()) return false;
+    const at = this.#at + slotWord.answer;
+    this.#words[at] = low;
+    this.#words[at + 1] = high;
+    return this.#finish(0);
+  }
+
+  /** Whether a request or a doorbell waits. */
+  get pending(): boolean {
+    const words = this.#words;
+    for (let i = 0; i < POSTED_WORDS; i++) {
+      if (Atomics.load(words, word.posted + i) !== 0) return true;
+    }
+    return Atomics.load(words, word.rings) !== this.#rings;
+  }
+
+  /** Looks for a request or a doorbell as long as that has lately been worth it. @returns whether there is one */
+  spin(): boolean {
+    const budget = this.#spin.budget;
+    for (let polls = 0; polls < budget; polls++) {
+      if (this.pending) {
+        this.#spin.found(polls);
+        return true;
+      }
+    }
+    this.#spin.missed(budget);
+    return this.pending;
+  }
+
+  /** Asks to be woken by the event. @returns false when something has arrived: do not wait */
+  prepareToSleep(): boolean {
+    Atomics.store(this.#words, word.sleeping, 1);
+    if (!this.pending) return true;
+    this.wakeUp();
+    return false;
+  }
+
+  /** Says that this thread looks for itself again: after every {@link GateServer.prepareToSleep}. */
+  wakeUp(): void {
+    Atomics.store(this.#words, word.sleeping, 0);
+  }
+
+  /** Index of a doorbell that was rung since it was returned last, or -1. */
+  nextDoorbell(): number {
+    const words = this.#words;
+    const rings = Atomics.load(words, word.rings);
+    if (rings === this.#rings) return -1;
+    for (let i = 0; i < RUNG_WORDS; i++) {
+      const bits = Atomics.load(words, word.rung + i);
+      if (bits === 0) continue;
+      const bit = bits & -bits;
+      Atomics.and(words, word.rung + i, ~bit);
+      this.#advance();
+      return i * 32 + 31 - Math.clz32(bit);
+    }
+    this.#rings = rings;
+    return -1;
+  }
+
+  /** How often a doorbell was rung in its life, modulo 2^32. */
+  ringsOf(doorbell: number): number {
+    return Atomics.load(this.#words, doorbellWord.count + doorbell * DOORBELL_WORDS) >>> 0;
+  }
+
+  /** Slot of the posted request with the lowest ticket, or -1. */
+  #first(): number {
+    const words = this.#words;
+    let best = -1;
+    let bestState = 0;
+    for (let i = 0; i < POSTED_WORDS; i++) {
+      for (let bits = Atomics.load(words, word.posted + i); bits !== 0; bits &= bits - 1) {
+        const slot = i * 32 + 31 - Math.clz32(bits & -bits);
+        const state = Atomics.load(words, slot * SLOT_WORDS + slotWord.state);
+        // Tickets wrap around, so they compare by their distance. A bit without a request is cleared by whoever takes it.
+        if (best < 0 || ((state >>> PHASE_BITS) - (bestState >>> PHASE_BITS)) << PHASE_BITS < 0) {
+          best = slot;
+          bestState = state;
+        }
+      }
+    }
+    return best;
+  }
+
+  /** Gets the right to write the answer, and nobody else has it then. */
+  #begin(): boolean {
+    const { TAKEN, ANSWERING } = Phase;
+    const taken = this.#taken;
+    if (this.#slot < 0) throw new Error('Cannot answer as no request was taken');
+    const answering = taken - TAKEN + ANSWERING;
+    const index = this.#at + slotWord.state;
+    if (Atomics.compareExchange(this.#words, index, taken, answering) === taken) return true;
+    this.#slot = -1;
+    return false;
+  }
+
+  #finish(hresult: number): boolean {
+    const words = this.#words;
+    const at = this.#at;
+    words[at + slotWord.hresult] = hresult;
+    Atomics.store(words, at + slotWord.answered, this.#taken - Phase.TAKEN + Phase.ANSWERED);
+    this.#slot = -1;
+    this.#advance();
+    if (Atomics.load(words, at + slotWord.waiting) !== 0) {
+      this.#system.WakeByAddressSingle(this.#address + (at + slotWord.answered) * 4);
+    }
+    return true;
+  }
+
+  #advance(): void {
+    this.#words[word.progress] = (this.#words[word.progress]! + 1) | 0;
+  }
+}
