@@ -92,6 +92,7 @@ export abstract class VirtioDevice extends PciDevice {
         [Layout.NOTIFY]: doorbells({
           count: queueSizes.length,
           stride: NOTIFY_STRIDE,
+          valueless: true,
           ring: (index) => this.#serve(index),
         }),
       }),

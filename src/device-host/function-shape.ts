@@ -31,6 +31,8 @@ export function functionShape(fn: ServedFunction): FunctionShape {
       bars: barsOf(fn.getDetails().probedBars),
       interrupts: interruptsOf(fn),
       configSize: 256,
+      doorbells: [],
+      mapped: [],
     }
   );
 }

@@ -25,7 +25,10 @@ export class MappedRegion implements MmioRegion {
     this.#ram = new RamRegion(this.#bytes);
   }
 
-  /** The memory that the guest sees. Ask again after each attach: a host may have replaced it, contents kept. */
+  /**
+   * The memory that the guest sees. Ask again after each attach, from `configure` on: a host may have replaced it,
+   * contents kept. What the guest writes where it maps the pages is seen by no one but who looks here.
+   */
   get bytes(): Buffer {
     return this.#bytes;
   }

@@ -1,9 +1,10 @@
 import type { Bar, BarPart, Bars } from '../device/bar.ts';
+import type { DoorbellRegion } from '../device/doorbells.ts';
 import type { MsixOptions } from '../device/interrupts.ts';
 import type { MappedRegion } from '../device/mapped.ts';
 import type { MmioRegion } from '../device/mmio-region.ts';
 import { BarType } from './config-registers.ts';
-import type { BarShape } from './device-callbacks.ts';
+import type { BarShape, DoorbellShape } from './device-callbacks.ts';
 import { type MsixPlace, msixSizes } from './msix.ts';
 
 /** One BAR in its slot, with what the framework added. */
@@ -155,6 +156,17 @@ export function mappedRanges(bars: readonly PlacedBar[]): MappedRange[] {
       const candidate = region as Partial<MappedRegion>;
       const isMapped = typeof candidate.adopt === 'function' && candidate.pages !== undefined;
       return isMapped ? [{ bar: slot, offset, region: region as MappedRegion }] : [];
+    }),
+  );
+}
+
+/** The rows of doorbells whose value does not count, in all BARs. */
+export function doorbellRows(bars: readonly PlacedBar[]): DoorbellShape[] {
+  return bars.flatMap(({ slot, parts }) =>
+    parts.flatMap(({ offset, region }) => {
+      const { valueless, count, stride } = region as Partial<DoorbellRegion>;
+      const isRow = valueless === true && count !== undefined && stride !== undefined;
+      return isRow ? [{ bar: slot, offset, count, stride }] : [];
     }),
   );
 }

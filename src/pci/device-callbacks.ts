@@ -61,12 +61,35 @@ export type InterruptShape =
       readonly pendingBits: { readonly bar: number; readonly offset: number };
     };
 
+/** A row of doorbells in a BAR whose writes may become notices: the value does not count. */
+export interface DoorbellShape {
+  readonly bar: number;
+  /** Of the first doorbell, bytes from the BAR's base. */
+  readonly offset: number;
+  readonly count: number;
+  /** Bytes from one doorbell to the next. */
+  readonly stride: number;
+}
+
+/** Pages of a BAR that the guest may map directly. */
+export interface MappedShape {
+  readonly bar: number;
+  /** Bytes from the BAR's base, a multiple of the page size. */
+  readonly offset: number;
+  /** Bytes, a multiple of the page size. */
+  readonly size: number;
+}
+
 /** The fixed facts of a function: known at construction, the same for its whole life. */
 export interface FunctionShape {
   readonly bars: readonly BarShape[];
   readonly interrupts: InterruptShape;
   /** 256 or 4096 bytes. */
   readonly configSize: number;
+  /** Doorbells that a host may serve by notices instead of intercepts. */
+  readonly doorbells: readonly DoorbellShape[];
+  /** What a host may let the guest map instead of intercepting it. */
+  readonly mapped: readonly MappedShape[];
 }
 
 /** What hosts that can do more than HDV use besides the ten callbacks. */

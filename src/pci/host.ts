@@ -1,4 +1,5 @@
 import type { Clock, GuestMemory } from '../device/services.ts';
+import type { DoorbellShape } from './device-callbacks.ts';
 
 /** What a host can do for a function, as data. */
 export interface PciHostCapabilities {
@@ -16,6 +17,18 @@ export type FunctionNotice =
   | { readonly type: 'guestError'; readonly text: string; readonly count: number }
   | { readonly type: 'failed'; readonly error: Error };
 
+/** Memory that a host can put into a BAR, so that the guest maps it directly. Disposal gives it back. */
+export interface BarMemory extends Disposable {
+  /** The bytes, zero at first. Harmless to touch after disposal. */
+  readonly bytes: Buffer;
+  /**
+   * Lets the guest map all of it at a place of a BAR, until disposal of what is returned. A host that cannot intercepts
+   * the accesses as before, and says nothing.
+   * @param offset a multiple of the page size
+   */
+  show(bar: number, offset: number): Disposable;
+}
+
 /**
  * What a {@link PciFunction} asks its host for: exactly what HDV offers. One implementation per host; the function
  * connects to one host at a time, and checks bus mastering itself before it uses `memory`.
@@ -30,6 +43,14 @@ export interface PciHost {
   deliverInterrupt(address: number, data: number): void;
   /** Drives INTx. Called only on a change of level, and only where `capabilities.intx`. */
   setInterruptLine(asserted: boolean): void;
+  /**
+   * Notices of guest writes to a row of doorbells in place of intercepts, until disposal. Rings come on the function's
+   * thread, later than the writes, and may be merged. Where the host cannot, writes are intercepted as before. Absent
+   * where it never can.
+   */
+  watchDoorbells?(row: DoorbellShape, ring: (index: number) => void): Disposable;
+  /** Memory for pages that the guest maps directly; undefined when there is none to be had. Absent where there never is. */
+  barMemory?(size: number): BarMemory | undefined;
   /** Receives notices; must not throw. */
   report(notice: FunctionNotice): void;
 }

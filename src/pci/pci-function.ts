@@ -6,7 +6,15 @@ import type { MmioRegion, Width } from '../device/mmio-region.ts';
 import { connectServices, type PciDevice } from '../device/pci-device.ts';
 import { refusePromise } from '../device/promise-check.ts';
 import type { ResetKind } from '../device/services.ts';
-import { addMsix, type PlacedBar, placeBars, placeMsix, probedBars } from './bar-layout.ts';
+import {
+  addMsix,
+  doorbellRows,
+  mappedRanges,
+  type PlacedBar,
+  placeBars,
+  placeMsix,
+  probedBars,
+} from './bar-layout.ts';
 import { ALL_ONES, BarRouter } from './bar-router.ts';
 import { capabilityBlocks } from './capability-blocks.ts';
 import { findCapability, layCapabilities, layExtendedCapabilities } from './capability-chain.ts';
@@ -22,6 +30,7 @@ import type {
 } from './device-callbacks.ts';
 import { DeviceClock } from './device-clock.ts';
 import { DeviceMemory } from './device-memory.ts';
+import { DirectAccess } from './direct-access.ts';
 import { FunctionState } from './function-state.ts';
 import type { PciHost } from './host.ts';
 import { InterruptLine } from './interrupt-line.ts';
@@ -64,6 +73,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   #observer: FunctionObserver | undefined;
   readonly #clock: DeviceClock;
   readonly #memory: DeviceMemory;
+  readonly #direct: DirectAccess;
   readonly #msix: Msix | undefined;
   readonly #interrupts: InterruptController | undefined;
   #initialized = false;
@@ -119,12 +129,19 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
       return bar === undefined ? undefined : new BarRouter(bar.parts);
     });
     this.#details = { pnpId, probedBars: probedBars(bars) };
+    const ranges = mappedRanges(bars);
+    const doorbells = doorbellRows(bars);
+    this.#direct = new DirectAccess(state, ranges, doorbells, (bar, offset) =>
+      this.writeInterceptedMemory(bar, offset, 4, 0),
+    );
     this.shape = {
       bars: bars.map(({ slot, size, is64Bit, prefetchable }) => {
         return { slot, size, is64Bit, prefetchable };
       }),
       interrupts: this.#interruptShape(place),
       configSize: space.size,
+      doorbells,
+      mapped: ranges.map(({ bar, offset, region }) => ({ bar, offset, size: region.size })),
     };
   }
 
@@ -192,6 +209,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     }
     attachedDevices.add(this.device);
     this.#initialized = true;
+    this.#direct.attach();
     connectServices(this.device, {
       memory: this.#memory,
       clock: this.#clock,
@@ -211,6 +229,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     this.#initialized = false;
     this.#configuration = undefined;
     attachedDevices.delete(this.device);
+    this.#direct.detach();
     this.#connectInterrupts(false);
     connectServices(this.device, undefined);
   }
@@ -235,6 +254,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     state.started = true;
     this.#gatesChanged();
     this.#demand(() => this.device.start(), 'start');
+    this.#direct.started();
   }
 
   stop(): void {
@@ -318,6 +338,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     this.#space.reset(kind);
     state.asleep = false;
     this.#gatesChanged();
+    this.#direct.reset();
     this.#run(() => {
       for (const region of this.#regions()) refusePromise(region.reset?.(), 'reset of a region');
       return this.device.reset(kind);
@@ -429,6 +450,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     state.command = this.#space.words[Header.COMMAND >>> 2]! & 0xffff;
     state.update();
     this.#decoded = state.decoding ? this.#routers : nothingDecoded;
+    this.#direct.update();
     this.#interrupts?.flush();
   }
 

@@ -49,6 +49,12 @@ test('a capability list that runs in a circle comes to an end', () => {
 });
 
 test('a function that knows its shape is believed', () => {
-  const shape = { bars: [], interrupts: { kind: 'none' }, configSize: 4096 } as const;
+  const shape = {
+    bars: [],
+    interrupts: { kind: 'none' },
+    configSize: 4096,
+    doorbells: [],
+    mapped: [],
+  } as const;
   expect(functionShape(Object.assign(new CallbacksDouble([]), { shape }))).toBe(shape);
 });

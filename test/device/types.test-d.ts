@@ -1,5 +1,18 @@
 /** What does not compile, and why. Checked by the type check; nothing here runs. */
-import { bit, bits, gpa, mmio, mmio64, msix, PciDevice, registerMap, u8, u32, u64 } from 'hdvkit';
+import {
+  bit,
+  bits,
+  doorbells,
+  gpa,
+  mmio,
+  mmio64,
+  msix,
+  PciDevice,
+  registerMap,
+  u8,
+  u32,
+  u64,
+} from 'hdvkit';
 
 const MAP = registerMap({
   STATUS: u32(0x0, { fields: { READY: bit(0), MODE: bits(4, 2) } }),
@@ -66,3 +79,7 @@ class NoIds extends PciDevice {
   override readonly identity = { vendorId: 1, deviceId: 2 };
 }
 void [Fits, TooHigh, NoIds];
+
+doorbells({ count: 1, ring: (_index, value: number) => void value });
+// @ts-expect-error a doorbell without a value has none to give
+doorbells({ count: 1, valueless: true, ring: (_index, value: number) => void value });
