@@ -1,5 +1,6 @@
 import { closeFd, createEventFd, signalEventFd, takeEventFd } from './descriptors.ts';
 import { addToWaitGroup, createWaitGroup } from './wait-group.ts';
+import { windowsSystem } from './windows-system.ts';
 
 /**
  * What wakes a thread that waits in the kernel: an eventfd on Linux, a manual-reset event on Windows. The number means
@@ -28,11 +29,34 @@ const linux: WakeSystem = {
   closeGroup: closeFd,
 };
 
-const system = linux;
+/** WAIT_OBJECT_0: the object is signalled. */
+const SIGNALLED = 0;
+
+const windows: WakeSystem = {
+  create() {
+    const event = windowsSystem().CreateEventW(null, 1, 0, null);
+    if (Number(event) === 0) throw new Error('Cannot create an event: the system has no room');
+    return Number(event);
+  },
+  signal: (wake) => void windowsSystem().SetEvent(wake),
+  take(wake) {
+    const { ResetEvent, WaitForSingleObject } = windowsSystem();
+    if (WaitForSingleObject(wake, 0) !== SIGNALLED) return false;
+    // Before what it announces is looked at: a signal that comes in between is not lost.
+    ResetEvent(wake);
+    return true;
+  },
+  close: (wake) => void windowsSystem().CloseHandle(wake),
+  createGroup: (wake) => wake,
+  addToGroup: () => undefined,
+  closeGroup: () => undefined,
+};
+
+const system = process.platform === 'win32' ? windows : linux;
 
 /**
  * Creates a wake that nobody has signalled. Belongs to the caller.
- * @throws SystemCallError
+ * @throws Error when the system has no room
  */
 export function createWake(): number {
   return system.create();
