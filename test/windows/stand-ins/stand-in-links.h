@@ -12,27 +12,22 @@
 
 #include <stdint.h>
 
-#ifdef _WIN32
-#define STAND_IN_EXPORT __declspec(dllexport)
-#define STAND_IN_LIBRARY "vmdevicehost.dll"
-#else
-#define STAND_IN_EXPORT __attribute__((visibility("default")))
-#define STAND_IN_LIBRARY "vmdevicehost.so"
-#endif
-
-/* UTF-16, on every platform. */
-typedef const uint16_t *StandInString;
+/* UTF-16 on every platform: compiled with -fshort-wchar. */
+typedef const wchar_t *StandInString;
 
 /* HcsCreateComputeSystem: a machine with this much memory exists, and is not running. */
 #define STAND_IN_CREATE_SYSTEM "StandInCreateSystem"
 typedef HRESULT (*StandInCreateSystemFunction)(StandInString systemId, UINT64 memoryInMB);
 
-/* A handle that HcsCreateComputeSystem or HcsOpenComputeSystem gave out; HdvInitializeDeviceHost takes it. */
-#define STAND_IN_OPEN_HANDLE "StandInOpenHandle"
+/*
+ * A handle that HcsCreateComputeSystem or HcsOpenComputeSystem gave out; HdvInitializeDeviceHost takes it. It is a handle
+ * of kind "system" of the recorder whose subject is the system's id; to tell it here changes nothing.
+ */
+#define STAND_IN_OPEN_HANDLE "StandInOpenSystemHandle"
 typedef HRESULT (*StandInOpenHandleFunction)(void *computeSystem, StandInString systemId);
 
 /* HcsCloseComputeSystem. A device host that still lives on the handle makes a MISUSE line. */
-#define STAND_IN_CLOSE_HANDLE "StandInCloseHandle"
+#define STAND_IN_CLOSE_HANDLE "StandInCloseSystemHandle"
 typedef void (*StandInCloseHandleFunction)(void *computeSystem);
 
 /*
@@ -54,7 +49,7 @@ typedef HRESULT (*StandInDetachDeviceFunction)(StandInString systemId, StandInSt
  * `failedInstance` (room for 37 characters, or NULL) names the device for the ResultError document.
  */
 #define STAND_IN_START_SYSTEM "StandInStartSystem"
-typedef HRESULT (*StandInStartSystemFunction)(StandInString systemId, uint16_t *failedInstance);
+typedef HRESULT (*StandInStartSystemFunction)(StandInString systemId, wchar_t *failedInstance);
 
 /* HcsPauseComputeSystem: Stop of every device. HcsResumeComputeSystem: Start of every device. */
 #define STAND_IN_PAUSE_SYSTEM "StandInPauseSystem"
