@@ -39,3 +39,17 @@ export function hasMingw(): boolean {
   available ??= spawnSync(MINGW_GCC, ['--version']).status === 0;
   return available;
 }
+
+/** The functions that an import library of mingw-w64 (`libcomputecore.a`) resolves. */
+export function exportsOf(library: string): string[] {
+  const path = run(MINGW_GCC, `-print-file-name=${library}`).trim();
+  const symbols = run('x86_64-w64-mingw32-nm', '--defined-only', path);
+  return [...symbols.matchAll(/ T (\w+)$/gm)].map(([, name]) => name as string).sort();
+}
+
+function run(command: string, ...parameters: string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(command, parameters, { encoding: 'utf8' });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`Cannot run ${command}: ${stderr}`);
+  return stdout;
+}
