@@ -1,3 +1,5 @@
+import { hresultName } from '../hcs/hresult.ts';
+
 /** HRESULTs that HDV functions are known to answer, unsigned, by name. */
 export const HDV_RESULTS = {
   E_NOTIMPL: 0x8000_4001,
@@ -40,7 +42,8 @@ export class HdvError extends Error {
     options?: ErrorOptions,
   ) {
     const value = typeof hresult === 'number' ? hresult >>> 0 : HDV_RESULTS[hresult];
-    const code = names.get(value) ?? `0x${value.toString(16).padStart(8, '0')}`;
+    const code =
+      names.get(value) ?? hresultName(value) ?? `0x${value.toString(16).padStart(8, '0')}`;
     super(`${functionName} failed with ${code}: ${reason}`, options);
     this.function = functionName;
     this.hresult = value;
