@@ -1,9 +1,16 @@
-/** A unix socket through which a program on the host holds the other end of a device: one program at a time. */
+/**
+ * A unix socket, or on Windows a pipe, through which a program on the host holds the other end of a device: one program
+ * at a time.
+ */
 import { existsSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 
 /** Longest path of a unix socket, in bytes (`sockaddr_un`, less its terminator). */
 const MAX_PATH = 107;
+
+/** What names of pipes begin with: Node has no Unix sockets on Windows, and pipes in their place. */
+const PIPE = '\\\\.\\pipe\\';
+const onWindows = process.platform === 'win32';
 
 /** How long a peer that is let go may take to read what was sent to it, in milliseconds. */
 const FLUSH_LIMIT = 1000;
@@ -23,7 +30,7 @@ export class HostSocket {
   #server: Server | undefined;
   #peer: Socket | undefined;
 
-  /** @throws RangeError when the path is too long, Error when something has it already */
+  /** @throws RangeError when the path is too long, or on Windows no pipe's; Error when something has it already */
   constructor(path: string, events: HostSocketEvents) {
     const length = Buffer.byteLength(path);
     if (length === 0 || length > MAX_PATH) {
@@ -33,6 +40,9 @@ export class HostSocket {
     }
     if (existsSync(path)) {
       throw new Error(`Cannot listen on '${path}': it exists; remove it or choose another path`);
+    }
+    if (onWindows && !path.startsWith(PIPE)) {
+      throw new RangeError(`Cannot listen on '${path}': on Windows it is a pipe: ${PIPE}name`);
     }
     this.path = path;
     this.#events = events;
@@ -62,7 +72,7 @@ export class HostSocket {
       peer.end(() => peer.destroy());
       peer.on('close', () => clearTimeout(late));
     }
-    rmSync(this.path, { force: true });
+    if (!onWindows) rmSync(this.path, { force: true });
   }
 
   /** Sends a copy of the bytes; they are lost while no program is connected. */

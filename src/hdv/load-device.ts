@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { isPciDeviceClass, type PciDevice } from '../device/pci-device.ts';
 
 /** A module cannot be used as a device: the message says why and what to do. */
@@ -11,7 +12,7 @@ export class DeviceLoadError extends Error {
  * @throws DeviceLoadError when the module does not load, has no such class, or its constructor throws
  */
 export async function loadDevice(module: URL, exportName?: string): Promise<PciDevice> {
-  const file = module.protocol === 'file:' ? decodeURIComponent(module.pathname) : module.href;
+  const file = nameOf(module);
   let exports: Readonly<Record<string, unknown>>;
   try {
     exports = (await import(module.href)) as Readonly<Record<string, unknown>>;
@@ -26,6 +27,15 @@ export async function loadDevice(module: URL, exportName?: string): Promise<PciD
       `Cannot construct ${name} of ${file}: its constructor threw ${messageOf(cause)}`,
       { cause },
     );
+  }
+}
+
+/** The path, as the system writes it; the URL where it is no path of this system. */
+function nameOf(module: URL): string {
+  try {
+    return fileURLToPath(module);
+  } catch {
+    return module.href;
   }
 }
 

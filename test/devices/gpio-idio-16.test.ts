@@ -1,12 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fuzz, type PlugOptions, SimulatedVm } from 'hdvkit/testing';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { GpioIdio16 } from '../../devices/gpio-idio-16/index.ts';
 import { Board, FILTER_MS, IDIO_16, IrqStatus } from '../../devices/gpio-idio-16/registers.ts';
 import { FUZZ_ACCESSES, FUZZ_TIMEOUT } from '../fuzz-accesses.ts';
+import { socketPath } from './socket-path.ts';
 
 const { OUT0_7, IN0_7, IRQ_CTL, FILTER_CTL, OUT8_15, IN8_15, IRQ_STATUS } = IDIO_16.offsets;
 
@@ -184,11 +182,6 @@ test('goes on where a snapshot left it, in the middle of a filtered change', () 
 });
 
 describe('configuration', () => {
-  const folders: string[] = [];
-  afterEach(() => {
-    for (const path of folders.splice(0)) rmSync(path, { recursive: true, force: true });
-  });
-
   test('inputs=0x… sets the inputs', () => {
     const { bar2 } = plug({ configuration: ['inputs=0xBEEF'] });
     expect([bar2.read8(IN0_7), bar2.read8(IN8_15)]).toEqual([0xef, 0xbe]);
@@ -210,11 +203,10 @@ describe('configuration', () => {
   });
 
   test('socket=PATH tells of outputs and sets inputs, line by line', async () => {
-    const path = mkdtempSync(join(tmpdir(), 'g-'));
-    folders.push(path);
-    const { vm, guest, device, bar2 } = plug({ configuration: [`socket=${path}/s`] });
+    const path = socketPath();
+    const { vm, guest, device, bar2 } = plug({ configuration: [`socket=${path}`] });
     bar2.write8(OUT0_7, 2);
-    const peer = connect(`${path}/s`);
+    const peer = connect(path);
     let text = '';
     const line = async (end: string): Promise<void> => {
       while (!text.endsWith(end)) {

@@ -19,6 +19,7 @@ import {
   UART,
 } from '../../devices/serial-16550/registers.ts';
 import { FUZZ_ACCESSES, FUZZ_TIMEOUT } from '../fuzz-accesses.ts';
+import { socketPath } from './socket-path.ts';
 
 const at = (offset: number): number => Board.UART + offset;
 const DATA = at(UART.offsets.RBR_THR_DLL);
@@ -391,7 +392,7 @@ describe('configuration', () => {
   });
 
   test('socket=PATH carries bytes both ways, and is gone when the device is', async () => {
-    const path = join(folder(), 's');
+    const path = socketPath();
     const { vm, guest, bar0 } = plug({ configuration: [`socket=${path}`] });
     expect(bar0.read8(MSR) & 0xf0).toBe(0);
     guest.reset('cold'); // as QEMU does before a machine runs

@@ -14,12 +14,19 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const COMPILED = ['src', 'devices', 'sample-devices', 'test'];
+/** What tests read besides. */
+const READ = ['docs', 'README.md', 'CHANGELOG.md', 'package-lock.json'];
+/** Their TypeScript stays beside the JavaScript: devices of users are TypeScript, and tests name modules by variables. */
+const WITH_SOURCE = ['devices', 'sample-devices', 'test'];
 
-/** Where the JavaScript of sources and tests is built. */
-export const builtFolder: string = join(root, '.windows-test');
+/** What Windows Node runs: a package as npm installs it, with the tests beside its own modules. */
+const packageFolder: string = join(root, '.windows-test');
+
+/** The JavaScript in it. */
+export const builtFolder: string = join(packageFolder, 'dist');
 
 /** A relative URL of a TypeScript file, as tests name modules for workers. */
-const MODULE_URL = /(new URL\((['"`])[^'"`$]+)\.ts\2/g;
+const MODULE_URL = /(new URL\(['"`])([^'"`$]+)\.ts(['"`])/g;
 
 /**
  * Builds what Windows Node runs: sources and tests as JavaScript, importing `hdvkit` by name as users do, and `vitest`
@@ -28,7 +35,7 @@ const MODULE_URL = /(new URL\((['"`])[^'"`$]+)\.ts\2/g;
  * @param packages folders of packages for Windows, by name
  */
 export function buildForWindows(packages: Readonly<Record<string, string>>): void {
-  rmSync(builtFolder, { recursive: true, force: true });
+  rmSync(packageFolder, { recursive: true, force: true });
   const tsc = spawnSync(
     join(root, 'node_modules/.bin/tsc'),
     ['-p', join(root, 'test/windows/wine/tsconfig.json')],
@@ -37,7 +44,8 @@ export function buildForWindows(packages: Readonly<Record<string, string>>): voi
   if (!existsSync(join(builtFolder, 'src/index.js'))) {
     throw new Error(`Cannot build for Windows: ${tsc.stdout}${tsc.stderr}`);
   }
-  for (const folder of COMPILED) copyOtherFiles(join(root, folder));
+  for (const folder of COMPILED) copyFiles(folder);
+  for (const name of READ) cpSync(join(root, name), join(builtFolder, name), { recursive: true });
   for (const file of filesOf(join(builtFolder, 'test'))) {
     if (extname(file) === '.js') nameModulesAsBuilt(file);
   }
@@ -52,35 +60,37 @@ function filesOf(folder: string): string[] {
 }
 
 /** Programs, data and C sources lie beside the tests that use them. */
-function copyOtherFiles(folder: string): void {
-  for (const file of filesOf(folder)) {
-    if (extname(file) === '.ts') continue;
+function copyFiles(folder: string): void {
+  for (const file of filesOf(join(root, folder))) {
+    const isSource = extname(file) === '.ts';
+    if (isSource && (!WITH_SOURCE.includes(folder) || /\.(test|test-d|d)\.ts$/.test(file)))
+      continue;
     const target = join(builtFolder, relative(root, file));
     mkdirSync(dirname(target), { recursive: true });
     cpSync(file, target);
   }
 }
 
-/** Imports are renamed by the compiler; URLs are not. */
+/** Imports are renamed by the compiler; URLs are not. What is not there keeps its name. */
 function nameModulesAsBuilt(file: string): void {
   const text = readFileSync(file, 'utf8');
-  const renamed = text.replace(MODULE_URL, '$1.js$2');
+  const renamed = text.replace(MODULE_URL, (whole, before: string, path: string, quote: string) =>
+    existsSync(join(dirname(file), `${path}.js`)) ? `${before}${path}.js${quote}` : whole,
+  );
   if (renamed !== text) writeFileSync(file, renamed);
 }
 
-/** The package's own manifest, its entries pointing to what was built here. */
+/** The package's own manifest, which points to the build. */
 function writeManifest(): void {
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const text = JSON.stringify(manifest, null, 2)
-    .replaceAll('./dist/', './')
-    .replaceAll('"hdvkit-source"', '"never"');
-  writeFileSync(join(builtFolder, 'package.json'), text);
+  const text = readFileSync(join(root, 'package.json'), 'utf8');
+  writeFileSync(join(packageFolder, 'package.json'), text);
+  cpSync(join(root, 'sample-devices'), join(packageFolder, 'sample-devices'), { recursive: true });
 }
 
 /** Windows programs see a link as a folder at the link's own place, so the installed packages can be shared. */
 function linkPackages(packages: Readonly<Record<string, string>>): void {
   const from = join(root, 'node_modules');
-  const to = join(builtFolder, 'node_modules');
+  const to = join(packageFolder, 'node_modules');
   mkdirSync(to);
   const link = (name: string, target: string): void => {
     mkdirSync(dirname(join(to, name)), { recursive: true });
@@ -97,6 +107,8 @@ function linkPackages(packages: Readonly<Record<string, string>>): void {
     rmSync(join(to, name), { force: true });
     link(name, folder);
   }
+  // For programs in folders of their own below, which find hdvkit as an installed package.
+  symlinkSync(packageFolder, join(to, 'hdvkit'), 'dir');
   const vitest = join(to, 'vitest');
   mkdirSync(vitest);
   writeFileSync(
@@ -105,6 +117,6 @@ function linkPackages(packages: Readonly<Record<string, string>>): void {
   );
   writeFileSync(
     join(vitest, 'index.js'),
-    `export * from '../../test/windows/wine/vitest-adapter.js';\n`,
+    `export * from '../../dist/test/windows/wine/vitest-adapter.js';\n`,
   );
 }

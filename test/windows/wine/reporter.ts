@@ -2,7 +2,7 @@
  * A reporter for Node's test runner: one line of JSON for each test that ended, and a closing line, without which a run
  * does not count as having come to its end.
  */
-import { inspect } from 'node:util';
+import { inspect, stripVTControlCharacters } from 'node:util';
 import { processError } from '@vitest/utils/error';
 import type { ReportLine } from './report.ts';
 
@@ -20,6 +20,9 @@ interface RunnerEvent {
     };
   };
 }
+
+/** Lines of a difference that are shown. */
+const LONGEST_DIFF = 80;
 
 const line = (value: ReportLine): string => `${JSON.stringify(value)}\n`;
 
@@ -53,5 +56,8 @@ export default async function* report(source: AsyncIterable<RunnerEvent>): Async
 function describeFailure(cause: unknown): string {
   const text = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
   const { diff } = processError(cause) as { readonly diff?: string };
-  return diff === undefined ? text : `${text}\n${diff}`;
+  const shown = stripVTControlCharacters(diff ?? '')
+    .split('\n')
+    .slice(0, LONGEST_DIFF);
+  return `${text}\n${shown.join('\n')}`.trimEnd();
 }

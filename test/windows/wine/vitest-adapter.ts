@@ -98,3 +98,24 @@ export const afterAll: Hook = (body, limit) =>
 /** Runs after each test of the group or file. */
 export const afterEach: Hook = (body, limit) =>
   runner.afterEach(async () => void (await body()), { timeout: timeout(limit) });
+
+const stubbed = new Map<string, string | undefined>();
+
+function setVariable(name: string, value: string | undefined): void {
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
+}
+
+/** The few of Vitest's utilities that tests use which run here. */
+export const vi = {
+  /** Limits are those of {@link test}. */
+  setConfig: (_config: unknown): void => undefined,
+  stubEnv: (name: string, value: string | undefined): void => {
+    if (!stubbed.has(name)) stubbed.set(name, process.env[name]);
+    setVariable(name, value);
+  },
+  unstubAllEnvs: (): void => {
+    for (const [name, value] of stubbed) setVariable(name, value);
+    stubbed.clear();
+  },
+};
