@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
+import { findFirmware } from '../provision/find-firmware.ts';
 import { findQemu } from '../provision/find-qemu.ts';
 import { provisionAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
+import { provisionFirmware } from '../provision/provision-firmware.ts';
 import { provisionGuest } from '../provision/provision-guest.ts';
 import type { ProvisionOptions } from '../provision/provision-options.ts';
 import { provisionQemu } from '../provision/provision-qemu.ts';
@@ -15,7 +17,7 @@ export function addProvision(program: Command): void {
     .command('provision')
     .summary('fetch QEMU and a Linux guest into the cache')
     .description(
-      'Fetches a QEMU with vfio-user-pci (unless an installed one has it) and a test guest into the cache directory. Nothing else of the machine changes. What is there already is kept, and an interrupted run is picked up.',
+      'Fetches a QEMU with vfio-user-pci (unless an installed one has it) and a test guest into the cache directory, with a UEFI firmware unless one is installed. Nothing else of the machine changes. What is there already is kept, and an interrupted run is picked up.',
     )
     .option('--force', 'fetch again, for newer versions')
     .addHelpText(
@@ -37,6 +39,9 @@ async function runProvision(options: { readonly force?: boolean }): Promise<void
     const qemu = await ensureQemu(shared);
     display.finish();
     print(`QEMU ${qemu}`);
+    const firmware = await ensureFirmware(shared);
+    display.finish();
+    print(`UEFI firmware: ${firmware}`);
     const guest = await provisionGuest(shared);
     display.finish();
     print(`guest kernel ${guest.kernelRelease}: ${guest.kernel}`);
@@ -46,6 +51,18 @@ async function runProvision(options: { readonly force?: boolean }): Promise<void
   } finally {
     display.finish();
   }
+}
+
+/** An installed firmware that will do is kept, also with `force`. */
+async function ensureFirmware(options: ProvisionOptions): Promise<string> {
+  try {
+    const found = findFirmware();
+    if (found.source === 'installed') return found.code.path;
+  } catch (error) {
+    if (!(error instanceof ProvisionError)) throw error;
+  }
+  await provisionFirmware(options);
+  return findFirmware().code.path;
 }
 
 /** An installed QEMU that will do is kept, also with `force`: only what is in the cache is fetched again. */

@@ -1,3 +1,4 @@
+import type { Firmware } from '../../provision/find-firmware.ts';
 import type { MachinePlan } from './document.ts';
 
 /** What a command line is made of, besides the document. */
@@ -13,6 +14,8 @@ export interface CommandLineOptions {
   readonly listening: ReadonlySet<string>;
   /** Lets QEMU start no process and gain no right, where it is built for that. */
   readonly sandbox: boolean;
+  /** The machine's UEFI firmware; `variables` is its own copy. Undefined: QEMU's BIOS. */
+  readonly firmware?: Pick<Firmware, 'code' | 'variables'> | undefined;
   readonly extraArgs?: readonly string[];
 }
 
@@ -34,7 +37,11 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     '-S',
     ...['-name', `guest=${escapeOption(id)},debug-threads=on`],
     ...['-uuid', runtimeId],
-    ...['-machine', 'q35,memory-backend=ram'],
+    ...[
+      '-machine',
+      `q35,memory-backend=ram${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}`,
+    ],
+    ...flash(options.firmware),
     ...(accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       : ['-accel', 'tcg,thread=multi', '-cpu', 'max']),
@@ -54,7 +61,7 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
       share: true,
     }),
     ...['-m', `${plan.memoryMB}M`, '-smp', String(plan.processors)],
-    ...['-kernel', plan.kernel],
+    ...(plan.kernel === undefined ? [] : ['-kernel', plan.kernel]),
     ...(plan.initrd === undefined ? [] : ['-initrd', plan.initrd]),
     ...(plan.commandLine === '' ? [] : ['-append', plan.commandLine]),
     ...plan.comPorts.flatMap((path, index) => comPort(index, path, options.listening)),
@@ -76,6 +83,18 @@ function control({ controlSocket, majorVersion }: CommandLineOptions): string[] 
   return majorVersion >= 11
     ? [...chardev, '-object', 'monitor-qmp,id=qmp,chardev=control']
     : [...chardev, '-mon', 'chardev=control,mode=control'];
+}
+
+function flash(firmware: CommandLineOptions['firmware']): string[] {
+  if (firmware === undefined) return [];
+  return (['code', 'variables'] as const).flatMap((name) =>
+    json('-blockdev', {
+      driver: firmware[name].format,
+      'node-name': name,
+      'read-only': name === 'code',
+      file: { driver: 'file', filename: firmware[name].path },
+    }),
+  );
 }
 
 function comPort(

@@ -5,9 +5,12 @@ import type { Attachment, ComputeSystem, Plan9Share } from '../../hcs/schema/doc
 
 /** What QEMU is asked to build, read from a ComputeSystem document. */
 export interface MachinePlan {
-  readonly kernel: string;
+  /** Undefined where the firmware finds what to boot. */
+  readonly kernel: string | undefined;
   readonly initrd: string | undefined;
   readonly commandLine: string;
+  /** UEFI firmware, instead of QEMU's BIOS. */
+  readonly uefi: boolean;
   readonly memoryMB: number;
   readonly processors: number;
   readonly stopOnReset: boolean;
@@ -43,6 +46,7 @@ const HONOURED: Fields = {
   StopOnReset: true,
   Chipset: {
     UseUtc: true,
+    Uefi: {},
     LinuxKernelDirect: { KernelFilePath: true, InitRdPath: true, KernelCmdLine: true },
   },
   ComputeTopology: {
@@ -82,20 +86,23 @@ export function planMachine(document: Readonly<Record<string, unknown>>): Machin
   const { Chipset, ComputeTopology, Devices, StopOnReset = false } = machine;
   const at = '$.VirtualMachine.Chipset.LinuxKernelDirect';
   const boot = Chipset?.LinuxKernelDirect;
-  if (boot?.KernelFilePath === undefined) {
+  const uefi = Chipset?.Uefi !== undefined;
+  const kernel = boot?.KernelFilePath;
+  if (kernel === undefined && (boot !== undefined || !uefi)) {
     throw failure(
       'E_INVALIDARG',
-      `${at}.KernelFilePath is missing: the linux host boots a kernel directly`,
+      `${at}.KernelFilePath is missing: the linux host boots a kernel directly, or by $.VirtualMachine.Chipset.Uefi`,
     );
   }
-  const initrd = boot.InitRdPath;
-  requireFile(`${at}.KernelFilePath`, boot.KernelFilePath);
+  const initrd = boot?.InitRdPath;
+  if (kernel !== undefined) requireFile(`${at}.KernelFilePath`, kernel);
   if (initrd !== undefined) requireFile(`${at}.InitRdPath`, initrd);
   const topology = '$.VirtualMachine.ComputeTopology';
   return {
-    kernel: boot.KernelFilePath,
+    kernel,
     initrd,
-    commandLine: boot.KernelCmdLine ?? '',
+    commandLine: boot?.KernelCmdLine ?? '',
+    uefi,
     memoryMB: wholeNumber(
       `${topology}.Memory.SizeInMB`,
       ComputeTopology?.Memory?.SizeInMB ?? DEFAULT_MEMORY_MB,

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import type { Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import { type Firmware, findFirmware } from '../../provision/find-firmware.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { qemuArguments } from './command-line.ts';
@@ -57,6 +58,7 @@ export class QemuEngine implements Engine {
       folder = WatchedFolder.create();
       const comSockets = ports.filter((path) => !listening.has(path));
       for (const path of comSockets) folder.watchFile(path);
+      const firmware = plan.uefi ? firmwareFor(folder) : undefined;
       const qemuProcess = await QemuProcess.start(
         qemu.command,
         (controlSocket) => [
@@ -68,6 +70,7 @@ export class QemuEngine implements Engine {
             accelerator,
             controlSocket,
             listening,
+            firmware,
             sandbox: qemu.source !== 'explicit',
             extraArgs: options.extraArgs ?? [],
           }),
@@ -93,6 +96,14 @@ export class QemuEngine implements Engine {
       throw creationFailure(error);
     }
   }
+}
+
+/** The firmware, with variables of the machine's own that end with it. */
+function firmwareFor(folder: WatchedFolder): Firmware {
+  const { variables, ...rest } = findFirmware();
+  const path = folder.file('variables');
+  copyFileSync(variables.path, path);
+  return { ...rest, variables: { ...variables, path } };
 }
 
 function majorVersion({ version }: QemuProgram): number {

@@ -10,6 +10,7 @@ const PLAN: MachinePlan = {
   kernel: '/boot/vmlinux',
   initrd: '/boot/initrd',
   commandLine: 'console=ttyS0',
+  uefi: false,
   memoryMB: 512,
   processors: 2,
   stopOnReset: false,
@@ -50,6 +51,32 @@ describe('QEMU’s command line', () => {
       share: true,
     });
     expect(values('-machine')).toEqual(['q35,memory-backend=ram']);
+  });
+
+  test('boots by UEFI from flash images, of which only its variables are written', () => {
+    const firmware = {
+      code: { path: '/share/code.fd', format: 'raw' },
+      variables: { path: '/run/variables', format: 'qcow2' },
+    } as const;
+    const plan = { kernel: undefined, initrd: undefined, commandLine: '', uefi: true };
+    expect(values('-machine', plan, { firmware })).toEqual([
+      'q35,memory-backend=ram,pflash0=code,pflash1=variables',
+    ]);
+    expect(values('-blockdev', plan, { firmware })).toEqual([
+      {
+        driver: 'raw',
+        'node-name': 'code',
+        'read-only': true,
+        file: { driver: 'file', filename: '/share/code.fd' },
+      },
+      {
+        driver: 'qcow2',
+        'node-name': 'variables',
+        'read-only': false,
+        file: { driver: 'file', filename: '/run/variables' },
+      },
+    ]);
+    expect(values('-kernel', plan, { firmware })).toEqual([]);
   });
 
   test('waits for the start, and stays after the end to say how it ended', () => {

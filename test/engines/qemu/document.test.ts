@@ -44,6 +44,7 @@ describe('a document', () => {
       kernel,
       initrd: undefined,
       commandLine: '',
+      uefi: false,
       memoryMB: 512,
       processors: 1,
       stopOnReset: false,
@@ -51,6 +52,10 @@ describe('a document', () => {
       disks: [],
       shares: [],
     });
+  });
+
+  test('may leave it to firmware to find what to boot', () => {
+    expect(plan({ Chipset: { Uefi: {} } })).toMatchObject({ uefi: true, kernel: undefined });
   });
 
   test('is read in every field that means something', () => {
@@ -91,7 +96,7 @@ describe('a document', () => {
 describe('a field that cannot be honoured is named by its path', () => {
   test.each([
     [{ GuestState: {} }, '$.VirtualMachine.GuestState'],
-    [{ Chipset: { Uefi: {} } }, '$.VirtualMachine.Chipset.Uefi'],
+    [{ Chipset: { Uefi: { StopOnBootFailure: true } } }, '$.VirtualMachine.Chipset.Uefi.StopOnBootFailure'],
     [
       { ComputeTopology: { Processor: { Limit: 50_000 } } },
       '$.VirtualMachine.ComputeTopology.Processor.Limit',
