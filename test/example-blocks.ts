@@ -47,9 +47,12 @@ function typescriptFiles(folder: string): string[] {
 
 /** Every example of the documents and of the exports' documentation. */
 export function collectExamples(root: string): ExampleBlock[] {
-  const markdown = ['README.md', 'docs/architecture.md', 'CONTRIBUTING.md'].flatMap((name) =>
-    blocksOf(name, readFileSync(join(root, name), 'utf8')),
-  );
+  const markdown = [
+    'README.md',
+    'docs/architecture.md',
+    'docs/events.md',
+    'CONTRIBUTING.md',
+  ].flatMap((name) => blocksOf(name, readFileSync(join(root, name), 'utf8')));
   const comments = [join(root, 'src'), join(root, 'devices')].flatMap((folder) =>
     typescriptFiles(folder).flatMap((file) =>
       commentsOf(readFileSync(file, 'utf8')).flatMap(({ text, line }) =>
