@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import { takeLock } from '../../../src/provision/provision-lock.ts';
-import { buildForWindows } from './build.ts';
+import { buildProbeForWindows } from '../../ffi/abi-probe.ts';
+import { buildForWindows, builtFolder } from './build.ts';
 import { laneCache, provisionLane, type WindowsLane } from './provision.ts';
 import type { FileReport } from './report.ts';
 import { runFile } from './run-file.ts';
@@ -63,6 +64,7 @@ async function main(words: readonly string[]): Promise<boolean> {
   });
   try {
     buildForWindows(lane.packages);
+    buildProbeForWindows(join(builtFolder, 'test'));
     const started = performance.now();
     const files = selectTests(windowsTests(root), words, root);
     if (files.length === 0)
