@@ -980,8 +980,6 @@ STAND_IN_EXPORT HRESULT StandInResumeSystem(StandInString systemId) {
 
 /* ---- What tests set ---- */
 
-static int is_name(const char *name, const char *wanted) { return strcmp(name, wanted) == 0; }
-
 /*
  * Settings of machines that are made from now on, and with a system id those of that machine:
  *   memoryMB     size of guest memory (default 256)
@@ -990,18 +988,18 @@ static int is_name(const char *name, const char *wanted) { return strcmp(name, w
  *   quota        apertures that a machine may have (default 1024)
  *   logAccesses  1: config and memory callbacks get lines too (default 0; always of all machines)
  */
-STAND_IN_EXPORT HRESULT StandInSet(const wchar_t *systemId, const char *name, UINT64 value) {
+STAND_IN_EXPORT HRESULT StandInSet(StandInString systemId, StandInString name, UINT64 value) {
   HRESULT result = OK;
   lock(&state);
   Machine *machine = systemId == NULL ? NULL : need_machine(systemId);
-  if (is_name(name, "logAccesses")) isLoggingAccesses = value != 0;
-  else if (is_name(name, "quota") && machine != NULL) machine->quota = (uint32_t)value;
-  else if (is_name(name, "forwards") && machine != NULL) machine->forwards = value != 0;
+  if (wide_equal(name, L"logAccesses")) isLoggingAccesses = value != 0;
+  else if (wide_equal(name, L"quota") && machine != NULL) machine->quota = (uint32_t)value;
+  else if (wide_equal(name, L"forwards") && machine != NULL) machine->forwards = value != 0;
   else if (machine != NULL) result = BAD_ARGUMENT;
-  else if (is_name(name, "quota")) defaultQuota = (uint32_t)value;
-  else if (is_name(name, "forwards")) forwardsByDefault = value != 0;
-  else if (is_name(name, "memoryMB")) memoryBytes = value << 20;
-  else if (is_name(name, "lowEndMB")) lowEnd = value << 20;
+  else if (wide_equal(name, L"quota")) defaultQuota = (uint32_t)value;
+  else if (wide_equal(name, L"forwards")) forwardsByDefault = value != 0;
+  else if (wide_equal(name, L"memoryMB")) memoryBytes = value << 20;
+  else if (wide_equal(name, L"lowEndMB")) lowEnd = value << 20;
   else result = BAD_ARGUMENT;
   unlock(&state);
   return result;
