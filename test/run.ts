@@ -1,6 +1,6 @@
 /**
- * `npm test`: type check, lint, build, unit tests, and the tests on a real guest, in that order, each step shown as it
- * runs. `--long` runs the long forms of the repeated tests. The last line counts the tests of the runners' own reports.
+ * `npm test`: type check, lint, build, unit tests, the tests for Windows under Wine, and the tests on a real guest, in
+ * that order, each step shown as it runs. `--long` runs the long forms of the repeated tests. The last line counts the tests of the runners' own reports.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -15,6 +15,9 @@ const environment = {
   ...process.env,
   ...(long ? { HDVKIT_LONG: '1' } : {}),
 };
+
+/** What Node needs to run a file of this project. */
+const SOURCE = ['--import', 'tsx', '--conditions=hdvkit-source'] as const;
 
 interface Counts {
   passed: number;
@@ -68,6 +71,21 @@ async function vitest(project: string, into: Counts): Promise<boolean> {
   return count(report, into) && passed;
 }
 
+/** Runs the tests for Windows, or says why it cannot, and adds their counts; resolves to whether nothing was wrong. */
+async function windows(into: Counts): Promise<boolean> {
+  const done = await run('tests: windows', process.execPath, [
+    ...SOURCE,
+    'test/windows/wine/run.ts',
+  ]);
+  const report = new URL('windows.json', reports);
+  if (!existsSync(report)) return done && !inCi;
+  const counts = JSON.parse(readFileSync(report, 'utf8')) as Counts;
+  into.passed += counts.passed;
+  into.failed += counts.failed;
+  into.skipped += counts.skipped;
+  return done;
+}
+
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
 
@@ -84,10 +102,10 @@ await step('lint', run('lint', bin('biome'), ['check', '--error-on-warnings', '.
 await step('build', run('build', 'npm', ['run', '--silent', 'build']));
 await step('unit tests', vitest('unit', counts));
 
+await step('tests for Windows', windows(counts));
+
 const provisioned = await run('provision the real guest', process.execPath, [
-  '--import',
-  'tsx',
-  '--conditions=hdvkit-source',
+  ...SOURCE,
   'src/cli/main.ts',
   'provision',
 ]);

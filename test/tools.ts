@@ -1,8 +1,13 @@
 /** The system tools that some tests compare against or compile with, and how to get them. */
 import { spawnSync } from 'node:child_process';
 
-/** Command → Debian package that has it. */
-const TOOLS = { lspci: 'pciutils', gcc: 'gcc' } as const;
+/** Command → Debian packages that have it. */
+const TOOLS: Readonly<Record<string, readonly string[]>> = {
+  lspci: ['pciutils'],
+  gcc: ['gcc'],
+  'x86_64-w64-mingw32-gcc': ['gcc-mingw-w64-x86-64-win32'],
+  wine: ['wine64', 'wine'],
+};
 
 const present = (command: string): boolean =>
   spawnSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' }).status === 0;
@@ -20,7 +25,7 @@ const libcDevelopment = (): boolean =>
 export async function ensureTools(): Promise<boolean> {
   const packages = Object.entries(TOOLS)
     .filter(([command]) => !present(command))
-    .map(([, name]) => name as string);
+    .flatMap(([, names]) => names);
   if (present('gcc') && !libcDevelopment()) packages.push('libc6-dev');
   if (packages.length === 0) return true;
   if (process.env.CI !== 'true') {
