@@ -1,0 +1,154 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { InterceptGate } from '../../../src/ffi/gate/intercept-gate.ts';
+import { type WindowsSystem, windowsSystem } from '../../../src/ffi/windows-system.ts';
+import { runsFromSource, workerExecArgv } from '../../../src/transport/typescript-loader.ts';
+import type { ConsumerData, Manner } from './gate-consumer.ts';
+import { loadNativeThreads, Run } from './native-threads.ts';
+import { systemPath } from './system-path.ts';
+
+/** Longest that a condition may take to come true. */
+const LIMIT_MS = 50_000;
+
+export const native = loadNativeThreads();
+export const system: WindowsSystem = windowsSystem(systemPath());
+
+/** Waits until `condition` holds. @throws Error with `what` when it does not within 50 s */
+export async function until(what: () => string, condition: () => boolean): Promise<void> {
+  const end = performance.now() + LIMIT_MS;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`Did not happen: ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** A gate, the native threads that call its device table, and the workers that serve it. */
+export class GateFixture implements AsyncDisposable {
+  readonly gate: InterceptGate = InterceptGate.create(system);
+  readonly #consumers: Consumer[] = [];
+  readonly #runs: Run[] = [];
+
+  /** Starts a worker that serves the gate. */
+  async serve(manner: Manner = 'eager'): Promise<Consumer> {
+    const consumer = await Consumer.start(this.gate, manner);
+    this.#consumers.push(consumer);
+    return consumer;
+  }
+
+  /** Starts native threads that make calls of all sorts; each makes `calls`, or goes on until it is stopped (0). */
+  start(threads: number, calls: number, pauseNs = 0): Run {
+    const { tableAddress, contextAddress } = this.gate;
+    const run = native.function('run_start')(
+      tableAddress,
+      contextAddress,
+      threads,
+      calls,
+      pauseNs,
+      0,
+    );
+    const started = new Run(Number(run));
+    this.#runs.push(started);
+    return started;
+  }
+
+  /** Makes one read on another thread. */
+  async read(
+    bar: number,
+    offset: number,
+    length: number,
+  ): Promise<{ hresult: number; bytes: Uint8Array }> {
+    const { tableAddress, contextAddress } = this.gate;
+    const buffer = new Uint8Array(new ArrayBuffer(4096));
+    buffer.fill(0x55);
+    const hresult = await native
+      .function('call_read')
+      .async(tableAddress, contextAddress, bar, offset, length, buffer);
+    return { hresult, bytes: buffer.subarray(0, length) };
+  }
+
+  async write(bar: number, offset: number, bytes: Uint8Array): Promise<number> {
+    const { tableAddress, contextAddress } = this.gate;
+    const buffer = new Uint8Array(new ArrayBuffer(4096));
+    buffer.set(bytes);
+    return native
+      .function('call_write')
+      .async(tableAddress, contextAddress, bar, offset, bytes.length, buffer);
+  }
+
+  /** Calls Initialize (0), Teardown (1), Start (4) or Stop (5) on another thread. */
+  hook(which: 0 | 1 | 4 | 5): Promise<number> {
+    const { tableAddress, contextAddress } = this.gate;
+    return native.function('call_hook').async(tableAddress, contextAddress, which);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const run of this.#runs) run.stop();
+    this.gate.close();
+    await Promise.all(this.#consumers.map((consumer) => consumer.end()));
+    for (const run of this.#runs)
+      await until(
+        () => `${run.live} threads end`,
+        () => run.live === 0,
+      );
+  }
+}
+
+/** A worker that serves a gate. */
+export class Consumer {
+  readonly worker: Worker;
+  /** Doorbells it was told of, in order, with how often they had been rung. */
+  readonly bells: { readonly bell: number; readonly rings: number }[] = [];
+  readonly #stop: Int32Array;
+  readonly #exit: Promise<unknown>;
+
+  private constructor(worker: Worker, stop: Int32Array) {
+    this.worker = worker;
+    this.#stop = stop;
+    this.#exit = once(worker, 'exit');
+    worker.on('message', (message) => {
+      if (message.bell !== undefined) this.bells.push(message);
+    });
+    // A device that throws ends its worker: the tests expect that.
+    worker.on('error', () => undefined);
+  }
+
+  static async start(gate: InterceptGate, manner: Manner): Promise<Consumer> {
+    const stop = new SharedArrayBuffer(8);
+    const workerData: ConsumerData = { handle: gate.handle, manner, system: systemPath(), stop };
+    const worker = new Worker(new URL('./gate-consumer.ts', import.meta.url), {
+      workerData,
+      execArgv: workerExecArgv(runsFromSource),
+    });
+    const consumer = new Consumer(worker, new Int32Array(stop));
+    await once(worker, 'message');
+    return consumer;
+  }
+
+  /** The device's log. */
+  async log(): Promise<string[]> {
+    Atomics.store(this.#stop, 1, 1);
+    const answer = new Promise<string[]>((resolve) => {
+      this.worker.on('message', (message) => {
+        if (message.log !== undefined) resolve(message.log);
+      });
+    });
+    this.worker.postMessage('log');
+    return answer;
+  }
+
+  /** Resolves when the thread is over by itself. */
+  async ended(): Promise<void> {
+    await this.#exit;
+  }
+
+  /** Ends the thread wherever it is in JavaScript. */
+  async kill(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  /** Lets the thread end, or ends it when the device does not return. */
+  async end(): Promise<void> {
+    Atomics.store(this.#stop, 0, 1);
+    await this.worker.terminate();
+  }
+}
