@@ -5,6 +5,7 @@ import {
   JestChaiExpect,
   JestExtend,
 } from '@vitest/expect';
+import type { ExpectStatic } from 'vitest';
 
 for (const plugin of [JestExtend, JestChaiExpect, JestAsymmetricMatchers]) chai.use(plugin);
 
@@ -48,7 +49,7 @@ function poll(read: () => unknown, options: PollOptions = {}): object {
 const asymmetric = Reflect.get(globalThis, ASYMMETRIC_MATCHERS_OBJECT) as object;
 
 /** Vitest's `expect`, as its own package makes it, without what belongs to its runner (snapshots). */
-export const expect = Object.assign(
+export const expect: ExpectStatic = Object.assign(
   (value: unknown, message?: string) => chai.expect(value, message),
   chai.expect,
   asymmetric,
@@ -57,4 +58,4 @@ export const expect = Object.assign(
     unreachable: (message?: string): never =>
       chai.assert.fail(message ?? 'expected not to be reached') as never,
   },
-);
+) as unknown as ExpectStatic;
