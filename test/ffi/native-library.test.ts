@@ -6,6 +6,7 @@ import type { OutCell } from '../../src/ffi/abi.ts';
 import { libraryFile } from '../../src/ffi/library-file.ts';
 import { NativeLibrary } from '../../src/ffi/native-library.ts';
 import { NativeLibraryError, NotSupportedError } from '../../src/ffi/native-library-error.ts';
+import { readStructAt } from '../../src/ffi/native-struct.ts';
 import { structBytes, structLayout } from '../../src/ffi/struct-layout.ts';
 import { windowsSystem } from '../../src/ffi/windows-system.ts';
 import { hasProbe, PROBE_ABI, probeLibrary } from './abi-probe.ts';
@@ -97,6 +98,25 @@ describe.runIf(hasProbe)('a library', () => {
     expect(probe.function('ProbeSum')(record)).toBe(200 + (1 << 20) + 60_000 - 1);
   });
 
+  test('gives structs by address, which are copied', () => {
+    const layout = structLayout(PROBE_ABI, 'ProbeRecord');
+    const values = { first: 1, second: 0xffff_ffff_ffff_fff0n, third: 3, fourth: -1 };
+    const record = structBytes(layout, values);
+    const address = probe.function('ProbePointer')(record);
+    expect(readStructAt(layout, address)).toEqual(values);
+  });
+
+  test('keeps what an asynchronous call points to', async () => {
+    const filled: Uint8Array[] = [];
+    const calls = Array.from({ length: 50 }, () => {
+      const bytes = new Uint8Array(100_000);
+      filled.push(bytes.subarray(0, 2));
+      return probe.function('ProbeFill').async(bytes, bytes.length);
+    });
+    expect(await Promise.all(calls)).toEqual(calls.map(() => 0));
+    for (const bytes of filled) expect([...bytes]).toEqual([1, 2]);
+  });
+
   test('leaves strings that it returns to the caller, who frees them once', () => {
     const system = windowsSystem(windows ? undefined : path);
     const freed = probe.function('ProbeAllocated');
@@ -172,24 +192,34 @@ describe('a library that cannot be loaded', () => {
     expect((error as Error).cause).toBeInstanceOf(Error);
   });
 
+  const [head, x86, arm] = windows
+    ? [(machine: number) => peFile(machine), 0x014c, 0x01c4]
+    : [(machine: number) => elfFile(1, machine), 3, 40];
   test.each([
-    ['x86.dll', peFile(0x014c, 0x10b), 'a 32-bit library for ia32'],
-    ['arm.dll', peFile(0x01c4, 0x10b), 'a 32-bit library for arm'],
-    ['mips.dll', peFile(0x0166, 0x10b), 'a 32-bit library for machine 0x166'],
-    ['x86.so', elfFile(1, 3), 'a 32-bit library for ia32'],
-    ['riscv.so', elfFile(2, 243), 'a 64-bit library for riscv64'],
+    ['x86.dll', head(x86), '32-bit library for ia32'],
+    ['arm.dll', head(arm), '32-bit library for arm'],
+    ['other.dll', head(0x0166), `32-bit library for machine ${windows ? '0x166' : '358'}`],
   ])('says what %s was built for', (name, bytes, reason) => {
     expect(load(name, bytes)).toMatchObject({
       problem: 'architecture',
-      message: `Cannot load ${join(folder, name)}: it is ${reason}, this is Node for ${process.arch}`,
+      message: `Cannot load ${join(folder, name)}: it is a ${reason}, this is Node for ${process.arch}`,
+    });
+  });
+
+  test('says that it was built for another system', () => {
+    const [theirs, ours] = windows ? ['ELF', 'PE'] : ['PE', 'ELF'];
+    const bytes = windows ? elfFile(2, 62) : peFile(0x8664);
+    expect(load('foreign.dll', bytes)).toMatchObject({
+      problem: 'architecture',
+      message: `Cannot load ${join(folder, 'foreign.dll')}: it is a library of the format ${theirs}, ${process.platform} has ${ours}`,
     });
   });
 
   test.each([
     ['text.dll', Buffer.from('no library at all, but long enough to be looked at by everything')],
     ['empty.dll', new Uint8Array(0)],
-    ['cut.dll', peFile(0x014c, 0x10b).subarray(0, 70)],
-    ['far.dll', peFile(0x014c, 0x10b, 0xffff_fff0)],
+    ['cut.dll', peFile(0x014c).subarray(0, 70)],
+    ['far.dll', peFile(0x014c, 0xffff_fff0)],
   ])('passes on what the system says of %s', (name, bytes) => {
     expect(load(name, bytes)).toMatchObject({ name: 'NativeLibraryError', problem: 'unusable' });
   });
@@ -207,17 +237,28 @@ describe('a library that cannot be loaded', () => {
       bits: 64,
     });
   });
+
+  test.each([
+    [elfFile(1, 3), { format: 'ELF', architecture: 'ia32', bits: 32 }],
+    [elfFile(2, 243), { format: 'ELF', architecture: 'riscv64', bits: 64 }],
+    [peFile(0x014c), { format: 'PE', architecture: 'ia32', bits: 32 }],
+    [peFile(0xaa64), { format: 'PE', architecture: 'arm64', bits: 64 }],
+  ])('is told apart on every system (%#)', (bytes, expected) => {
+    const path = join(folder, 'head.bin');
+    writeFileSync(path, bytes);
+    expect(libraryFile(path)).toEqual(expected);
+  });
 });
 
-/** The head of a PE file: DOS header, signature, file header, magic of the optional header. */
-function peFile(machine: number, magic: number, at = 0x80): Uint8Array {
+/** The head of a 32-bit PE file: DOS header, signature, file header, magic of the optional header. */
+function peFile(machine: number, at = 0x80): Uint8Array {
   const bytes = Buffer.alloc(512);
   bytes.write('MZ', 0, 'latin1');
   bytes.writeUInt32LE(at, 0x3c);
   if (at < 400) {
     bytes.write('PE\0\0', at, 'latin1');
     bytes.writeUInt16LE(machine, at + 4);
-    bytes.writeUInt16LE(magic, at + 24);
+    bytes.writeUInt16LE(0x10b, at + 24);
   }
   return bytes;
 }

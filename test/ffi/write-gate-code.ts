@@ -1,4 +1,4 @@
-/** Writes src/ffi/gate/gate-code.ts from gate.c. Run it after a change of gate.c or gate-layout.ts. */
+/** Writes src/ffi/gate/gate-code.ts from gate.c. Run it, then `npm run fix`, after a change of gate.c or gate-layout.ts. */
 import { writeFileSync } from 'node:fs';
 import { type CompiledGate, compileGate, gateSourceHash } from './gate/compile-gate.ts';
 

@@ -1,6 +1,6 @@
 import { koffi } from '../native-config.ts';
 import type { WindowsSystem } from '../windows-system.ts';
-import { GATE_CODE, type GateEntry } from './gate-code.ts';
+import { GATE_CODE, type GateCode, type GateEntry } from './gate-code.ts';
 import { DEVICE_TABLE, DEVICE_TABLE_BYTES } from './gate-layout.ts';
 import { allocate } from './native-memory.ts';
 import { addUnwindTable } from './unwind-table.ts';
@@ -28,11 +28,15 @@ const programs = new WeakMap<WindowsSystem, GateProgram>();
  * @throws Error when the system lets nobody make executable memory
  */
 export function gateProgram(system: WindowsSystem): GateProgram {
-  let program = programs.get(system);
-  if (program === undefined) {
-    program = install(system);
-    programs.set(system, program);
-  }
+  const code = process.platform === 'win32' ? GATE_CODE.win64 : GATE_CODE.sysv;
+  return programs.get(system) ?? installGateProgram(system, code);
+}
+
+/** Makes this code the one that {@link gateProgram} answers for `system` from now on.
+ * @throws Error */
+export function installGateProgram(system: WindowsSystem, code: GateCode): GateProgram {
+  const program = install(system, code);
+  programs.set(system, program);
   return program;
 }
 
@@ -40,8 +44,7 @@ export function gateProgram(system: WindowsSystem): GateProgram {
  * Pages in memory: the code, with unwind information behind it, which may be executed; then the device table, which
  * may only be read.
  */
-function install(system: WindowsSystem): GateProgram {
-  const code = process.platform === 'win32' ? GATE_CODE.win64 : GATE_CODE.sysv;
+function install(system: WindowsSystem, code: GateCode): GateProgram {
   const bytes = Buffer.from(code.bytes, 'base64');
   const codeSize = Math.ceil(bytes.length / PAGE) * PAGE;
   const base = allocate(system, codeSize + PAGE);

@@ -74,8 +74,10 @@ export class GateServer {
     this.#words = words;
     this.#requestData = perSlot(SLOT.offset.data, REQUEST_BYTES);
     this.#answerData = perSlot(SLOT.offset.answer, ANSWER_BYTES);
-    // Rings that came before are still in the bits.
-    this.#rings = ~Atomics.load(words, word.rings);
+    // What was rung before is still in the bits.
+    const rings = Atomics.load(words, word.rings);
+    const rung = words.subarray(word.rung, word.rung + RUNG_WORDS).some((bits) => bits !== 0);
+    this.#rings = rung ? rings - 1 : rings;
   }
 
   /** Whether the owner has closed the gate: nothing comes any more. */
@@ -173,6 +175,11 @@ export class GateServer {
     this.#words[at] = low;
     this.#words[at + 1] = high;
     return this.#finish(0);
+  }
+
+  /** Number of the last request that came, modulo 2^32. */
+  get ticket(): number {
+    return Atomics.load(this.#words, word.ticket) >>> 0;
   }
 
   /** Whether a request or a doorbell waits. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { InterceptGate } from '../../../src/ffi/gate/intercept-gate.ts';
+import { koffi } from '../../../src/ffi/native-config.ts';
 import { type WindowsSystem, windowsSystem } from '../../../src/ffi/windows-system.ts';
 import { runsFromSource, workerExecArgv } from '../../../src/transport/typescript-loader.ts';
 import type { ConsumerData, Manner } from './gate-consumer.ts';
@@ -22,11 +23,25 @@ export async function until(what: () => string, condition: () => boolean): Promi
   }
 }
 
+/** End of a string, and enough bytes that it does not lie on the JavaScript heap. */
+const ZEROS = Buffer.alloc(128);
+
+/** Resolves as `call` does, and keeps until then what native code reads. */
+async function keepAlive<T>(memory: readonly Buffer[], call: Promise<T>): Promise<T> {
+  const result = await call;
+  if (memory.some((buffer) => buffer.length === 0)) throw new Error('unreachable');
+  return result;
+}
+
 /** A gate, the native threads that call its device table, and the workers that serve it. */
 export class GateFixture implements AsyncDisposable {
-  readonly gate: InterceptGate = InterceptGate.create(system);
+  readonly gate: InterceptGate;
   readonly #consumers: Consumer[] = [];
   readonly #runs: Run[] = [];
+
+  constructor(program: WindowsSystem = system) {
+    this.gate = InterceptGate.create(program);
+  }
 
   /** Starts a worker that serves the gate. */
   async serve(manner: Manner = 'eager'): Promise<Consumer> {
@@ -81,6 +96,31 @@ export class GateFixture implements AsyncDisposable {
     return native.function('call_hook').async(tableAddress, contextAddress, which);
   }
 
+  configure(strings: readonly string[]): Promise<number> {
+    const { tableAddress, contextAddress } = this.gate;
+    const texts = strings.map((text) => Buffer.concat([Buffer.from(text, 'utf16le'), ZEROS]));
+    const pointers = new BigUint64Array(new ArrayBuffer(128));
+    texts.forEach((text, i) => {
+      pointers[i] = koffi.address(text);
+    });
+    return keepAlive(
+      texts,
+      native
+        .function('call_set_configuration')
+        .async(tableAddress, contextAddress, strings.length, pointers),
+    );
+  }
+
+  async details(count: number): Promise<{ hresult: number; pnp: Uint8Array; bars: Uint8Array }> {
+    const { tableAddress, contextAddress } = this.gate;
+    const pnp = new Uint8Array(new ArrayBuffer(128), 0, 12);
+    const bars = new Uint8Array(new ArrayBuffer(128), 0, 4 * count);
+    const hresult = await native
+      .function('call_get_details')
+      .async(tableAddress, contextAddress, pnp, count, bars);
+    return { hresult, pnp, bars };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const run of this.#runs) run.stop();
     this.gate.close();
@@ -104,7 +144,7 @@ export class Consumer {
   private constructor(worker: Worker, stop: Int32Array) {
     this.worker = worker;
     this.#stop = stop;
-    this.#exit = once(worker, 'exit');
+    this.#exit = new Promise((resolve) => worker.once('exit', resolve));
     worker.on('message', (message) => {
       if (message.bell !== undefined) this.bells.push(message);
     });

@@ -103,8 +103,23 @@ static void count(struct run *run, int32_t result, int right, int ones) {
   add(&run->done);
 }
 
-/* One of 64 places of 64 bytes that belong to this thread, its own dword of config space, or the other callbacks. */
-static void call_something(struct run *run, uint32_t index, uint32_t *random, uint8_t *shadow, uint32_t *config) {
+/* What a thread knows of its own 64 bytes of BAR 0 and of its dword of config space. */
+struct shadow {
+  uint8_t bytes[64];
+  uint8_t known[64];
+  uint32_t config;
+  int config_known;
+};
+
+/* Are all bytes read what they should be, as far as that is known? */
+static int matches(const struct shadow *shadow, uint32_t at, const uint8_t *bytes, uint32_t width) {
+  for (uint32_t i = 0; i < width; i++)
+    if (shadow->known[at + i] && shadow->bytes[at + i] != bytes[i]) return 0;
+  return 1;
+}
+
+/* Reads or writes, with any width, what belongs to this thread. */
+static void call_something(struct run *run, uint32_t index, uint32_t *random, struct shadow *shadow) {
   uint32_t choice = next(random);
   uint32_t width = 1u << (choice >> 8) % 4;
   uint32_t at = (choice >> 12) % (64 / width) * width;
@@ -117,23 +132,29 @@ static void call_something(struct run *run, uint32_t index, uint32_t *random, ui
     case 0: case 1: case 2:
       memset(bytes, 0x55, sizeof bytes);
       result = run->table->read(run->context, 0, offset, width, bytes);
-      count(run, result, memcmp(bytes, shadow + at, width) == 0, all_ones(bytes, width));
+      count(run, result, matches(shadow, at, bytes, width), all_ones(bytes, width));
       break;
     case 3: case 4: case 5:
       for (uint32_t i = 0; i < width; i++) bytes[i] = (uint8_t)next(random);
       result = run->table->write(run->context, 0, offset, width, bytes);
-      if (result == 0) memcpy(shadow + at, bytes, width);
+      if (result == 0) {
+        memcpy(shadow->bytes + at, bytes, width);
+        memset(shadow->known + at, 1, width);
+      }
       count(run, result, 1, 1);
       break;
     case 6:
       value = 0x55555555;
       result = run->table->read_config(run->context, 4 * index, &value);
-      count(run, result, value == *config, value == 0xffffffff);
+      count(run, result, !shadow->config_known || value == shadow->config, value == 0xffffffff);
       break;
     default:
       value = next(random);
       result = run->table->write_config(run->context, 4 * index, value);
-      if (result == 0) *config = value;
+      if (result == 0) {
+        shadow->config = value;
+        shadow->config_known = 1;
+      }
       count(run, result, 1, 1);
   }
 }
@@ -143,11 +164,10 @@ static void work(struct thread *thread) {
   uint32_t index = thread->index;
   free(thread);
   uint32_t random = 0x9e3779b9u * (index + 1);
-  uint8_t shadow[64] = {0};
-  uint32_t config = 0;
+  struct shadow shadow = {0};
   for (uint32_t i = 0; (run->calls == 0 || i < run->calls) && !__atomic_load_n(&run->stop, __ATOMIC_SEQ_CST); i++) {
     if (run->kind == 0) {
-      call_something(run, index, &random, shadow, &config);
+      call_something(run, index, &random, &shadow);
     } else {
       uint8_t bytes[4];
       uint64_t begun = now();
