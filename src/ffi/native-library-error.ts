@@ -5,7 +5,7 @@ export type NativeLibraryProblem = 'missing' | 'architecture' | 'unusable';
 export class NativeLibraryError extends Error {
   override readonly name = 'NativeLibraryError';
   readonly path: string;
-  /** `missing`: no such file; `architecture`: built for another processor; `unusable`: anything else. */
+  /** `missing`: no such file; `architecture`: built for another processor or system; `unusable`: anything else. */
   readonly problem: NativeLibraryProblem;
 
   constructor(path: string, problem: NativeLibraryProblem, reason: string, cause?: unknown) {

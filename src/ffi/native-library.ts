@@ -115,12 +115,17 @@ export class NativeLibrary<Abi extends LibraryAbi> {
 type Koffi = ReturnType<Loaded['func']>;
 type StringParameter = readonly [index: number, name: string];
 
+/** Arguments of asynchronous calls: what they point to must outlive the call. */
+const underWay = new Set<readonly unknown[]>();
+
 function callable(name: string, native: Koffi, strings: readonly StringParameter[]): AnyFunction {
   const startAsync = native.async;
   const async = (...parameters: unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {
       checkStrings(name, strings, parameters);
+      underWay.add(parameters);
       startAsync(...parameters, (error: unknown, result: unknown) => {
+        underWay.delete(parameters);
         if (error) reject(error);
         else resolve(result);
       });
@@ -152,6 +157,9 @@ function checkStrings(
   }
 }
 
+/** Format of this system's libraries. */
+const FORMAT = process.platform === 'win32' ? 'PE' : 'ELF';
+
 function loadLibrary(path: string): Loaded {
   try {
     return koffi.load(path);
@@ -165,6 +173,10 @@ function explain(path: string, cause: unknown): NativeLibraryError {
   if (/[/\\]/.test(path)) {
     if (!existsSync(path)) return new NativeLibraryError(path, 'missing', 'no such file', cause);
     const file = readable(path);
+    if (file !== undefined && file.format !== FORMAT) {
+      const reason = `it is a library of the format ${file.format}, ${process.platform} has ${FORMAT}`;
+      return new NativeLibraryError(path, 'architecture', reason, cause);
+    }
     if (file !== undefined && file.architecture !== process.arch) {
       const reason = `it is a ${file.bits}-bit library for ${file.architecture}, this is Node for ${process.arch}`;
       return new NativeLibraryError(path, 'architecture', reason, cause);
