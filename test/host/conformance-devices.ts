@@ -1,5 +1,6 @@
 import {
   gpa,
+  intx,
   mmio,
   mmio64,
   msi,
@@ -117,5 +118,15 @@ export class ConfiguredProbe extends MsiProbe {
         throw new RangeError(`Cannot configure the probe with ${text}: use word=N`);
       this.regs.WORD = Number(match[1]);
     }
+  }
+}
+
+/** With an interrupt line. */
+export class IntxProbe extends Probe {
+  override readonly identity = { vendorId: 0x1234, deviceId: 0xc0f5, classCode: 0xff0000 };
+  override readonly interrupts = intx();
+
+  protected override raise(): void {
+    this.interrupts.assert();
   }
 }
