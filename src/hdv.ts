@@ -8,6 +8,7 @@ export {
   DEVICE_CLASS_ID,
   DeviceHost,
   type DeviceHostOptions,
+  RESTRICTED_DEVICE_CLASS_ID,
 } from './hdv/device-host.ts';
 export {
   HdvCreateDeviceInstance,
@@ -32,6 +33,7 @@ export {
 export * from './hdv/hdv-constants.ts';
 export { HDV_RESULTS, HdvError, type HdvResultName } from './hdv/hdv-error.ts';
 export type { HostCapabilities, Placement } from './hdv/host-capabilities.ts';
+export type { HostingModel } from './hdv/initialize-host.ts';
 export { DeviceLoadError } from './hdv/load-device.ts';
 export {
   type GUID,
@@ -44,8 +46,10 @@ export {
 } from './hdv/vm-device-host.ts';
 export type {
   BarShape,
+  DoorbellShape,
   FunctionShape,
   InterruptShape,
+  MappedShape,
   PciDetails,
   PciDeviceCallbacks,
   PciFunctionExtras,

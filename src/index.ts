@@ -51,6 +51,7 @@ export type { Attachment, DeviceNotice } from './hdv/attachment.ts';
 export { type AttachOptions, DeviceHost, type DeviceHostOptions } from './hdv/device-host.ts';
 export { HdvError } from './hdv/hdv-error.ts';
 export type { HostCapabilities, Placement } from './hdv/host-capabilities.ts';
+export type { HostingModel } from './hdv/initialize-host.ts';
 export { DeviceLoadError } from './hdv/load-device.ts';
 export { type HostBinding, type HostName, HostUnavailableError } from './hosts/host.ts';
 export { selectedHost, selectedHostName, useHost } from './hosts/index.ts';

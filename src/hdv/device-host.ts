@@ -6,13 +6,23 @@ import { AttachedDevice } from './attached-device.ts';
 import type { Attachment, DeviceNotice } from './attachment.ts';
 import { type HdvBinding, selectedHdv } from './hdv-binding.ts';
 import type { HostCapabilities, Placement } from './host-capabilities.ts';
+import { endLifetime, keepWhile, watchLifetime } from './host-lifetime.ts';
+import { type HostingModel, initializeHost } from './initialize-host.ts';
 import type { GUID, HDV_HOST } from './vm-device-host.ts';
 
 /** EmulatorId of devices that do not ask for another. Any GUID will do: it is not a PCI identity. */
 export const DEVICE_CLASS_ID: GUID = '5d1a7c52-6f0e-4f6b-9a77-0e2d5c3b8a41';
 
+/**
+ * EmulatorId of devices on restricted device hosts that do not ask for another: a class that Hyper-V knows, as a
+ * machine takes only one device there of classes that it does not know.
+ */
+export const RESTRICTED_DEVICE_CLASS_ID: GUID = '872270e1-a899-4af6-b454-7193634435ad';
+
 /** How {@link DeviceHost.create} sets up. */
 export interface DeviceHostOptions {
+  /** Where devices run, as their FlexibleIov entries say it; `External`. */
+  readonly hostingModel?: HostingModel;
   /**
    * Receives what devices report. By default each report becomes a warning of this process
    * (`process.on('warning', …)`), so that nothing is lost in silence.
@@ -30,7 +40,7 @@ export interface AttachOptions {
   readonly configuration?: readonly string[];
   /** Key of the FlexibleIov entry; by default a new GUID. */
   readonly instanceId?: GUID;
-  /** EmulatorId of the FlexibleIov entry; by default {@link DEVICE_CLASS_ID}. */
+  /** EmulatorId of the FlexibleIov entry; by default {@link DEVICE_CLASS_ID}, or {@link RESTRICTED_DEVICE_CLASS_ID}. */
   readonly classId?: GUID;
   /** Where a module's device runs; by default the host's first placement. */
   readonly placement?: Placement;
@@ -60,6 +70,7 @@ export class DeviceHost implements AsyncDisposable {
   readonly #system: ComputeSystem;
   readonly #binding: HdvBinding;
   readonly #handle: HDV_HOST;
+  readonly #hostingModel: HostingModel;
   readonly #report: (notice: DeviceNotice) => void;
   readonly #attached = new Map<Attachment, AttachedDevice>();
   #isTornDown = false;
@@ -69,24 +80,29 @@ export class DeviceHost implements AsyncDisposable {
     system: ComputeSystem,
     binding: HdvBinding,
     handle: HDV_HOST,
+    hostingModel: HostingModel,
     report: (notice: DeviceNotice) => void,
   ) {
     this.#system = system;
     this.#binding = binding;
     this.#handle = handle;
+    this.#hostingModel = hostingModel;
     this.#report = report;
+    watchLifetime(this, { binding, handle, systemId: system.id });
   }
 
   /**
-   * Makes this process a device host of a system, which must stay open as long.
-   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has one for the system
+   * Makes this process a device host of a system, which must stay open as long. Under Windows this sets the COM
+   * security of the process, unless somebody has set it before.
+   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has one for the system; E_NOTIMPL for a
+   * restricted one where the host has none
    */
   static async create(
     system: ComputeSystem,
-    { binding = selectedHdv(), report = warn }: DeviceHostOptions = {},
+    { binding = selectedHdv(), report = warn, hostingModel = 'External' }: DeviceHostOptions = {},
   ): Promise<DeviceHost> {
-    const handle = await binding.vmDeviceHost.HdvInitializeDeviceHost(system.handle);
-    return new DeviceHost(system, binding, handle, report);
+    const handle = await initializeHost(binding, system.handle, hostingModel);
+    return new DeviceHost(system, binding, handle, hostingModel, report);
   }
 
   /** What this host can do. */
@@ -116,7 +132,7 @@ export class DeviceHost implements AsyncDisposable {
       source,
       exportName: options.export,
       instanceId: withoutBraces(options.instanceId ?? randomUUID()),
-      classId: withoutBraces(options.classId ?? DEVICE_CLASS_ID),
+      classId: withoutBraces(options.classId ?? this.#defaultClass),
       configuration: options.configuration ?? [],
       placement: this.#placementFor(source, options.placement),
       trace: options.trace,
@@ -141,8 +157,10 @@ export class DeviceHost implements AsyncDisposable {
 
   /**
    * Puts a fresh device in the place of one: it is removed, its module is loaded anew where that is on a worker, and
-   * it is added again under its instance id. The way to bring a failed device back. When it fails half way, the device
-   * stays attached and is in no machine: restart it again, or detach it. When the signal aborts, the restart goes on.
+   * it is added again under its instance id. On Windows, which removes nothing, the fresh device takes over in place:
+   * the guest finds it as after a reset. The way to bring a failed device back. When it fails half way, the device
+   * stays attached and is in no machine, or dead in place: restart it again, or detach it. When the signal aborts, the
+   * restart goes on.
    * @throws HcsError ERROR_NOT_SUPPORTED where the host cannot remove the device
    * @throws RangeError when it was attached as an instance, which cannot be made again, or is not attached here
    */
@@ -171,7 +189,7 @@ export class DeviceHost implements AsyncDisposable {
     try {
       signal?.throwIfAborted();
       if (!declared) {
-        adding = this.#modify('Add', device);
+        adding = device.askFor(() => this.#modify('Add', device));
         await abortable(adding, signal);
       }
       this.#checkOpen();
@@ -184,18 +202,25 @@ export class DeviceHost implements AsyncDisposable {
     }
     device.isInSystem = true;
     this.#attached.set(device, device);
+    keepWhile(this, true);
   }
 
   async #detach(device: AttachedDevice): Promise<void> {
     await this.#remove(device);
     this.#attached.delete(device);
     await device.release(this.#binding);
+    keepWhile(this, this.#attached.size > 0 && !this.#isTornDown);
   }
 
   async #restart(device: AttachedDevice): Promise<void> {
-    await this.#remove(device);
-    await device.recreate(this.#binding, this.#handle, this.#system.id);
-    await this.#modify('Add', device);
+    if (device.restartsInPlace) {
+      await device.recreate(this.#binding, this.#handle, this.#system.id);
+      if (device.isInSystem) return;
+    } else {
+      await this.#remove(device);
+      await device.recreate(this.#binding, this.#handle, this.#system.id);
+    }
+    await device.askFor(() => this.#modify('Add', device));
     device.isInSystem = true;
   }
 
@@ -209,8 +234,11 @@ export class DeviceHost implements AsyncDisposable {
     this.#isTornDown = true;
     const devices = [...this.#attached.values()];
     this.#attached.clear();
-    const ends = await Promise.allSettled(devices.map((device) => device.stop()));
-    await this.#binding.vmDeviceHost.HdvTeardownDeviceHost(this.#handle);
+    endLifetime(this);
+    // First: where the platform calls Stop and Teardown, devices on workers are there to answer.
+    const tornDown = this.#binding.vmDeviceHost.HdvTeardownDeviceHost(this.#handle);
+    const ends = await Promise.allSettled([tornDown]);
+    ends.push(...(await Promise.allSettled(devices.map((device) => device.stop()))));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
@@ -224,6 +252,10 @@ export class DeviceHost implements AsyncDisposable {
       throw new RangeError(`Cannot find device ${attachment.instanceId}: it is not attached here`);
     }
     return device;
+  }
+
+  get #defaultClass(): GUID {
+    return this.#hostingModel === 'External' ? DEVICE_CLASS_ID : RESTRICTED_DEVICE_CLASS_ID;
   }
 
   #placementFor(source: PciDevice | URL, wanted: Placement | undefined): Placement {
@@ -248,7 +280,7 @@ export class DeviceHost implements AsyncDisposable {
       RequestType: requestType,
       Settings: {
         EmulatorId: device.classId,
-        HostingModel: 'External',
+        HostingModel: this.#hostingModel,
         Configuration: [...device.configuration],
       },
     });

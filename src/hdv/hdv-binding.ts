@@ -1,7 +1,20 @@
 import type { Clock } from '../device/services.ts';
+import type { HANDLE, HCS_SYSTEM } from '../hcs/core/handles.ts';
 import type { DevicePlacement } from './device-placement.ts';
 import type { HostCapabilities } from './host-capabilities.ts';
 import type { HDV_DEVICE, VmDeviceHost } from './vm-device-host.ts';
+
+/** An event for `HdvRegisterDoorbell`, and what hears it. Dispose it after the doorbell was unregistered. */
+export interface DoorbellEvent extends Disposable {
+  readonly handle: HANDLE;
+}
+
+/** Memory for `HdvCreateSectionBackedMmioRange`. Dispose it after the range was destroyed. */
+export interface Section extends Disposable {
+  readonly handle: HANDLE;
+  /** The memory, zero at first. Harmless to touch after disposal. */
+  readonly bytes: Buffer;
+}
 
 /** What a device needs of its host and HDV has no function for. */
 export interface DevicePlatform {
@@ -14,6 +27,20 @@ export interface DevicePlatform {
    * platform cannot (Windows): the instance then lives until the teardown.
    */
   release?(requestor: HDV_DEVICE): Promise<void>;
+  /** Do stores into write-protected apertures end the process? */
+  readonly storesFault?: boolean;
+  /**
+   * Makes an event for a doorbell. `ring` runs on the calling thread some time after the event was signalled, once for
+   * any number of signals. Undefined when there are no more; absent where the host has no doorbells.
+   */
+  doorbellEvent?(requestor: HDV_DEVICE, ring: () => void): DoorbellEvent | undefined;
+  /** Makes memory that can be mapped into a BAR. Undefined when there is none; absent where the host has no mapped ranges. */
+  section?(size: number): Section | undefined;
+  /**
+   * The broker's COM object for `HdvInitializeDeviceHostForProxy`, which registers the device host with the system by
+   * `HdvProxyDeviceHost`; stays as long as the process. Absent where there is no COM.
+   */
+  proxyInterface?(computeSystem: HCS_SYSTEM): bigint;
 }
 
 /** A host's side of HDV: the contract, and what goes with it. */
