@@ -62,14 +62,18 @@ static inline int start_thread(void (*run)(void *), void *argument) {
   return 1;
 }
 
-/* A function of a library that is loaded already, or NULL. `library` has no extension. */
-static inline void *loaded_function(const char *library, const char *name) {
-  char file[64];
-  size_t length = strlen(library);
-  if (length + 5 > sizeof file) return NULL;
-  memcpy(file, library, length);
-  memcpy(file + length, ".dll", 5);
-  HMODULE module = GetModuleHandleA(file);
+/* A function of a library in the same folder, which is loaded for it, or NULL. `library` has no extension. */
+static inline void *neighbour_function(const char *library, const char *name) {
+  char path[MAX_PATH + 64];
+  HMODULE own = NULL;
+  DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+  if (!GetModuleHandleExA(flags, (LPCSTR)(uintptr_t)neighbour_function, &own)) return NULL;
+  if (GetModuleFileNameA(own, path, MAX_PATH) == 0) return NULL;
+  char *slash = strrchr(path, '\\');
+  if (slash == NULL) return NULL;
+  strcpy(slash + 1, library);
+  strcat(path, ".dll");
+  HMODULE module = LoadLibraryA(path);
   return module == NULL ? NULL : (void *)(uintptr_t)GetProcAddress(module, name);
 }
 
@@ -144,16 +148,13 @@ static inline int own_folder(char *folder, size_t capacity) {
   return 1;
 }
 
-static inline void *loaded_function(const char *library, const char *name) {
+static inline void *neighbour_function(const char *library, const char *name) {
   char path[4096 + 64];
   if (!own_folder(path, 4096)) return NULL;
   strcat(path, library);
   strcat(path, ".so");
-  void *module = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
-  if (module == NULL) return NULL;
-  void *function = dlsym(module, name);
-  dlclose(module);
-  return function;
+  void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  return module == NULL ? NULL : dlsym(module, name);
 }
 
 #endif

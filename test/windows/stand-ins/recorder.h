@@ -65,7 +65,7 @@ RECORDER_API wchar_t *RecorderDocument(const wchar_t *text);
 /* What LocalFree does where there is none. 0 when it was no live block, which is reported. */
 RECORDER_API int RecorderFreeBlock(void *block);
 
-enum { STAND_IN_AT_CALL = 0, STAND_IN_AT_OPERATION = 1 };
+enum { STAND_IN_AT_CALL = 0, STAND_IN_AT_OPERATION = 1, STAND_IN_AT_RETURN = 2 };
 
 /* Waits as long as tests hold or delay this function for this system. */
 RECORDER_API void RecorderGate(const char *function, const wchar_t *subject, uint32_t at);
