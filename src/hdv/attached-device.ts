@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import type { PciDevice } from '../device/pci-device.ts';
+import { HcsError } from '../hcs/hcs-error.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
-import type { FunctionNotice } from '../pci/host.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import type { Attachment, DeviceNotice } from './attachment.ts';
-import type { PlacedDevice } from './device-placement.ts';
+import type { PlacedDevice, PlacementNotice } from './device-placement.ts';
 import type { HdvBinding } from './hdv-binding.ts';
 import { HDV_DEVICE_TYPE } from './hdv-constants.ts';
 import { HdvError } from './hdv-error.ts';
@@ -41,6 +41,8 @@ export class AttachedDevice implements Attachment {
   #shape: FunctionShape | undefined;
   #placed: PlacedDevice | undefined;
   #device: HDV_DEVICE | undefined;
+  /** Somebody waits for an answer of the system, and will be told what the device threw. */
+  #isAskedFor = false;
 
   constructor(report: (notice: DeviceNotice) => void, plan: AttachPlan) {
     this.#report = report;
@@ -79,7 +81,24 @@ export class AttachedDevice implements Attachment {
     );
   }
 
-  /** A fresh device in the place of this one, which is in no machine. */
+  /** Can a fresh device take the place of this one while it is in a machine? */
+  get restartsInPlace(): boolean {
+    return this.#placed?.restartsInPlace === true;
+  }
+
+  /** Asks the system for this device. What the device itself threw, the system may not know. @throws HcsError */
+  async askFor(request: () => Promise<void>): Promise<void> {
+    this.#isAskedFor = true;
+    try {
+      await request();
+    } catch (error) {
+      throw explain(error, this.name, await this.#placed?.takeRefusal?.());
+    } finally {
+      this.#isAskedFor = false;
+    }
+  }
+
+  /** A fresh device in the place of this one, which is in no machine, or {@link restartsInPlace}. */
   async recreate(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
     if (this.#placed !== undefined) {
       await this.#placed.restart();
@@ -159,8 +178,15 @@ export class AttachedDevice implements Attachment {
     );
   }
 
-  #notify(notice: FunctionNotice): void {
-    if (notice.type === 'failed') {
+  #notify(notice: PlacementNotice): void {
+    if (notice.type === 'refused') {
+      // Of a device that the document declares, whoever starts the machine hears a number only.
+      const { callback, error } = notice;
+      const told = new Error(`${callback} of ${this.name} failed: ${error.message}`, {
+        cause: error,
+      });
+      if (!this.#isAskedFor) this.#report({ type: 'failed', attachment: this, error: told });
+    } else if (notice.type === 'failed') {
       this.failure = notice.error;
       this.#report({ type: 'failed', attachment: this, error: notice.error });
     } else {
@@ -168,4 +194,17 @@ export class AttachedDevice implements Attachment {
       this.#report({ ...notice, attachment: this });
     }
   }
+}
+
+/** The system's error, with what the device threw as its reason. */
+function explain(error: unknown, name: string, refusal: Error | undefined): unknown {
+  if (refusal === undefined || !(error instanceof HcsError)) return error;
+  if (error.message.includes(refusal.message)) return error;
+  return new HcsError({
+    function: error.function,
+    hresult: error.hresult,
+    message: `${name}: ${refusal.message}`,
+    document: error.document,
+    cause: refusal,
+  });
 }

@@ -9,8 +9,13 @@ export interface DeviceSource {
   readonly exportName: string | undefined;
 }
 
-/** What happens to a device that runs elsewhere. `failed`: it answers as if unplugged from now on. */
-export type PlacementNotice = FunctionNotice;
+/**
+ * What happens to a device that runs elsewhere. `failed`: it answers as if unplugged from now on. `refused`: a
+ * lifecycle callback threw, where the platform passes on no more than a number.
+ */
+export type PlacementNotice =
+  | FunctionNotice
+  | { readonly type: 'refused'; readonly callback: string; readonly error: Error };
 
 /** One device to be loaded on a worker. */
 export interface PlacementRequest {
@@ -33,8 +38,15 @@ export interface PlacedDevice {
   readonly shape: FunctionShape;
   /** Ends the device and its worker and withdraws the instance. Safe to call twice. */
   stop(): Promise<void>;
-  /** Loads the module afresh on a new worker under the same instance id; the device must not be in a machine. */
+  /**
+   * Loads the module afresh on a new worker under the same instance id. The device must not be in a machine, unless
+   * {@link PlacedDevice.restartsInPlace}.
+   */
   restart(): Promise<void>;
+  /** Can the fresh device take the place of the old one in a machine? It is as after a reset then. */
+  readonly restartsInPlace?: boolean;
+  /** What the device threw in the last lifecycle callback that failed since this was asked last. */
+  takeRefusal?(): Promise<Error | undefined>;
 }
 
 /**
