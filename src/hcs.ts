@@ -1,6 +1,11 @@
 /** The Host Compute System: computecore.dll function by function, bound to the selected host, and what stands on it. */
 import './hosts/index.ts';
 
+export {
+  NativeLibraryError,
+  type NativeLibraryProblem,
+  NotSupportedError,
+} from './ffi/native-library-error.ts';
 export type { CallOptions } from './hcs/call.ts';
 export {
   COMPUTE_CORE_FUNCTIONS,

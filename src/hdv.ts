@@ -1,6 +1,11 @@
 /** Host Device Virtualization: vmdevicehost.dll function by function, bound to the selected host, and what stands on it. */
 import './hosts/index.ts';
 
+export {
+  NativeLibraryError,
+  type NativeLibraryProblem,
+  NotSupportedError,
+} from './ffi/native-library-error.ts';
 export type { HANDLE } from './hcs/core/handles.ts';
 export type { Attachment, DeviceNotice } from './hdv/attachment.ts';
 export {
