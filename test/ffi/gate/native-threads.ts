@@ -133,31 +133,36 @@ export class Run {
   }
 }
 
-/** Compiles the library for this system, loads it, and removes the file. */
-export function loadNativeThreads(): NativeLibrary<typeof ABI> {
+const SOURCE = fileURLToPath(new URL('./gate-threads.c', import.meta.url));
+const WARNINGS = ['-O2', '-Wall', '-Wextra', '-Werror', '-shared'];
+
+/** Compiles the library for Windows into `folder`, where {@link loadNativeThreads} finds it when it runs from there. */
+export function buildNativeThreadsForWindows(folder: string): void {
+  execFileSync('x86_64-w64-mingw32-gcc', [...WARNINGS, SOURCE, '-o', join(folder, DLL)]);
+}
+
+const DLL = 'gate-threads.dll';
+
+/** Loads the library; where there is no Windows it is compiled first. */
+export function loadNativeThreads(): NativeThreads {
+  if (process.platform === 'win32') {
+    return open(fileURLToPath(new URL(`./${DLL}`, import.meta.url)));
+  }
   const folder = mkdtempSync(join(tmpdir(), 'gate-'));
   try {
     const file = join(folder, 'gate-threads.so');
-    const source = fileURLToPath(new URL('./gate-threads.c', import.meta.url));
-    execFileSync('gcc', [
-      '-O2',
-      '-Wall',
-      '-Wextra',
-      '-Werror',
-      '-shared',
-      '-fPIC',
-      '-pthread',
-      source,
-      '-o',
-      file,
-    ]);
-    const library = NativeLibrary.open(file, ABI);
-    library.bindAll();
-    return library;
+    execFileSync('gcc', [...WARNINGS, '-fPIC', '-pthread', SOURCE, '-o', file]);
+    return open(file);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** Where on a slot of {@link loadNativeThreads} the threads of a run begin. */
-export type NativeThreads = ReturnType<typeof loadNativeThreads>;
+function open(file: string): NativeThreads {
+  const library = NativeLibrary.open(file, ABI);
+  library.bindAll();
+  return library;
+}
+
+/** The library, loaded. */
+export type NativeThreads = NativeLibrary<typeof ABI>;

@@ -11,9 +11,10 @@ import {
 } from 'node:fs';
 import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildNativeThreadsForWindows } from '../../ffi/gate/native-threads.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const COMPILED = ['src', 'devices', 'sample-devices', 'test'];
+const COMPILED = ['src', 'devices', 'sample-devices', 'test', 'bench'];
 /** What tests read besides. */
 const READ = ['docs', 'README.md', 'CHANGELOG.md', 'package-lock.json'];
 /** Their TypeScript stays beside the JavaScript: devices of users are TypeScript, and tests name modules by variables. */
@@ -49,6 +50,7 @@ export function buildForWindows(packages: Readonly<Record<string, string>>): voi
   for (const file of filesOf(join(builtFolder, 'test'))) {
     if (extname(file) === '.js') nameModulesAsBuilt(file);
   }
+  buildNativeThreadsForWindows(join(builtFolder, 'test/ffi/gate'));
   writeManifest();
   linkPackages(packages);
 }
