@@ -7,6 +7,8 @@ import { findQemu } from '../provision/find-qemu.ts';
 import { provisionedAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { findGuest } from '../provision/provision-guest.ts';
+import { windowsChecks } from './windows/checks.ts';
+import { gatherWindowsFacts } from './windows/facts.ts';
 
 /** One finding of `hdvkit doctor`. */
 export interface Check {
@@ -17,7 +19,7 @@ export interface Check {
   readonly detail: string;
   readonly remedy?: string;
   /** The host that does not work without it. */
-  readonly neededBy?: 'linux';
+  readonly neededBy?: 'linux' | 'windows';
 }
 
 const GIB = 2 ** 30;
@@ -31,12 +33,13 @@ export async function examine(): Promise<Check[]> {
   return [
     node(),
     system(),
-    ...(platform() === 'linux' ? [await qemu(), guest(), agent(), kvm()] : []),
-    socketFolder(),
-    cache(),
-    disk(),
-    compiler(),
+    ...(platform() === 'linux' ? await linuxChecks() : []),
+    ...(platform() === 'win32' ? windowsChecks(await gatherWindowsFacts()) : []),
   ];
+}
+
+async function linuxChecks(): Promise<Check[]> {
+  return [await qemu(), guest(), agent(), kvm(), socketFolder(), cache(), disk(), compiler()];
 }
 
 function node(): Check {
@@ -53,14 +56,15 @@ function node(): Check {
 }
 
 function system(): Check {
-  const isLinux = platform() === 'linux' && (arch() === 'x64' || arch() === 'arm64');
+  const check = { name: 'system', title: 'system', detail: `${platform()} ${arch()}` } as const;
+  const isKnown =
+    platform() === 'win32' || (platform() === 'linux' && /^(x64|arm64)$/.test(arch()));
+  if (isKnown) return { ...check, state: 'ok' };
   return {
-    name: 'system',
-    title: 'system',
-    state: isLinux ? 'ok' : 'missing',
-    detail: `${platform()} ${arch()}`,
+    ...check,
+    state: 'missing',
     neededBy: 'linux',
-    ...(isLinux ? {} : { remedy: 'real guests need Linux on x64; the simulated host runs here' }),
+    remedy: 'real guests need Linux or Windows; the simulated host runs here',
   };
 }
 

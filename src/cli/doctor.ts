@@ -8,7 +8,7 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .summary('explain what this machine can do')
     .description(
-      'Looks at Node, QEMU, the guest, KVM, folders, disk space and the compiler, and says what is missing, why, and how to mend it.',
+      'Says what is missing on this machine, why, and how to mend it. Linux: Node, QEMU, the guest, KVM, folders, disk space and the compiler. Windows: Hyper-V, the compute service, the rights of this user, and the three libraries with their versions and functions.',
     )
     .option('--json', 'print the findings as JSON')
     .addHelpText('after', '\nExamples:\n  $ hdvkit doctor\n  $ hdvkit doctor --json | jq .hosts')
@@ -20,8 +20,8 @@ async function runDoctor(options: { readonly json?: boolean }): Promise<void> {
   const failed = new Set(checks.filter(({ state }) => state === 'missing').map(({ name }) => name));
   const hosts = {
     simulated: !failed.has('node'),
-    linux: !checks.some(({ neededBy, state }) => neededBy === 'linux' && state === 'missing'),
-    windows: false,
+    linux: isReady('linux', checks),
+    windows: isReady('windows', checks),
   };
   if (options.json) {
     print(JSON.stringify({ checks, hosts }, null, 2));
@@ -31,9 +31,23 @@ async function runDoctor(options: { readonly json?: boolean }): Promise<void> {
   for (const check of checks) showCheck(check, width);
   const c = colors();
   print();
-  print(`  host simulated: ${hosts.simulated ? c.green('ready') : c.red('not ready')}`);
-  print(`  host linux:     ${hosts.linux ? c.green('ready') : c.red('not ready')}`);
-  print(`  host windows:   ${c.dim('not in this version')}`);
+  for (const [host, ready] of Object.entries(hosts)) {
+    const isHere = host === 'simulated' || host === PLATFORMS[process.platform];
+    const word = ready
+      ? c.green('ready')
+      : isHere
+        ? c.red('not ready')
+        : c.dim('not on this system');
+    print(`  host ${`${host}:`.padEnd(10)} ${word}`);
+  }
+}
+
+/** The host that a platform has besides the simulated one. */
+const PLATFORMS: Readonly<Record<string, string>> = { linux: 'linux', win32: 'windows' };
+
+function isReady(host: 'linux' | 'windows', checks: readonly Check[]): boolean {
+  const ok = !checks.some(({ neededBy, state }) => neededBy === host && state === 'missing');
+  return ok && PLATFORMS[process.platform] === host;
 }
 
 function showCheck({ title, state, detail, remedy }: Check, width: number): void {
