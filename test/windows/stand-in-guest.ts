@@ -1,4 +1,5 @@
 import type { GuestAccess, GuestAllocation, GuestFunctionInfo } from 'hdvkit/testing';
+import { guidBytes } from '../../src/ffi/guid.ts';
 import { openStandInDevices, type StandInDevices } from './stand-in-abi.ts';
 import { newCell, StandInFunction } from './stand-in-function.ts';
 import { StandInMessages } from './stand-in-messages.ts';
@@ -90,7 +91,7 @@ export class StandInGuest implements GuestAccess {
    * {@link HammerResult.wrong} means something where these bytes are memory that starts as zeros.
    */
   async hammer(
-    fn: StandInFunction,
+    fn: Pick<StandInFunction, 'slot'>,
     bar: number,
     options: {
       readonly offset?: number;
@@ -127,7 +128,7 @@ export class StandInGuest implements GuestAccess {
    * @returns nanoseconds that each access took, thread by thread, and those from the first to the last
    */
   async measure(
-    fn: StandInFunction,
+    fn: Pick<StandInFunction, 'slot'>,
     bar: number,
     options: {
       readonly offset?: number;
@@ -160,6 +161,33 @@ export class StandInGuest implements GuestAccess {
       nanoseconds: nanoseconds.subarray(0, threads * accesses),
       elapsedNs: Number(elapsed[0]),
     };
+  }
+
+  /** Numbers of the functions, without a look into their config space. */
+  async slots(): Promise<{ readonly slot: number }[]> {
+    const words = new BigUint64Array(MOST_FUNCTIONS * WORDS_PER_FUNCTION);
+    const list = this.devices.function('StandInGuestFunctions');
+    const count = await list.async(this.systemId, words, MOST_FUNCTIONS);
+    return Array.from({ length: count }, (_, i) => ({
+      slot: Number(words[i * WORDS_PER_FUNCTION]),
+    }));
+  }
+
+  /**
+   * Calls the whole table of a device that was torn down, by native threads at once.
+   * @returns the HRESULTs, in the order of the table; 0 for the two that have none
+   */
+  async lateCalls(instanceId: string, threads: number): Promise<number[]> {
+    const results = new Uint32Array(32);
+    const call = this.devices.function('StandInLateCalls');
+    const result = await call.async(guidBytes(instanceId), threads, results);
+    if (result !== 0) throw new Error(`Cannot call ${instanceId}: 0x${result.toString(16)}`);
+    return Array.from(results.subarray(0, 10));
+  }
+
+  /** Native threads that are in a callback of any device now. */
+  threadsInside(): number {
+    return this.devices.function('StandInThreadsInside')();
   }
 
   async sleep(ms: number): Promise<void> {

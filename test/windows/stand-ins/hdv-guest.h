@@ -295,17 +295,20 @@ static uint64_t next_random(uint64_t *seed) {
   return *seed;
 }
 
-static void hammer_config(Hammer *hammer, Device *device, uint64_t random, uint64_t *numbers) {
-  uint32_t width = 1u << (random & 1 ? 2 : (random >> 1) & 1);
-  uint32_t offset = (uint32_t)((random >> 8) % (256 / width)) * width;
-  uint32_t value = 0;
-  HRESULT result = access_config(device, offset, width, 0, &value);
+/* Register that has no effect: Interrupt Line. */
+enum { INTERRUPT_LINE = 0x3c };
+
+static void hammer_config(const Hammer *hammer, Device *device, uint64_t random, uint64_t *numbers) {
+  int isWrite = (hammer->what & HAMMER_WRITES) != 0 && (random & 4) != 0;
+  uint32_t width = isWrite ? 1 : 1u << (random & 1 ? 2 : (random >> 1) & 1);
+  uint32_t offset = isWrite ? INTERRUPT_LINE : (uint32_t)((random >> 8) % (256 / width)) * width;
+  uint32_t value = (uint32_t)(random >> 32) & 0xff;
+  HRESULT result = access_config(device, offset, width, isWrite, &value);
   if (HAS_FAILED(result)) numbers[HAMMER_FAILED]++;
-  if (value == width_mask(width)) numbers[HAMMER_ONES]++;
-  (void)hammer;
+  if (!isWrite && value == width_mask(width)) numbers[HAMMER_ONES]++;
 }
 
-static void hammer_bar(Hammer *hammer, Device *device, uint64_t random, uint8_t *written, uint64_t *numbers) {
+static void hammer_bar(const Hammer *hammer, Device *device, uint64_t random, uint8_t *written, uint64_t *numbers) {
   uint32_t width = 1u << (random & 3);
   uint64_t offset = ((random >> 8) % (hammer->length / width)) * width;
   int isWrite = hammer->what & HAMMER_WRITES && (!(hammer->what & HAMMER_READS) || (random & 4));
