@@ -33,7 +33,7 @@ export function registerCallback<
   const call = handler as unknown as (...parameters: unknown[]) => unknown;
   const guarded = (...parameters: unknown[]): number | undefined => {
     try {
-      const result = call(...parameters);
+      const result = call(...parameters.map(unsigned));
       if (!returnsResult) return undefined;
       if (typeof result === 'number') return result;
       throw new TypeError(`Cannot return ${typeof result} from ${name}: it answers an HRESULT`);
@@ -45,6 +45,11 @@ export function registerCallback<
   const parameters = declared.parameters.map(([type]) => koffiReceivedType(abi, type));
   const prototype = koffi.proto(returnsResult ? 'uint32_t' : 'void', parameters);
   return Number(koffi.register(guarded, koffi.pointer(prototype)));
+}
+
+/** koffi hands 64-bit integers from 2^63 over as negative ones, in callbacks only; no callback has a signed one. */
+function unsigned(value: unknown): unknown {
+  return typeof value === 'bigint' ? BigInt.asUintN(64, value) : value;
 }
 
 function report(uncaught: Uncaught, error: unknown): void {
