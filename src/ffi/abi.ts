@@ -31,6 +31,8 @@ export type StructAbi = readonly Member[];
 export interface LibraryAbi {
   /** `computecore.dll` */
   readonly file: string;
+  /** What brings the library, in words that fit after "enable", where a Windows may lack it. */
+  readonly feature?: string;
   /** Opaque pointers. */
   readonly handles: readonly string[];
   readonly enums: Readonly<Record<string, Readonly<Record<string, number>>>>;

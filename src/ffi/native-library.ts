@@ -36,7 +36,7 @@ export class NativeLibrary<Abi extends LibraryAbi> {
   /** Loads the library now.
    * @throws NativeLibraryError */
   load(): void {
-    this.#loaded ??= loadLibrary(this.path);
+    this.#loaded ??= loadLibrary(this.path, this.abi.feature);
   }
 
   /** The function, bound. Keep it where it is called often.
@@ -160,18 +160,21 @@ function checkStrings(
 /** Format of this system's libraries. */
 const FORMAT = process.platform === 'win32' ? 'PE' : 'ELF';
 
-function loadLibrary(path: string): Loaded {
+function loadLibrary(path: string, feature: string | undefined): Loaded {
   try {
     return koffi.load(path);
   } catch (cause) {
-    throw explain(path, cause);
+    throw explain(path, feature, cause);
   }
 }
 
-function explain(path: string, cause: unknown): NativeLibraryError {
+function explain(path: string, feature: string | undefined, cause: unknown): NativeLibraryError {
   const said = cause instanceof Error ? cause.message : String(cause);
   if (/[/\\]/.test(path)) {
-    if (!existsSync(path)) return new NativeLibraryError(path, 'missing', 'no such file', cause);
+    if (!existsSync(path)) {
+      const remedy = feature === undefined ? '' : `; enable ${feature}`;
+      return new NativeLibraryError(path, 'missing', `no such file${remedy}`, cause);
+    }
     const file = readable(path);
     if (file !== undefined && file.format !== FORMAT) {
       const reason = `it is a library of the format ${file.format}, ${process.platform} has ${FORMAT}`;

@@ -19,6 +19,8 @@ import {
 /** computecore.dll, after ComputeCore.h and ComputeDefs.h of the Windows SDK. */
 export const COMPUTE_CORE_ABI = {
   file: 'computecore.dll',
+  feature:
+    'the Windows feature Hyper-V or Containers (Enable-WindowsOptionalFeature -Online -FeatureName Microsoft-Hyper-V -All) and restart',
   handles: ['HCS_SYSTEM', 'HCS_PROCESS', 'HCS_OPERATION', 'HCS_CALLBACK'],
   enums: {
     HCS_OPERATION_TYPE,

@@ -4,6 +4,8 @@ import { UNDOCUMENTED, WINDOWS_10_1809, WINDOWS_11 } from './windows-versions.ts
 /** computestorage.dll, after ComputeStorage.h of the Windows SDK. */
 export const COMPUTE_STORAGE_ABI = {
   file: 'computestorage.dll',
+  feature:
+    'the Windows feature Containers (Enable-WindowsOptionalFeature -Online -FeatureName Containers -All) and restart',
   handles: [],
   enums: {},
   structs: {},

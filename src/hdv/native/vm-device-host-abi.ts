@@ -27,6 +27,8 @@ const deviceHostHandle = ['HDV_HOST *', 'deviceHostHandle'] as const;
  */
 export const VM_DEVICE_HOST_ABI = {
   file: 'vmdevicehost.dll',
+  feature:
+    'the Windows feature Hyper-V (Enable-WindowsOptionalFeature -Online -FeatureName Microsoft-Hyper-V -All) and restart',
   handles: ['HCS_SYSTEM', 'HDV_HOST', 'HDV_DEVICE'],
   enums: {
     HDV_DEVICE_TYPE,
