@@ -2,14 +2,16 @@
  * `npm run test:windows [WORD…]`: runs the tests for Windows by a Windows Node under Wine, those whose path contains a
  * word, or all. Writes counts to `.test-report/windows.json`.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import { takeLock } from '../../../src/provision/provision-lock.ts';
-import { buildProbeForWindows } from '../../ffi/abi-probe.ts';
-import { buildForWindows, builtFolder } from './build.ts';
+import { buildEchoForWindows } from '../abi-echo.ts';
+import { buildStandIns, canBuildStandIns, standInFile, standInNames } from '../build-stand-ins.ts';
+import { MINGW_GCC } from '../mingw.ts';
+import { buildForWindows } from './build.ts';
 import { laneCache, provisionLane, type WindowsLane } from './provision.ts';
 import type { FileReport } from './report.ts';
 import { runFile } from './run-file.ts';
@@ -19,8 +21,20 @@ import { endWine, findWine } from './wine.ts';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const inCi = process.env.CI === 'true';
 
+/** Failures of one file that are shown. */
+const MOST_FAILURES = 12;
+
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);
+
+/** Puts the stand-ins where Windows keeps the libraries they stand for, which no Wine has. */
+function installStandIns({ wine }: WindowsLane): void {
+  const folder = buildStandIns('dll');
+  for (const name of standInNames('dll')) {
+    const file = standInFile('dll', name);
+    copyFileSync(join(folder, file), join(wine.prefix, 'drive_c/windows/system32', file));
+  }
+}
 
 /** Runs the files, two at a time, and prints each as it ends. */
 async function runAll(lane: WindowsLane, files: readonly string[]): Promise<FileReport[]> {
@@ -34,9 +48,10 @@ async function runAll(lane: WindowsLane, files: readonly string[]): Promise<File
       const { passed, failed, skipped, failures } = report;
       const more = `${failed > 0 ? `, ${failed} FAILED` : ''}${skipped > 0 ? `, ${skipped} skipped` : ''}`;
       print(`  ${failed > 0 ? '✗' : '✓'} ${file}: ${passed} passed${more} (${seconds(started)} s)`);
-      for (const { title, text } of failures) {
+      for (const { title, text } of failures.slice(0, MOST_FAILURES)) {
         print(`      ✗ ${title}\n${text.replace(/^/gm, '        ')}`);
       }
+      if (failures.length > MOST_FAILURES) print('      …');
     }
   };
   await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work));
@@ -45,8 +60,10 @@ async function runAll(lane: WindowsLane, files: readonly string[]): Promise<File
 
 async function main(words: readonly string[]): Promise<boolean> {
   const program = findWine();
-  if (program === undefined && !inCi) {
-    print('Skipped the tests for Windows: there is no Wine here');
+  const compiles = canBuildStandIns('dll');
+  if ((program === undefined || !compiles) && !inCi) {
+    const absent = program === undefined ? 'Wine' : MINGW_GCC;
+    print(`Skipped the tests for Windows: there is no ${absent} here`);
     print('To run them: apt-get install wine64 wine gcc-mingw-w64-x86-64-win32');
     return true;
   }
@@ -63,8 +80,9 @@ async function main(words: readonly string[]): Promise<boolean> {
     waiting: (pid) => print(`  wait for process ${pid}, which runs these tests`),
   });
   try {
+    installStandIns(lane);
     buildForWindows(lane.packages);
-    buildProbeForWindows(join(builtFolder, 'test'));
+    buildEchoForWindows(join(builtFolder, 'test'));
     const started = performance.now();
     const files = selectTests(windowsTests(root), words, root);
     if (files.length === 0)
