@@ -1,12 +1,18 @@
 import { randomUUID } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DEVICE_CLASS_ID, RESTRICTED_DEVICE_CLASS_ID } from '../../src/hdv/device-host.ts';
+import type { HdvBinding } from '../../src/hdv/hdv-binding.ts';
 import type { HostCapabilities } from '../../src/hdv/host-capabilities.ts';
+import type { VmDeviceHost } from '../../src/hdv/vm-device-host.ts';
 import { createSimulatedHost, type SimulatedHost } from '../../src/hosts/simulated/host.ts';
 import {
   type Attachment,
   ComputeSystem,
   DeviceHost,
   type DeviceNotice,
+  HcsError,
   intx,
   mmio,
   PciDevice,
@@ -171,6 +177,134 @@ describe('detaching', () => {
     await system.start();
     expect(device.log).toEqual([]);
     expect(enumerate()).toEqual([]);
+  });
+});
+
+describe('a host that passes on what Windows answers', () => {
+  const refusal = new HcsError({ function: 'HcsModifyComputeSystem', hresult: 0x8007_0032 });
+
+  test('a removal that is refused leaves the device attached and at work', async () => {
+    await devices[Symbol.asyncDispose]();
+    devices = await createDevices({ flexibleIovRemove: 'passedThrough' });
+    await system.start();
+    const device = new Fragile();
+    const attachment = await devices.attach(device);
+    const modify = system.modify.bind(system);
+    system.modify = async () => {
+      throw refusal;
+    };
+    await expect(devices.detach(attachment)).rejects.toBe(refusal);
+    expect(device.log).toEqual(['start']);
+    expect(devices.list()).toEqual([attachment]);
+    expect(enumerate()).toHaveLength(1);
+    system.modify = modify;
+    await devices.detach(attachment);
+    expect(devices.list()).toEqual([]);
+  });
+
+  test('a restart that is refused leaves the device as it was', async () => {
+    await system.start();
+    const module = new URL('../../sample-devices/first-device.ts', import.meta.url);
+    const attachment = await devices.attach(module);
+    const before = attachment.function;
+    const modify = system.modify.bind(system);
+    system.modify = async () => {
+      throw refusal;
+    };
+    await expect(devices.restart(attachment)).rejects.toBe(refusal);
+    system.modify = modify;
+    expect(attachment.function).toBe(before);
+    expect(enumerate()).toHaveLength(1);
+  });
+});
+
+describe('the hosting model', () => {
+  /** The simulated host as one that has COM: what it gives out restricted is an ordinary device host. */
+  function withProxies(): HdvBinding {
+    const { vmDeviceHost } = host.hdv;
+    const overrides: Partial<VmDeviceHost> = {
+      HdvInitializeDeviceHostForProxy: () => vmDeviceHost.HdvInitializeDeviceHost(system.handle),
+    };
+    const both = new Proxy(vmDeviceHost, {
+      get: (target, name) => {
+        const own = overrides[name as keyof VmDeviceHost];
+        const inherited = target[name as keyof VmDeviceHost];
+        return own ?? (inherited as () => unknown).bind(target);
+      },
+    });
+    const platform = { ...host.hdv.platform, proxyInterface: () => 0x7000n };
+    return { ...host.hdv, vmDeviceHost: both, platform };
+  }
+
+  test.each([
+    ['External', DEVICE_CLASS_ID],
+    ['ExternalRestricted', RESTRICTED_DEVICE_CLASS_ID],
+  ] as const)('%s stands in the entries of its devices, with its class', async (model, classId) => {
+    await devices[Symbol.asyncDispose]();
+    devices = await DeviceHost.create(system, { binding: withProxies(), hostingModel: model });
+    const requests: unknown[] = [];
+    system.modify = async (request) => void requests.push(request.Settings);
+    const attachment = await devices.attach(new Fragile());
+    expect(attachment.classId).toBe(classId);
+    expect(requests).toEqual([{ EmulatorId: classId, HostingModel: model, Configuration: [] }]);
+  });
+
+  test('ExternalRestricted is refused by a host that has none', async () => {
+    const create = DeviceHost.create(system, {
+      binding: host.hdv,
+      hostingModel: 'ExternalRestricted',
+    });
+    await expect(create).rejects.toMatchObject({ code: 'E_NOTIMPL' });
+  });
+});
+
+describe('a device host that nobody refers to any more', () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+
+  /** What becomes of a device host whose creator forgets it. */
+  async function forget(attach: boolean): Promise<{ ended: string[]; warnings: string[] }> {
+    await devices[Symbol.asyncDispose]();
+    const ended: string[] = [];
+    const warnings: string[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning.name);
+    process.on('warning', listen);
+    const vmDeviceHost = new Proxy(host.hdv.vmDeviceHost, {
+      get: (target, name) => {
+        const member = (target[name as keyof VmDeviceHost] as () => unknown).bind(target);
+        if (name !== 'HdvTeardownDeviceHost') return member;
+        return (...parameters: []) => {
+          ended.push(name);
+          return member(...parameters);
+        };
+      },
+    });
+    await (async () => {
+      const forgotten = await DeviceHost.create(system, {
+        binding: { ...host.hdv, vmDeviceHost },
+      });
+      if (attach) await forgotten.attach(new Fragile());
+    })();
+    for (let turn = 0; turn < 20; turn++) {
+      collectGarbage();
+      await new Promise((resolve) => setImmediate(resolve));
+      if (ended.length > 0 && warnings.length > 0) break;
+    }
+    process.off('warning', listen);
+    return { ended, warnings };
+  }
+
+  test('is torn down, with a warning', async () => {
+    const { ended, warnings } = await forget(false);
+    expect(ended).toEqual(['HdvTeardownDeviceHost']);
+    expect(warnings).toEqual(['DeviceHostNotDisposed']);
+    devices = await createDevices();
+  });
+
+  test('stays while it has devices, as guests depend on them', async () => {
+    const { ended, warnings } = await forget(true);
+    expect([ended, warnings]).toEqual([[], []]);
+    expect(system.id).toBe('vm');
   });
 });
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { GuestRam } from '../../src/engines/simulated/guest-ram.ts';
 import { VirtualClock } from '../../src/engines/simulated/virtual-clock.ts';
-import type { HdvBinding } from '../../src/hdv/hdv-binding.ts';
+import type { DevicePlatform, HdvBinding } from '../../src/hdv/hdv-binding.ts';
 import { HdvError } from '../../src/hdv/hdv-error.ts';
 import { hdvServices } from '../../src/hdv/hdv-services.ts';
 import type { HDV_DEVICE, VmDeviceHost } from '../../src/hdv/vm-device-host.ts';
@@ -16,15 +16,26 @@ let messages: number[][];
 let lines: boolean[];
 let host: PciHost;
 let failure: Error | undefined;
+/** A restricted device host may map, and not copy. */
+let isRestricted: boolean;
+let copies: number;
+let platform: DevicePlatform;
+
+function copy(name: string): void {
+  copies++;
+  if (isRestricted) throw new HdvError(name, 'E_ACCESSDENIED', 'restricted');
+}
 
 /** The functions that a device uses, over plain memory. */
 const functions: Partial<VmDeviceHost> = {
   HdvReadGuestMemory(_, gpa, count, buffer) {
+    copy('HdvReadGuestMemory');
     if (!ram.read(gpa, buffer.subarray(0, count))) {
       throw new HdvError('HdvReadGuestMemory', 'ERROR_INVALID_ADDRESS', 'no memory');
     }
   },
   HdvWriteGuestMemory(_, gpa, count, buffer) {
+    copy('HdvWriteGuestMemory');
     if (failure !== undefined) throw failure;
     if (!ram.write(gpa, buffer.subarray(0, count))) {
       throw new HdvError('HdvWriteGuestMemory', 'ERROR_INVALID_ADDRESS', 'no memory');
@@ -52,6 +63,15 @@ beforeEach(() => {
   ram = new GuestRam(64 * 1024);
   [mapped, destroyed, messages, lines] = [[], [], [], []];
   failure = undefined;
+  [isRestricted, copies] = [false, 0];
+  platform = {
+    clock: () => new VirtualClock(),
+    setInterruptLine: (_, asserted) => lines.push(asserted),
+  };
+  host = openHost();
+});
+
+function openHost(more: Partial<DevicePlatform> = {}): PciHost {
   const binding: HdvBinding = {
     hostName: 'simulated',
     vmDeviceHost: functions as VmDeviceHost,
@@ -63,13 +83,10 @@ beforeEach(() => {
       mappedRanges: 'no',
       placements: ['inline'],
     },
-    platform: {
-      clock: () => new VirtualClock(),
-      setInterruptLine: (_, asserted) => lines.push(asserted),
-    },
+    platform: { ...platform, ...more },
   };
-  host = hdvServices(binding, DEVICE, () => {});
-});
+  return hdvServices(binding, DEVICE, () => {});
+}
 
 afterEach(() => ram.revokeAll());
 
@@ -135,4 +152,41 @@ test('interrupts and the line arrive as they were sent', () => {
   host.setInterruptLine(false);
   expect(messages).toEqual([[0xfee0_1000, 0x41]]);
   expect(lines).toEqual([true, false]);
+});
+
+test('a restricted device host is asked once; copies go by apertures from then on', () => {
+  isRestricted = true;
+  expect(host.memory.write(4090, Buffer.from('over the seam'))).toBe(true);
+  const into = Buffer.alloc(13);
+  expect(host.memory.read(4090, into)).toBe(true);
+  expect(into.toString()).toBe('over the seam');
+  expect(copies).toBe(1);
+  expect(mapped).toEqual([
+    { gpa: 0, length: 8192, writeProtected: false },
+    { gpa: 0, length: 8192, writeProtected: true },
+  ]);
+  expect(destroyed).toHaveLength(2);
+  expect(host.memory.read(2 ** 40, into)).toBe(false);
+  expect(into).toEqual(Buffer.alloc(13, 0xff));
+  expect(host.memory.write(2 ** 40, into)).toBe(false);
+});
+
+test('where stores into protected memory end the process, it is mapped without protection', () => {
+  host = openHost({ storesFault: true });
+  host.memory.aperture(0, 16, { readOnly: true })?.[Symbol.dispose]();
+  expect(mapped).toEqual([{ gpa: 0, length: 4096, writeProtected: false }]);
+  mapped = [];
+  expect(host.memory.aperture(2 ** 40, 16, { readOnly: true })).toBeUndefined();
+  expect(mapped.map(({ writeProtected }) => writeProtected)).toEqual([false, true]);
+});
+
+test('doorbells and mapped pages are there where the platform has events and sections', () => {
+  expect([host.watchDoorbells, host.barMemory]).toEqual([undefined, undefined]);
+  const { barMemory, watchDoorbells } = openHost({
+    doorbellEvent: () => undefined,
+    section: () => undefined,
+  });
+  expect(barMemory?.(4096)).toBeUndefined();
+  const row = { bar: 0, offset: 0, count: 1, stride: 4 };
+  watchDoorbells?.(row, () => {})[Symbol.dispose]();
 });
