@@ -1,12 +1,9 @@
-import { HDV_RESULTS, HdvError } from '../../hdv/hdv-error.ts';
-import type {
-  DeviceHostCalls,
-  DeviceHostFunction,
-  DeviceHostResult,
-} from '../../hdv/native/device-host-calls.ts';
+import { HdvError } from '../../hdv/hdv-error.ts';
+import { isFailure } from '../../hdv/native/hdv-result.ts';
+import type { HostThreadRequest, HostThreadResult } from '../../hdv/native/host-thread.ts';
 import { DeviceWorker } from '../../transport/device-worker.ts';
 import { moduleExtension } from '../../transport/typescript-loader.ts';
-import type { DeviceHostCommand, DeviceHostWorkerData } from './device-host-worker.ts';
+import type { DeviceHostWorkerData } from './device-host-worker.ts';
 import type { LibraryPaths } from './library-paths.ts';
 
 const ENTRY = new URL(`./device-host-worker${moduleExtension}`, import.meta.url);
@@ -14,94 +11,108 @@ const ENTRY = new URL(`./device-host-worker${moduleExtension}`, import.meta.url)
 /** What a {@link DeviceHostThread} needs. */
 export interface DeviceHostThreadOptions {
   readonly libraries: LibraryPaths;
-  /** Name of a compute system by its handle, where it is known. */
+  /** Id of a compute system by its handle, where it is known. */
   readonly systemIdOf: (computeSystem: bigint) => string | undefined;
   /** Called when a device host is gone. */
   readonly tornDown: (host: bigint) => void;
+}
+
+/** The device host of a process. */
+interface HeldHost {
+  readonly systemId: string | undefined;
+  /** 0n while it is being initialized. */
+  handle: bigint;
+  /** Shared with the threads of its devices: not 0 once its teardown began. */
+  readonly tornDown: Int32Array;
 }
 
 /**
  * The one thread on which this process initializes its device host and tears it down. It exists as long as the device
  * host does, and with it keeps the process alive: a guest depends on it.
  */
-export class DeviceHostThread implements DeviceHostCalls {
+export class DeviceHostThread {
   readonly #options: DeviceHostThreadOptions;
   #worker: Promise<DeviceWorker> | undefined;
-  /** The device host of this process, or the one that is being made. */
-  #held: { readonly systemId: string | undefined; host: bigint } | undefined;
+  #held: HeldHost | undefined;
 
   constructor(options: DeviceHostThreadOptions) {
     this.#options = options;
   }
 
   /**
+   * Makes one call there.
    * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has a device host already: Windows allows one
    * @throws NotSupportedError, NativeLibraryError (by name)
    */
-  async call(
-    name: DeviceHostFunction,
-    parameters: DeviceHostCommand['parameters'],
-  ): Promise<DeviceHostResult> {
-    return name === 'HdvTeardownDeviceHost'
-      ? await this.#tearDown(parameters)
-      : await this.#initialize(name, parameters);
+  async call(request: HostThreadRequest): Promise<HostThreadResult> {
+    try {
+      switch (request.name) {
+        case 'HdvTeardownDeviceHost':
+          return await this.#tearDown(request);
+        case 'HdvProxyDeviceHost':
+          return await this.#run(request);
+        default:
+          return await this.#initialize(request);
+      }
+    } finally {
+      // The next initialization makes a new thread.
+      if (this.#held === undefined) await this.#end();
+    }
+  }
+
+  /** The word that threads of devices look at before they touch what a device host has made. */
+  tornDownWord(host: bigint): Int32Array {
+    return this.#held?.handle === host ? this.#held.tornDown : new Int32Array([1]);
   }
 
   /** Tears down what is left, and ends the thread. Safe to call twice. */
   async close(): Promise<void> {
-    const held = this.#held;
-    if (held !== undefined && held.host !== 0n) await this.#tearDown([held.host]);
-    await this.#end();
+    const handle = this.#held?.handle ?? 0n;
+    if (handle !== 0n) await this.call({ name: 'HdvTeardownDeviceHost', parameters: [handle] });
   }
 
-  async #initialize(
-    name: DeviceHostFunction,
-    parameters: DeviceHostCommand['parameters'],
-  ): Promise<DeviceHostResult> {
-    if (this.#held !== undefined) throw alreadySet(name, this.#held.systemId);
-    const [first] = parameters;
-    const systemId = typeof first === 'bigint' ? this.#options.systemIdOf(first) : undefined;
-    const held = { systemId, host: 0n };
+  async #initialize(request: HostThreadRequest): Promise<HostThreadResult> {
+    if (this.#held !== undefined) throw alreadySet(request.name, this.#held.systemId);
+    const [first] = request.parameters;
+    const held: HeldHost = {
+      systemId: typeof first === 'bigint' ? this.#options.systemIdOf(first) : undefined,
+      handle: 0n,
+      tornDown: new Int32Array(new SharedArrayBuffer(4)),
+    };
     this.#held = held;
-    let result: DeviceHostResult | undefined;
     try {
-      result = await this.#run({ name, parameters });
-      held.host = result.host;
+      const result = await this.#run(request);
+      if (isFailure(result.hresult)) this.#held = undefined;
+      else held.handle = result.value;
       return result;
-    } finally {
-      if (result === undefined || result.hresult >= 0x8000_0000) {
-        this.#held = undefined;
-        await this.#end();
-      }
+    } catch (error) {
+      this.#held = undefined;
+      throw error;
     }
   }
 
-  async #tearDown(parameters: DeviceHostCommand['parameters']): Promise<DeviceHostResult> {
-    const result = await this.#run({ name: 'HdvTeardownDeviceHost', parameters });
-    const [host] = parameters;
-    if (result.hresult < 0x8000_0000 && typeof host === 'bigint') {
-      this.#options.tornDown(host);
-      if (this.#held?.host === host) {
-        this.#held = undefined;
-        await this.#end();
-      }
-    }
+  async #tearDown(request: HostThreadRequest): Promise<HostThreadResult> {
+    const [handle] = request.parameters;
+    const held = this.#held?.handle === handle ? this.#held : undefined;
+    if (held !== undefined) Atomics.store(held.tornDown, 0, 1);
+    const result = await this.#run(request);
+    if (held === undefined || isFailure(result.hresult)) return result;
+    this.#options.tornDown(held.handle);
+    if (this.#held === held) this.#held = undefined;
     return result;
   }
 
-  async #run(command: DeviceHostCommand): Promise<DeviceHostResult> {
+  async #run(request: HostThreadRequest): Promise<HostThreadResult> {
     const data: DeviceHostWorkerData = { libraries: this.#options.libraries };
     this.#worker ??= DeviceWorker.start({ entry: ENTRY, data });
     const worker = await this.#worker;
-    return (await worker.call('call', command)) as DeviceHostResult;
+    return (await worker.call('run', request)) as HostThreadResult;
   }
 
-  /** A thread that was not needed any more makes place for a new one at the next initialization. */
   async #end(): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;
-    if (worker === undefined) return;
-    const started = await worker.catch(() => undefined);
+    const started = await worker?.catch(() => undefined);
     await started?.stop();
   }
 }
@@ -110,7 +121,7 @@ function alreadySet(name: string, systemId: string | undefined): HdvError {
   const whose = systemId === undefined ? 'a compute system' : `the compute system ${systemId}`;
   return new HdvError(
     name,
-    HDV_RESULTS.ERROR_VID_PROCESS_ALREADY_SET,
-    `this process is the device host of ${whose} already, and Windows allows one for each process: attach to that device host, dispose of it first, or host this system's devices in another process`,
+    'ERROR_VID_PROCESS_ALREADY_SET',
+    `this process is the device host of ${whose} already, and Windows allows one for each process: attach to that device host, dispose of it first, or host the devices of this system in another process`,
   );
 }

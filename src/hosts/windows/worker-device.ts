@@ -1,0 +1,209 @@
+import { DeviceFailedError } from '../../device/device-failed-error.ts';
+import type { InterceptGate } from '../../ffi/gate/intercept-gate.ts';
+import type { DeviceSource, PlacementNotice } from '../../hdv/device-placement.ts';
+import type { HDV_DEVICE } from '../../hdv/vm-device-host.ts';
+import type { FunctionShape } from '../../pci/device-callbacks.ts';
+import type { DeviceWorker } from '../../transport/device-worker.ts';
+import { decodeError } from '../../transport/error-message.ts';
+import { loadOnWorker } from '../../transport/load-on-worker.ts';
+import { DEFAULT_STALL_LIMIT_MS, ProgressWatch } from '../../transport/progress-watch.ts';
+import { moduleExtension } from '../../transport/typescript-loader.ts';
+import type { WorkerEnd } from '../../transport/worker-launch.ts';
+import type {
+  AdoptCommand,
+  CreateCommand,
+  DeviceWorkerData,
+  DeviceWorkerNotice,
+  DeviceWorkerReady,
+} from './device-worker.ts';
+import type { LibraryPaths } from './library-paths.ts';
+import { type Lifecycle, NOT_ATTACHED } from './served-function.ts';
+
+const ENTRY = new URL(`./device-worker${moduleExtension}`, import.meta.url);
+
+/** What a {@link WorkerDevice} is made of. */
+export interface WorkerDeviceOptions {
+  readonly source: DeviceSource;
+  /** Memory of a trace ring, into which the worker records. */
+  readonly trace: SharedArrayBuffer | undefined;
+  readonly libraries: LibraryPaths;
+  /** What Hyper-V enters when it calls the device. */
+  readonly gate: InterceptGate;
+  /** Called when a worker ended that could not clean up what it had asked Hyper-V for. */
+  readonly died: () => void;
+  readonly notify: (notice: PlacementNotice) => void;
+  /** Milliseconds at work without an answer after which the device is given up. */
+  readonly stallLimitMs: number | undefined;
+  /** MiB of JavaScript objects. */
+  readonly heapLimit: number | undefined;
+}
+
+/** One worker, from its start to its end. */
+interface Life {
+  readonly worker: DeviceWorker;
+  readonly watch: ProgressWatch;
+  /** It died, or was given up. */
+  failed: boolean;
+}
+
+/**
+ * A device on a worker of its own, seen from the thread that supervises it. When the worker dies or its device never
+ * returns, this thread closes the gate: whoever waits for the device gets an answer, and everybody after.
+ */
+export class WorkerDevice {
+  readonly #options: WorkerDeviceOptions;
+  #ready: DeviceWorkerReady | undefined;
+  #life: Life | undefined;
+  /** How far the instance has come, as Hyper-V sees it. */
+  #lifecycle: Lifecycle = NOT_ATTACHED;
+  #refusal: Error | undefined;
+  #closed: Promise<void> | undefined;
+
+  private constructor(options: WorkerDeviceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Loads the module on a new worker and constructs the device. It serves the gate from now on.
+   * @throws DeviceLoadError (by name) with one clear message
+   */
+  static async load(options: WorkerDeviceOptions): Promise<WorkerDevice> {
+    const device = new WorkerDevice(options);
+    await device.#startWorker();
+    return device;
+  }
+
+  get shape(): FunctionShape {
+    return this.#ready!.shape;
+  }
+
+  /** Class name of the device. */
+  get name(): string {
+    return this.#ready!.name;
+  }
+
+  /** Makes the device instance, on the device's thread. @throws HdvError (by name) */
+  async create(command: CreateCommand): Promise<HDV_DEVICE> {
+    return (await this.#life!.worker.call('create', command)) as HDV_DEVICE;
+  }
+
+  /** Takes over an instance whose former device is gone, and brings the device to where that was in its life. */
+  async adopt(command: Omit<AdoptCommand, 'lifecycle'>): Promise<void> {
+    await this.#life!.worker.call('adopt', { ...command, lifecycle: this.#lifecycle });
+    this.#options.gate.reopen();
+  }
+
+  /**
+   * What the device threw in the last lifecycle callback that failed, and forgets it: Hyper-V passes on no more than a
+   * number. All that happened before the call is known then.
+   */
+  async takeRefusal(): Promise<Error | undefined> {
+    const { worker } = this.#life!;
+    await worker.call('settle').catch(() => worker.ended);
+    const refusal = this.#refusal;
+    this.#refusal = undefined;
+    return refusal;
+  }
+
+  /** Loads the module afresh on a new worker, which then has to {@link WorkerDevice.adopt} the instance. */
+  async reload(): Promise<void> {
+    // What the old device hears on its way out is no part of the instance's life.
+    const lifecycle = this.#lifecycle;
+    await this.#endWorker();
+    this.#lifecycle = lifecycle;
+    this.#refusal = undefined;
+    await this.#startWorker();
+  }
+
+  /** Ends the device and its worker; the closed gate answers late calls. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closed ??= this.#endWorker();
+    return this.#closed;
+  }
+
+  async #endWorker(): Promise<void> {
+    this.#options.gate.close();
+    const { watch, worker } = this.#life!;
+    // A device that fails or hangs on its way out was reported as such; it is off then, too.
+    if (!worker.over) await worker.call('powerOff').catch(() => undefined);
+    watch.close();
+    await worker.stop();
+  }
+
+  async #startWorker(): Promise<void> {
+    const { gate, heapLimit, libraries, source, stallLimitMs, trace } = this.#options;
+    const limitMs = stallLimitMs ?? DEFAULT_STALL_LIMIT_MS;
+    const data: DeviceWorkerData = {
+      module: source.module.href,
+      exportName: source.exportName,
+      trace,
+      libraries,
+      gate: gate.handle,
+    };
+    const worker = await loadOnWorker(source.module, {
+      entry: ENTRY,
+      data,
+      ...(heapLimit === undefined ? {} : { heapLimit }),
+      notice: (notice) => this.#noticed(notice as DeviceWorkerNotice),
+    });
+    const life: Life = {
+      worker,
+      failed: false,
+      watch: new ProgressWatch({
+        limitMs,
+        threadId: worker.threadId,
+        progress: () => progressOf(worker, gate),
+        stalled: () => void this.#stalled(life, limitMs),
+      }),
+    };
+    this.#life = life;
+    this.#ready = worker.readyValue as DeviceWorkerReady;
+    void worker.ended.then((end) => this.#ended(life, end));
+  }
+
+  #noticed(notice: DeviceWorkerNotice): void {
+    switch (notice.type) {
+      case 'lifecycle':
+        this.#lifecycle = notice.lifecycle;
+        break;
+      case 'refused': {
+        const error = decodeError(notice.error);
+        this.#refusal = error;
+        this.#options.notify({ type: 'refused', callback: notice.callback, error });
+        break;
+      }
+      case 'failed':
+        this.#options.notify({ type: 'failed', error: decodeError(notice.error) });
+        break;
+      default:
+        this.#options.notify(notice);
+    }
+  }
+
+  /** The device neither returned nor died: its answer is given here, and its thread ended. */
+  async #stalled(life: Life, limitMs: number): Promise<void> {
+    const what = this.#options.gate.serving ?? 'a timer, a promise or a command';
+    this.#fail(life, new Error(`the device did not return from ${what} within ${limitMs} ms`));
+    await life.worker.terminate();
+  }
+
+  #ended(life: Life, { error }: WorkerEnd): void {
+    life.watch.close();
+    if (error !== undefined) this.#fail(life, error);
+    if (life.failed) this.#options.died();
+  }
+
+  #fail(life: Life, cause: Error): void {
+    if (life.failed) return;
+    life.failed = true;
+    this.#options.gate.close();
+    this.#options.notify({ type: 'failed', error: new DeviceFailedError(this.name, cause) });
+  }
+}
+
+/** Changes with each request and each turn of the loop; undefined while the worker waits in the kernel. */
+function progressOf({ control }: DeviceWorker, gate: InterceptGate): number | undefined {
+  const requests = gate.progress;
+  if (control.resting && requests === undefined) return undefined;
+  return control.progress + (requests ?? 0);
+}
