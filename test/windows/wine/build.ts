@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildNativeThreadsForWindows } from '../../ffi/gate/native-threads.ts';
+import { buildNativePrograms } from './native-programs.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const COMPILED = ['src', 'devices', 'sample-devices', 'test', 'bench'];
@@ -50,7 +50,7 @@ export function buildForWindows(packages: Readonly<Record<string, string>>): voi
   for (const file of filesOf(join(builtFolder, 'test'))) {
     if (extname(file) === '.js') nameModulesAsBuilt(file);
   }
-  buildNativeThreadsForWindows(join(builtFolder, 'test/ffi/gate'));
+  buildNativePrograms(join(builtFolder, 'test'));
   writeManifest();
   linkPackages(packages);
 }

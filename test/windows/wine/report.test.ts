@@ -17,6 +17,14 @@ describe('the report of a test file', () => {
     });
   });
 
+  test('counts tests that did not run as failures, and tells of them once', () => {
+    const cancelled = '{"state":"failed","title":"c","milliseconds":0,"cancelled":true}\n';
+    const report = readReport(cancelled + cancelled + failed + end, { ...fine, code: 1 });
+    expect(report.failed).toBe(3);
+    expect(report.failures).toHaveLength(2);
+    expect(report.failures[1]?.title).toBe('2 tests that did not run because of that');
+  });
+
   test.each([
     ['a crash that ends with code 0', passed, fine, /ended with code 0 before/],
     ['a crash in the middle of a line', `${passed}{"state":"pas`, fine, /before the runner/],

@@ -6,6 +6,8 @@ export type ReportLine =
       readonly title: string;
       readonly milliseconds: number;
       readonly failure?: string;
+      /** It did not run, as its group or file failed before. */
+      readonly cancelled?: boolean;
     }
   /** The runner came to its end. */
   | { readonly state: 'end' };
@@ -38,13 +40,19 @@ export function readReport(report: string, end: FileEnd): FileReport {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const failures: { title: string; text: string }[] = [];
   let ended = false;
+  let cancelled = 0;
   for (const line of lines) {
     if (line.state === 'end') {
       ended = true;
       continue;
     }
     counts[line.state]++;
-    if (line.state === 'failed') failures.push({ title: line.title, text: line.failure ?? '' });
+    if (line.state !== 'failed') continue;
+    if (line.cancelled) cancelled++;
+    else failures.push({ title: line.title, text: line.failure ?? '' });
+  }
+  if (cancelled > 0) {
+    failures.push({ title: `${cancelled} tests that did not run because of that`, text: '' });
   }
   const wrong = whatWentWrong(end, ended, counts);
   if (wrong !== undefined) {

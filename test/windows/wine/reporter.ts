@@ -47,6 +47,7 @@ export default async function* report(source: AsyncIterable<RunnerEvent>): Async
       title,
       milliseconds: Math.round(details?.duration_ms ?? 0),
       ...(failed ? { failure: describeFailure(error?.cause ?? error) } : {}),
+      ...(error?.failureType === 'cancelledByParent' ? { cancelled: true } : {}),
     });
   }
   yield line({ state: 'end' });

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import { takeLock } from '../../../src/provision/provision-lock.ts';
-import { buildEchoForWindows } from '../abi-echo.ts';
 import { buildStandIns, canBuildStandIns, standInFile, standInNames } from '../build-stand-ins.ts';
 import { MINGW_GCC } from '../mingw.ts';
 import { buildForWindows } from './build.ts';
@@ -82,7 +81,6 @@ async function main(words: readonly string[]): Promise<boolean> {
   try {
     installStandIns(lane);
     buildForWindows(lane.packages);
-    buildEchoForWindows(join(builtFolder, 'test'));
     const started = performance.now();
     const files = selectTests(windowsTests(root), words, root);
     if (files.length === 0)
