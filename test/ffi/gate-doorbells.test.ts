@@ -3,6 +3,10 @@ import { DOORBELLS } from '../../src/ffi/gate/gate-layout.ts';
 import { GateServer } from '../../src/ffi/gate/gate-server.ts';
 import { GateFixture, native, system, until } from './gate/gate-fixture.ts';
 
+/** Waits for the callback to return. */
+const INVALID_HANDLE_VALUE = 0xffff_ffff_ffff_ffffn;
+const INFINITE = 0xffff_ffff;
+
 const ring = native.function('ring');
 
 test('a doorbell reaches the consumer, once for any number of rings', async () => {
@@ -33,6 +37,30 @@ test('a consumer that sleeps is woken by doorbells that four threads ring, and m
     () => `the consumer knows of ${bells.map(({ index }) => last(index))}`,
     () => bells.every(({ index }) => last(index) === 25),
   );
+});
+
+test('an event that Windows waits for rings a doorbell, without a thread of JavaScript', async () => {
+  await using fixture = new GateFixture();
+  const { gate } = fixture;
+  gate.addDoorbell();
+  const bell = gate.addDoorbell();
+  const event = Number(system.CreateEventW(null, 0, 0, null));
+  const wait: [number | bigint] = [0];
+  const { doorbellCallback } = gate;
+  expect(
+    system.RegisterWaitForSingleObject(wait, event, doorbellCallback, bell.context, INFINITE, 0),
+  ).not.toBe(0);
+  const server = new GateServer(system, gate.handle);
+  for (let rings = 1; rings <= 3; rings++) {
+    expect(server.prepareToSleep()).toBe(true);
+    system.SetEvent(event);
+    expect(system.WaitForSingleObject(server.wakeEvent, 30_000)).toBe(0);
+    server.wakeUp();
+    expect([server.nextDoorbell(), server.nextDoorbell()]).toEqual([bell.index, -1]);
+    expect(server.ringsOf(bell.index)).toBe(rings);
+  }
+  system.UnregisterWaitEx(wait[0], INVALID_HANDLE_VALUE);
+  system.CloseHandle(event);
 });
 
 test('a doorbell of a closed gate is silent, and starts afresh when it is opened again', async () => {

@@ -64,6 +64,14 @@ test('RegisterDeviceHost hands the host to HdvProxyDeviceHost, and tells what th
   expect([object.registrations, object.registrationResult]).toEqual([2, E_ACCESSDENIED]);
 });
 
+if (process.platform === 'win32') {
+  test('the stack can be walked through the code of the gate', () => {
+    const object = create();
+    native.function('support_register')(object.address, 1, 4711, [0]);
+    expect(native.function('was_walked')()).toBe(1);
+  });
+}
+
 test('an interface identifier has 16 bytes', () => {
   expect(() =>
     SupportObject.create(system, {

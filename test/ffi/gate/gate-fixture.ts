@@ -12,7 +12,7 @@ import { systemPath } from './system-path.ts';
 const LIMIT_MS = 50_000;
 
 export const native = loadNativeThreads();
-export const system: WindowsSystem = windowsSystem(systemPath());
+export const system: WindowsSystem = windowsSystem(systemPath);
 
 /** Waits until `condition` holds. @throws Error with `what` when it does not within 50 s */
 export async function until(what: () => string, condition: () => boolean): Promise<void> {
@@ -154,7 +154,7 @@ export class Consumer {
 
   static async start(gate: InterceptGate, manner: Manner): Promise<Consumer> {
     const stop = new SharedArrayBuffer(8);
-    const workerData: ConsumerData = { handle: gate.handle, manner, system: systemPath(), stop };
+    const workerData: ConsumerData = { handle: gate.handle, manner, system: systemPath, stop };
     const worker = new Worker(new URL('./gate-consumer.ts', import.meta.url), {
       workerData,
       execArgv: workerExecArgv(runsFromSource),

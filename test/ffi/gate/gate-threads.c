@@ -283,7 +283,9 @@ EXPORT int32_t support_query(struct support *support, const uint8_t *id, uint64_
 }
 
 EXPORT int32_t support_register(struct support *support, uint64_t host, uint32_t process, uint64_t *section) {
-  return support->functions->register_host(support, (void *)host, process, section);
+  /* Kept in a variable, so that this function has a frame on the stack during the call. */
+  volatile int32_t result = support->functions->register_host(support, (void *)host, process, section);
+  return result;
 }
 
 struct counting {
@@ -323,14 +325,35 @@ EXPORT uint32_t support_count(struct support *support, uint32_t rounds) {
   return support->functions->release(support);
 }
 
-/* Stands for HdvProxyDeviceHost: says what it got. */
+/* Stands for HdvProxyDeviceHost: says what it got, and on Windows whether the stack can be walked through the caller. */
 static uint64_t proxied[3];
+static uint32_t walked;
+
+#ifdef _WIN32
+static int is_own(void *address) {
+  HMODULE self, module;
+  const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+  GetModuleHandleExA(flags, (LPCSTR)(uintptr_t)is_own, &self);
+  return GetModuleHandleExA(flags, address, &module) && module == self;
+}
+
+/* Is the stack: a function of this library, called by one that is in no library, called by one of this library? */
+static __attribute__((noinline)) uint32_t walk(void) {
+  void *frames[3];
+  return RtlCaptureStackBackTrace(1, 3, frames, NULL) == 3 && is_own(frames[0]) && !is_own(frames[1]) && is_own(frames[2]);
+}
+#endif
+
 EXPORT int32_t proxy_device_host(uint64_t system, void *host, uint32_t process, uint64_t *section) {
   proxied[0] = system;
   proxied[1] = (uint64_t)host;
   proxied[2] = process;
+#ifdef _WIN32
+  walked = walk();
+#endif
   if (process == 0) return (int32_t)0x80070005;
   *section = 0x1234567890;
   return 0;
 }
 EXPORT uint64_t proxied_value(uint32_t index) { return proxied[index]; }
+EXPORT uint32_t was_walked(void) { return walked; }

@@ -89,6 +89,7 @@ const ABI = {
       ['UINT64 *', 'section'],
     ),
     support_count: returns('UINT32', SINCE, ['HANDLE', 'support'], ['UINT32', 'rounds']),
+    was_walked: returns('UINT32', SINCE),
     proxied_value: returns('UINT64', SINCE, ['UINT32', 'index']),
   },
   unbound: {},

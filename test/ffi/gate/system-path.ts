@@ -1,4 +1,8 @@
+import { join } from 'node:path';
+import { buildStandIns, standInFile } from '../../windows/build-stand-ins.ts';
+
 /** The library that stands for Windows where there is none; undefined on Windows. */
-export function systemPath(): string | undefined {
-  return process.platform === 'win32' ? undefined : '/tmp/gate/system.so';
-}
+export const systemPath: string | undefined =
+  process.platform === 'win32'
+    ? undefined
+    : join(buildStandIns('elf'), standInFile('elf', 'system'));
