@@ -49,6 +49,8 @@ export class HcsError extends Error {
   readonly events: readonly HcsErrorEvent[];
   /** The result document as the service gave it: a ResultError. */
   readonly document: string | undefined;
+  /** JSON path of the field that was refused (`'$.VirtualMachine.Devices'`), where the reason or an event names one. */
+  readonly path: string | undefined;
 
   constructor({ function: name, hresult, message, document, cause }: HcsErrorOptions) {
     const result = parseResult(document);
@@ -66,7 +68,26 @@ export class HcsError extends Error {
     this.reason = reason;
     this.events = result.events;
     this.document = document;
+    this.path = pathIn([reason, ...result.events.flatMap(eventTexts)]);
   }
+}
+
+/** A path as messages quote it: `$`, then `.name`, `["name"]` or `[0]`, any number of times. */
+const JSON_PATH = /(?<![\w$])\$(?:\.[A-Za-z_]\w*|\[(?:\d+|"[^"]*"|'[^']*')\])*/;
+
+function pathIn(texts: readonly string[]): string | undefined {
+  for (const text of texts) {
+    const [path] = JSON_PATH.exec(text) ?? [];
+    if (path !== undefined) return path;
+  }
+  return undefined;
+}
+
+function eventTexts({ Message, Data }: HcsErrorEvent): string[] {
+  const values = Array.isArray(Data)
+    ? Data.map((item) => (item as { Value?: unknown })?.Value)
+    : [];
+  return [Message, ...values].filter((text) => typeof text === 'string');
 }
 
 function parseResult(document: string | undefined): {

@@ -145,7 +145,8 @@ const meanings: Partial<Record<HresultName, string>> = {
   HCS_E_OPERATION_PENDING: 'the operation has not completed',
   HCS_E_OPERATION_TIMEOUT: 'the operation did not complete in time and goes on',
   HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET: 'a callback is set on this handle already',
-  HCS_E_ACCESS_DENIED: 'the caller may not use the compute service',
+  HCS_E_ACCESS_DENIED:
+    'the caller may not use the compute service: be a member of the group Hyper-V Administrators, or run elevated as a member of Administrators',
   HCS_E_PROCESS_ALREADY_STOPPED: 'the process has exited',
   HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION: 'the system lacks what the call needs',
 };

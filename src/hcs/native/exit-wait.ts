@@ -1,0 +1,40 @@
+import type { OutCell } from '../../ffi/abi.ts';
+import type { WindowsSystem } from '../../ffi/windows-system.ts';
+import { HRESULT } from '../hresult.ts';
+import { blockingCalls } from './blocking-calls.ts';
+import type { EventHandle } from './event-handle.ts';
+import { isTimeout, nativeFailure, notOpen, take } from './native-result.ts';
+import { waitInSlices } from './open-handle.ts';
+
+/**
+ * Waits for the exit of a system or process.
+ * @param call waits at most so many milliseconds, on a thread of the pool
+ * @returns the document that says how it ended
+ * @throws HcsError HCS_E_OPERATION_TIMEOUT; ERROR_INVALID_HANDLE when the handle is closed meanwhile
+ */
+export async function waitForExit(
+  system: WindowsSystem,
+  name: string,
+  handle: EventHandle,
+  timeoutMs: number,
+  call: (milliseconds: number, document: OutCell) => Promise<number>,
+): Promise<string | null> {
+  const outcome = await waitInSlices(handle, timeoutMs, async (remaining) => {
+    const document: OutCell = [0];
+    const hresult = await handle.use(() =>
+      blockingCalls.run(async () => {
+        if (!handle.isOpen) return HRESULT.HCS_E_OPERATION_TIMEOUT;
+        return await call(Math.min(remaining, blockingCalls.slice), document);
+      }),
+    );
+    if (!isTimeout(hresult)) return { hresult, document };
+    system.takeString(document[0]);
+    return undefined;
+  });
+  if (outcome === 'closed') throw notOpen(name, 'handle', handle.native);
+  if (outcome === 'elapsed') throw nativeFailure(name, HRESULT.HCS_E_OPERATION_TIMEOUT, null);
+  const { hresult, document } = outcome.value;
+  const text = take(system, name, hresult, document);
+  handle.ended();
+  return text;
+}

@@ -1,0 +1,49 @@
+import { COMPUTE_CORE_FUNCTIONS, type ComputeCore } from '../compute-core.ts';
+import { computeCoreLibrary, type NativeLibraryOptions } from './native-libraries.ts';
+import { NativeMigration } from './native-migration.ts';
+import { NativeOperations } from './native-operations.ts';
+import { NativeProcesses } from './native-processes.ts';
+import { NativeService } from './native-service.ts';
+import { NativeSystems } from './native-systems.ts';
+
+/**
+ * computecore.dll behind the contract.
+ *
+ * What this binding adds to the library: a handle that it closed is ERROR_INVALID_HANDLE, by name and without a native
+ * call. An operation that is closed in flight is given back when its callback has come, a system's handle when no call
+ * waits on it any more. Nothing that blocks runs on the JavaScript thread. Operations in flight that have a callback,
+ * waits, and event callbacks until the exit was delivered keep the process alive.
+ */
+export interface NativeComputeCore extends ComputeCore {
+  /** Id of the system behind a handle that is open here. */
+  systemIdOf(computeSystem: bigint): string | undefined;
+}
+
+/** Binds computecore.dll; it is loaded by the first call. */
+export function createNativeComputeCore(options: NativeLibraryOptions): NativeComputeCore {
+  const library = computeCoreLibrary(options);
+  const operations: NativeOperations = new NativeOperations(library, {
+    isOpenSystem: (handle) => systems.isOpen(handle),
+    isOpenProcess: (handle) => processes.isOpen(handle),
+  });
+  const systems = new NativeSystems(library, operations);
+  const processes = new NativeProcesses(library, operations, systems);
+  const core = bindFunctions(
+    operations,
+    systems,
+    new NativeMigration(systems),
+    processes,
+    new NativeService(library),
+  );
+  return { ...core, systemIdOf: (handle) => systems.idOf(handle) };
+}
+
+/** One object of all functions of the contract, each with the group that has it. */
+function bindFunctions(...groups: readonly Partial<ComputeCore>[]): ComputeCore {
+  return Object.fromEntries(
+    COMPUTE_CORE_FUNCTIONS.map((name) => {
+      const group = groups.find((candidate) => candidate[name] !== undefined);
+      return [name, group?.[name]?.bind(group)];
+    }),
+  ) as unknown as ComputeCore;
+}
