@@ -33,6 +33,7 @@ export const STAND_IN_DEVICES_ABI = {
     StandInPauseSystem: declare('HRESULT', systemId),
     StandInResumeSystem: declare('HRESULT', systemId),
     StandInDetachSystem: declare('HRESULT', systemId),
+    StandInCloseSystemHandle: declare('void', ['UINT64', 'computeSystem']),
     StandInSet: declare('HRESULT', systemId, ['PCWSTR', 'name'], ['UINT64', 'value']),
     StandInGuestFunctions: declare('UINT32', systemId, ['void *', 'words'], ['UINT32', 'capacity']),
     StandInGuestConfig: declare(
