@@ -1,4 +1,3 @@
-// Longer than most files: the vocabulary of C types and what each means to koffi, to TypeScript and to a struct's layout.
 /**
  * How the Windows libraries are described: one table for each library, with types spelled as C spells them on Windows.
  * The declarations for koffi, the generated C headers and the static checks all come from these tables.
