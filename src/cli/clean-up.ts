@@ -3,16 +3,18 @@ import { ExitCode, outputFailureCode } from './failure.ts';
 type Step = () => unknown;
 
 /** Exit codes as a shell gives them to what a signal ended. */
-const INTERRUPTIONS = {
+const INTERRUPTIONS: Readonly<Partial<Record<NodeJS.Signals, number>>> = {
   SIGINT: ExitCode.INTERRUPTED,
   SIGTERM: ExitCode.TERMINATED,
   SIGHUP: ExitCode.HUNG_UP,
-} as const;
+  // Ctrl-Break, and Windows only; there SIGHUP is the console's closing, and SIGTERM never comes.
+  ...(process.platform === 'win32' ? { SIGBREAK: ExitCode.INTERRUPTED } : {}),
+};
 
 /**
  * What a command has to take away again, last made first, whether it ends, fails or is interrupted. A signal cleans up
- * once and ends the process with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP); a second one ends it at once. So does, with
- * 141, a standard output that nobody reads any more.
+ * once and ends the process with 130 (Ctrl-C, Ctrl-Break), 143 (SIGTERM) or 129 (SIGHUP); a second one ends it at once.
+ * So does, with 141, a standard output that nobody reads any more.
  */
 export class CleanUp implements AsyncDisposable {
   readonly #steps: Step[] = [];
@@ -23,7 +25,7 @@ export class CleanUp implements AsyncDisposable {
 
   constructor() {
     this.#onSignal = (signal) =>
-      void this.#interrupt(signal, INTERRUPTIONS[signal as keyof typeof INTERRUPTIONS]);
+      void this.#interrupt(signal, INTERRUPTIONS[signal] ?? ExitCode.INTERRUPTED);
     this.#onOutputError = (error) => {
       // Each further write fails, too.
       if (!this.#abort.signal.aborted) {

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { PciDevice } from '../device/pci-device.ts';
 import { DeviceLoadError, loadDevice } from '../hdv/load-device.ts';
 import { PciFunction } from '../pci/pci-function.ts';
@@ -29,7 +29,7 @@ export async function openDeviceFile(
   exportName?: string,
   generation = 0,
 ): Promise<DeviceFile> {
-  const file = resolve(path);
+  const file = path.startsWith('file:') ? fileURLToPath(path) : resolve(path);
   if (!existsSync(file)) {
     throw new UsageError(
       `Cannot open ${path}: there is no such file`,

@@ -4,6 +4,7 @@ import { join, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import { deviceTemplate } from './new-templates.ts';
 import { packageRoot, packageVersion } from './package.ts';
+import { shellQuote } from './shell-quote.ts';
 import { print } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -43,7 +44,7 @@ function createDevice(name: string, parent: string): void {
     print(`wrote ${join(name, path)}`);
   }
   print(
-    `\nNext:\n  cd ${relative('.', folder)}\n${isInstalled ? '' : '  npm install\n'}  npm test`,
+    `\nNext:\n  cd ${shellQuote(relative('.', folder) || '.')}\n${isInstalled ? '' : '  npm install\n'}  npm test`,
   );
 }
 

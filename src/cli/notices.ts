@@ -1,9 +1,9 @@
-import type { FunctionNotice } from '../pci/host.ts';
+import type { PlacementNotice } from '../hdv/device-placement.ts';
 import { ExitCode } from './failure.ts';
 import { errorColors, remark } from './terminal.ts';
 
 /** Shows what a device reports while it runs; it is not the command's output. A failed device fails the command. */
-export function showNotice(notice: FunctionNotice): void {
+export function showNotice(notice: PlacementNotice): void {
   const c = errorColors();
   if (notice.type === 'guestError') {
     remark(`${c.yellow('guest error:')} ${notice.text}`);

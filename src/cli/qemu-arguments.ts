@@ -34,8 +34,3 @@ export function qemuArguments({
     JSON.stringify(device),
   ];
 }
-
-/** One argument as a POSIX shell takes it. */
-export function shellQuote(argument: string): string {
-  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
-}

@@ -5,9 +5,11 @@ import { CleanUp } from './clean-up.ts';
 import { openDeviceFile } from './device-file.ts';
 import { type InspectOption, openInspector } from './inspector.ts';
 import { showNotice } from './notices.ts';
-import { qemuArguments, shellQuote } from './qemu-arguments.ts';
+import { qemuArguments } from './qemu-arguments.ts';
+import { shellQuote } from './shell-quote.ts';
 import { print, remark } from './terminal.ts';
 import { TraceView } from './trace-view.ts';
+import { UsageError } from './usage-error.ts';
 
 /** What `hdvkit serve` was given. */
 export interface ServeOptions {
@@ -20,6 +22,12 @@ export interface ServeOptions {
 
 /** Serves a device over vfio-user until the user interrupts. */
 export async function serveDevice(path: string, options: ServeOptions): Promise<void> {
+  if (process.platform !== 'linux') {
+    throw new UsageError(
+      `Cannot serve a device on ${process.platform}: vfio-user passes descriptors over Unix sockets of Linux`,
+      'use hdvkit run, or serve it on Linux',
+    );
+  }
   const file = await openDeviceFile(path, options.export);
   await using cleanUp = new CleanUp();
   if (options.inspect !== undefined) openInspector(options.inspect, cleanUp);
@@ -39,7 +47,7 @@ export async function serveDevice(path: string, options: ServeOptions): Promise<
   remark(
     `Serving ${file.device.constructor.name} of ${path}. QEMU arguments, besides those of the machine:`,
   );
-  print(args.map(shellQuote).join(' '));
+  print(args.map((word) => shellQuote(word)).join(' '));
   remark('Ctrl-C ends it.');
   trace?.follow();
   await once(cleanUp.signal, 'abort');
