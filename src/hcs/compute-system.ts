@@ -2,9 +2,8 @@ import { abortable, beginCall, type CallOptions } from './call.ts';
 import type { ComputeCore } from './compute-core.ts';
 import { GENERIC_ALL } from './core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from './core/handles.ts';
-import { EventStream } from './event-stream.ts';
-import { ExitPromise } from './exit-promise.ts';
 import { HcsError } from './hcs-error.ts';
+import { type OwnedHandle, ownHandle } from './owned-handle.ts';
 import type {
   ComputeSystem as ComputeSystemDocument,
   ModifySettingRequest,
@@ -16,7 +15,8 @@ import type {
   SystemQuery,
 } from './schema/documents.ts';
 import { selectedComputeCore } from './selected-core.ts';
-import { readEventData, type SystemEvent, systemEvent } from './system-event.ts';
+import { readEventData, type SystemEvent } from './system-event.ts';
+import { SystemWatch } from './system-watch.ts';
 
 /** How {@link ComputeSystem.create}, `open` and `enumerate` find the service. */
 export interface CoreOptions extends CallOptions {
@@ -30,7 +30,9 @@ export interface CoreOptions extends CallOptions {
  * Every asynchronous method takes a signal, and rejects with {@link HcsError} or the signal's reason; see
  * {@link CallOptions.signal} for what aborting does not do.
  *
- * Disposal terminates the system, waits until it has ended and closes the handle; {@link close} only closes it.
+ * Disposal terminates the system, waits until it has ended and closes the handle; {@link close} only closes it. An
+ * object that is garbage-collected before is closed then, with a warning of the process; as long as somebody waits for
+ * its exit or reads its events, it is not.
  *
  * @example
  * ```ts
@@ -52,9 +54,8 @@ export class ComputeSystem implements AsyncDisposable {
   readonly core: ComputeCore;
   /** Its handle, open until {@link close} or disposal. For device hosts, and for calls that this class does not have. */
   readonly handle: HCS_SYSTEM;
-  readonly #events = new EventStream<SystemEvent>();
-  #exit: ExitPromise | undefined;
-  #status: SystemExitStatus | undefined;
+  readonly #owned: OwnedHandle;
+  #watched: SystemWatch | undefined;
   #closing: Promise<void> | undefined;
   #disposal: Promise<void> | undefined;
 
@@ -62,6 +63,10 @@ export class ComputeSystem implements AsyncDisposable {
     this.id = id;
     this.core = core;
     this.handle = handle;
+    this.#owned = ownHandle(this, {
+      what: `Compute system ${id}`,
+      close: () => core.HcsCloseComputeSystem(handle),
+    });
   }
 
   /**
@@ -175,14 +180,12 @@ export class ComputeSystem implements AsyncDisposable {
    * handle is closed; leaving the loop ends it too.
    */
   events(): AsyncIterableIterator<SystemEvent, void, void> {
-    this.#watch();
-    const status = this.#status;
-    return this.#events.open(status === undefined ? [] : [{ type: 'exited', status }]);
+    return this.#watch().eventsOf(this);
   }
 
   /** How the system ended, once it has. Rejects when the handle is closed before, or the service goes away. */
   get exited(): Promise<SystemExitStatus> {
-    return this.#watch().promise;
+    return this.#watch().exitedOf(this);
   }
 
   /** Closes the handle and leaves the system as it is, unless its document says otherwise. Safe to call twice. */
@@ -214,55 +217,27 @@ export class ComputeSystem implements AsyncDisposable {
   }
 
   /** Listens to the handle, from the first time that somebody wants to know. */
-  #watch(): ExitPromise {
-    if (this.#exit !== undefined) return this.#exit;
-    const exit = new ExitPromise();
-    this.#exit = exit;
-    try {
-      if (this.#closing !== undefined) {
-        throw new Error(`Cannot watch compute system ${this.id}: its handle is closed`);
-      }
-      this.core.HcsSetComputeSystemCallback(this.handle, 0, null, (raw) => {
-        const event = systemEvent(raw);
-        if (event !== undefined) this.#happened(event);
-      });
-    } catch (error) {
-      // A handle has one callback, and somebody else may have set it.
-      exit.reject(error);
-      this.#events.end();
-      return exit;
+  #watch(): SystemWatch {
+    if (this.#watched !== undefined) return this.#watched;
+    const watch = new SystemWatch(this.id);
+    this.#watched = watch;
+    if (this.#closing === undefined) {
+      watch.begin(this.core, this.handle);
+    } else {
+      watch.fail(new Error(`Cannot watch compute system ${this.id}: its handle is closed`));
     }
-    // The exit may lie before the callback was set.
-    this.core.HcsWaitForComputeSystemExit(this.handle, 0).then(
-      (text) => this.#happened({ type: 'exited', status: readEventData(text) }),
-      () => {},
-    );
-    return exit;
-  }
-
-  #happened(event: SystemEvent): void {
-    if (this.#status !== undefined) return;
-    this.#events.push(event);
-    if (event.type === 'exited') {
-      this.#status = event.status;
-      this.#exit?.resolve(event.status);
-      this.#events.end();
-    } else if (event.type === 'serviceDisconnected') {
-      this.#exit?.reject(
-        new Error(`Cannot watch compute system ${this.id}: the connection to its service is lost`),
-      );
-    }
+    return watch;
   }
 
   async #close(): Promise<void> {
+    this.#owned.release();
     await this.core.HcsCloseComputeSystem(this.handle);
-    this.#exit?.reject(new Error(`Compute system ${this.id} was closed before it ended`));
-    this.#events.end();
+    this.#watched?.fail(new Error(`Compute system ${this.id} was closed before it ended`));
   }
 
   async #dispose(): Promise<void> {
     if (this.#closing !== undefined) return await this.#closing;
-    const { promise } = this.#watch();
+    const { exited } = this.#watch();
     try {
       await this.terminate();
     } catch (error) {
@@ -271,7 +246,7 @@ export class ComputeSystem implements AsyncDisposable {
         throw error;
       }
     }
-    await promise.catch(() => {});
+    await exited.catch(() => {});
     await this.close();
   }
 }

@@ -14,9 +14,12 @@ export class EventStream<T> {
     this.#readers.clear();
   }
 
-  /** An iterator that collects from now on, whether or not it is being read. */
-  open(first: readonly T[] = []): AsyncIterableIterator<T, void, void> {
-    const reader = new Reader<T>(() => this.#readers.delete(reader));
+  /**
+   * An iterator that collects from now on, whether or not it is being read.
+   * @param owner kept from garbage collection as long as the iterator is open
+   */
+  open(first: readonly T[] = [], owner?: object): AsyncIterableIterator<T, void, void> {
+    const reader = new Reader<T>(() => this.#readers.delete(reader), owner);
     for (const value of first) reader.push(value);
     if (this.#hasEnded) reader.end();
     else this.#readers.add(reader);
@@ -28,10 +31,13 @@ class Reader<T> implements AsyncIterableIterator<T, void, void> {
   readonly #queue: T[] = [];
   readonly #waiting: ((result: IteratorResult<T, void>) => void)[] = [];
   readonly #leave: () => void;
+  /** What must not be garbage-collected while this is open. */
+  readonly #kept = new Set<object>();
   #hasEnded = false;
 
-  constructor(leave: () => void) {
+  constructor(leave: () => void, owner: object | undefined) {
     this.#leave = leave;
+    if (owner !== undefined) this.#kept.add(owner);
   }
 
   push(value: T): void {
@@ -42,6 +48,7 @@ class Reader<T> implements AsyncIterableIterator<T, void, void> {
 
   end(): void {
     this.#hasEnded = true;
+    this.#kept.clear();
     for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
   }
 
