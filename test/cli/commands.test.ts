@@ -234,7 +234,7 @@ describe.concurrent('hdvkit demo', () => {
     expect(stderr).toBe('');
     for (const text of [
       /HcsCreateComputeSystem\("hdvkit-demo-\d+"/,
-      /HdvInitializeDeviceHost\(/,
+      /HdvInitializeDeviceHostEx\(/,
       /HdvCreateDeviceInstance\(/,
       /HcsModifyComputeSystem\(.*FlexibleIov/,
       /HcsStartComputeSystem\(/,
