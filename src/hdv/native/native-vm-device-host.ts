@@ -9,7 +9,7 @@ import {
   HDV_DEVICE_TYPE,
   type HDV_PCI_BAR_SELECTOR,
 } from '../hdv-constants.ts';
-import { HdvError } from '../hdv-error.ts';
+import { HDV_RESULTS, HdvError } from '../hdv-error.ts';
 import type {
   GUID,
   HDV_DEVICE,
@@ -161,18 +161,20 @@ export class NativeVmDeviceHost implements VmDeviceHost {
   ): HDV_DEVICE {
     const name = 'HdvCreateDeviceInstance';
     const cell: [number | bigint] = [0];
-    checkHdv(
-      name,
-      this.#library.function(name)(
-        deviceHostHandle,
-        HDV_DEVICE_TYPE.HdvDeviceTypePCI,
-        guid(name, 'class id', deviceClassId),
-        guid(name, 'instance id', deviceInstanceId),
-        table,
-        context,
-        cell,
-      ),
+    const result = this.#library.function(name)(
+      deviceHostHandle,
+      HDV_DEVICE_TYPE.HdvDeviceTypePCI,
+      guid(name, 'class id', deviceClassId),
+      guid(name, 'instance id', deviceInstanceId),
+      table,
+      context,
+      cell,
     );
+    if (result >>> 0 === HDV_RESULTS.ERROR_ALREADY_EXISTS) {
+      const reason = `the device host has an instance ${deviceInstanceId} already: use another instance id`;
+      throw new HdvError(name, 'ERROR_ALREADY_EXISTS', reason);
+    }
+    checkHdv(name, result);
     const device = BigInt(cell[0]) as HDV_DEVICE;
     this.#hostOf.set(device, deviceHostHandle);
     return device;
