@@ -46,6 +46,9 @@ function roundUp(value: number, step: number): number {
 /** Requests that can be under way at once; further native threads wait for a slot. */
 export const SLOTS = 64;
 
+/** The first slots, which are the ones in use as long as few threads call: the consumer looks at these themselves. */
+export const WATCHED_SLOTS = 4;
+
 /** Doorbells of one gate. */
 export const DOORBELLS = 256;
 
@@ -122,7 +125,7 @@ export const GATE = layOut('gate', LINE, {
   releases: u32(),
   slotWaiters: u32(),
 
-  /** One bit per slot whose request nobody has taken. */
+  /** One bit per slot whose request nobody has taken; none for the watched slots. */
   posted: ownLine(u32(SLOTS / 32)),
   /** One bit per doorbell that was rung. */
   rung: u32(DOORBELLS / 32),
@@ -131,10 +134,11 @@ export const GATE = layOut('gate', LINE, {
 
   sleeping: ownLine(u32()),
 
-  spinAverage: ownLine(u32()),
-  spinMisses: u32(),
-  spinSkips: u32(),
-  spinDistance: u32(),
+  /** Of waits for a consumer that was awake, and for one that had to be woken: they take very different times. */
+  spinAverage: ownLine(u32(2)),
+  spinMisses: u32(2),
+  spinSkips: u32(2),
+  spinDistance: u32(2),
 
   /** Grows when the consumer takes a request, and when it answers one. */
   progress: ownLine(u32()),
@@ -213,6 +217,7 @@ export const GATE_BYTES = DOORBELLS_OFFSET + DOORBELLS * DOORBELL.size;
 /** The numbers that C needs besides the structs. */
 export const CONSTANTS: Readonly<Record<string, number>> = {
   GATE_SLOTS: SLOTS,
+  GATE_WATCHED_SLOTS: WATCHED_SLOTS,
   GATE_SLOTS_OFFSET: SLOTS_OFFSET,
   GATE_REQUEST_BYTES: REQUEST_BYTES,
   GATE_ANSWER_BYTES: ANSWER_BYTES,

@@ -3,8 +3,6 @@ import type { WindowsSystem } from '../windows-system.ts';
 import {
   ANSWER_BYTES,
   DOORBELLS,
-  PHASE_BITS,
-  PHASE_MASK,
   Phase,
   REQUEST_BYTES,
   SLOT,
@@ -21,8 +19,8 @@ import {
   word,
 } from './gate-memory.ts';
 import { LearnedSpin } from './learned-spin.ts';
+import { PostedRequests } from './posted-requests.ts';
 
-const POSTED_WORDS = SLOTS / 32;
 const RUNG_WORDS = DOORBELLS / 32;
 const E_FAIL = 0x8000_4005;
 
@@ -54,10 +52,10 @@ export class GateServer {
   readonly #requestData: readonly Uint8Array[];
   readonly #answerData: readonly Uint8Array[];
   readonly #spin = new LearnedSpin(availableParallelism() > 1 ? SPIN_LIMIT : 0);
-  /** Slot of the request being served, its first word, and its state while it is taken; slot negative: none. */
+  readonly #posted: PostedRequests;
+  /** Slot of the request being served, and its first word; slot negative: none. */
   #slot = -1;
   #at = 0;
-  #taken = 0;
   #rings = 0;
 
   constructor(system: WindowsSystem, handle: GateHandle) {
@@ -72,6 +70,7 @@ export class GateServer {
     this.#address = handle.address;
     this.#system = system;
     this.#words = words;
+    this.#posted = new PostedRequests(words);
     this.#requestData = perSlot(SLOT.offset.data, REQUEST_BYTES);
     this.#answerData = perSlot(SLOT.offset.answer, ANSWER_BYTES);
     // What was rung before is still in the bits.
@@ -91,23 +90,12 @@ export class GateServer {
    */
   next(): boolean {
     if (this.#slot >= 0) this.answer(E_FAIL);
-    const words = this.#words;
-    for (;;) {
-      const slot = this.#first();
-      if (slot < 0) return false;
-      const index = slot * SLOT_WORDS + slotWord.state;
-      // The bit goes first: whoever posts later sets it again.
-      Atomics.and(words, word.posted + (slot >>> 5), ~(1 << (slot & 31)));
-      const state = Atomics.load(words, index);
-      if ((state & PHASE_MASK) !== Phase.POSTED) continue;
-      const taken = (state & ~PHASE_MASK) | Phase.TAKEN;
-      if (Atomics.compareExchange(words, index, state, taken) !== state) continue;
-      this.#slot = slot;
-      this.#at = slot * SLOT_WORDS;
-      this.#taken = taken;
-      this.#advance();
-      return true;
-    }
+    const slot = this.#posted.take();
+    if (slot < 0) return false;
+    this.#slot = slot;
+    this.#at = slot * SLOT_WORDS;
+    this.#advance();
+    return true;
   }
 
   /** {@link Opcode} of the request; this and the following belong to the request taken, until it is answered. */
@@ -184,11 +172,7 @@ export class GateServer {
 
   /** Whether a request or a doorbell waits. */
   get pending(): boolean {
-    const words = this.#words;
-    for (let i = 0; i < POSTED_WORDS; i++) {
-      if (Atomics.load(words, word.posted + i) !== 0) return true;
-    }
-    return Atomics.load(words, word.rings) !== this.#rings;
+    return this.#posted.any || Atomics.load(this.#words, word.rings) !== this.#rings;
   }
 
   /** Looks for a request or a doorbell as long as that has lately been worth it. @returns whether there is one */
@@ -239,29 +223,10 @@ export class GateServer {
     return Atomics.load(this.#words, doorbellWord.count + doorbell * DOORBELL_WORDS) >>> 0;
   }
 
-  /** Slot of the posted request with the lowest ticket, or -1. */
-  #first(): number {
-    const words = this.#words;
-    let best = -1;
-    let bestState = 0;
-    for (let i = 0; i < POSTED_WORDS; i++) {
-      for (let bits = Atomics.load(words, word.posted + i); bits !== 0; bits &= bits - 1) {
-        const slot = i * 32 + 31 - Math.clz32(bits & -bits);
-        const state = Atomics.load(words, slot * SLOT_WORDS + slotWord.state);
-        // Tickets wrap around, so they compare by their distance. A bit without a request is cleared by whoever takes it.
-        if (best < 0 || ((state >>> PHASE_BITS) - (bestState >>> PHASE_BITS)) << PHASE_BITS < 0) {
-          best = slot;
-          bestState = state;
-        }
-      }
-    }
-    return best;
-  }
-
   /** Gets the right to write the answer, and nobody else has it then. */
   #begin(): boolean {
     const { TAKEN, ANSWERING } = Phase;
-    const taken = this.#taken;
+    const { taken } = this.#posted;
     if (this.#slot < 0) throw new Error('Cannot answer as no request was taken');
     const answering = taken - TAKEN + ANSWERING;
     const index = this.#at + slotWord.state;
@@ -274,7 +239,7 @@ export class GateServer {
     const words = this.#words;
     const at = this.#at;
     words[at + slotWord.hresult] = hresult;
-    Atomics.store(words, at + slotWord.answered, this.#taken - Phase.TAKEN + Phase.ANSWERED);
+    Atomics.store(words, at + slotWord.answered, this.#posted.taken - Phase.TAKEN + Phase.ANSWERED);
     this.#slot = -1;
     this.#advance();
     if (Atomics.load(words, at + slotWord.waiting) !== 0) {

@@ -82,9 +82,11 @@ static void release(struct gate *gate, struct gate_slot *slot) {
   }
 }
 
-static inline void wake_consumer(struct gate *gate) {
-  if (LOAD(gate->sleeping) && EXCHANGE(gate->sleeping, 0) && gate->wakeEvent)
-    ((set_event_fn)gate->setEvent)(gate->wakeEvent);
+/* Returns 1 when the consumer slept, 0 when it was awake. */
+static inline uint32_t wake_consumer(struct gate *gate) {
+  if (!LOAD(gate->sleeping)) return 0;
+  if (EXCHANGE(gate->sleeping, 0) && gate->wakeEvent) ((set_event_fn)gate->setEvent)(gate->wakeEvent);
+  return 1;
 }
 
 static inline int is_answered(struct gate_slot *slot, uint32_t ticket) {
@@ -95,37 +97,37 @@ static inline int is_answered(struct gate_slot *slot, uint32_t ticket) {
  * Spins for an answer as long as that has lately been worth it: a moving average of the polls that were needed, and
  * after several spins in vain none at all for a number of waits that grows.
  */
-static inline int spin(struct gate *gate, struct gate_slot *slot, uint32_t ticket) {
+static inline int spin(struct gate *gate, struct gate_slot *slot, uint32_t ticket, uint32_t kind) {
   uint32_t limit = gate->spinLimit;
-  uint32_t skips = PEEK(gate->spinSkips);
   if (limit == 0) return 0;
+  uint32_t skips = PEEK(gate->spinSkips[kind]);
   if (skips > 0) {
-    POKE(gate->spinSkips, skips - 1);
+    POKE(gate->spinSkips[kind], skips - 1);
     return is_answered(slot, ticket);
   }
-  uint32_t average = PEEK(gate->spinAverage);
+  uint32_t average = PEEK(gate->spinAverage[kind]);
   uint32_t budget = 8 * average + 500;
   if (budget > limit) budget = limit;
   for (uint32_t polls = 0; polls < budget; polls++) {
     if (is_answered(slot, ticket)) {
       int32_t change = (int32_t)(polls - average) / 8;
-      POKE(gate->spinAverage, average + (uint32_t)change);
-      if (PEEK(gate->spinMisses)) {
-        POKE(gate->spinMisses, 0);
-        POKE(gate->spinDistance, 16);
+      if (change) POKE(gate->spinAverage[kind], average + (uint32_t)change);
+      if (PEEK(gate->spinMisses[kind])) {
+        POKE(gate->spinMisses[kind], 0);
+        POKE(gate->spinDistance[kind], 16);
       }
       return 1;
     }
     __builtin_ia32_pause();
   }
-  uint32_t misses = PEEK(gate->spinMisses) + 1;
+  uint32_t misses = PEEK(gate->spinMisses[kind]) + 1;
   uint32_t larger = 2 * average + 64;
-  POKE(gate->spinAverage, larger > limit / 8 ? limit / 8 : larger);
-  POKE(gate->spinMisses, misses);
+  POKE(gate->spinAverage[kind], larger > limit / 8 ? limit / 8 : larger);
+  POKE(gate->spinMisses[kind], misses);
   if (misses >= 8) {
-    uint32_t distance = PEEK(gate->spinDistance);
-    POKE(gate->spinSkips, distance);
-    POKE(gate->spinDistance, distance >= 1024 ? 4096 : 4 * distance);
+    uint32_t distance = PEEK(gate->spinDistance[kind]);
+    POKE(gate->spinSkips[kind], distance);
+    POKE(gate->spinDistance[kind], distance >= 256 ? 1024 : 4 * distance);
   }
   return 0;
 }
@@ -148,10 +150,10 @@ static __attribute__((noinline)) int submit(struct gate *gate, struct gate_slot 
   uint32_t before = LOAD(slot->answered);
   slot->waiting = 0;
   STORE(slot->state, ticket << GATE_PHASE_BITS | PHASE_POSTED);
-  OR(gate->posted[index / 32], 1u << index % 32);
+  if (index >= GATE_WATCHED_SLOTS) OR(gate->posted[index / 32], 1u << index % 32);
   if (LOAD(gate->closed) && withdraw(slot, ticket, 0)) return 0;
-  wake_consumer(gate);
-  if (!spin(gate, slot, ticket)) {
+  uint32_t slept = wake_consumer(gate);
+  if (!spin(gate, slot, ticket, slept)) {
     STORE(slot->waiting, 1);
     for (uint32_t slices = 0; !is_answered(slot, ticket); slices++) {
       wait_for(gate, &slot->answered, before);

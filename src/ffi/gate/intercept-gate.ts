@@ -65,6 +65,7 @@ export class InterceptGate {
     words[word.sliceMs] = SLICE_MS;
     words[word.patience] = PATIENCE;
     words[word.spinDistance] = 16;
+    words[word.spinDistance + 1] = 16;
     words[word.freeSlots] = -1;
     words[word.freeSlots + 1] = -1;
     putAddress(words, word.wakeEvent, wakeEvent);

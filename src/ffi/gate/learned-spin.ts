@@ -1,7 +1,7 @@
 /** Failed spins in a row after which it is not tried for a while. */
 const MISSES = 8;
 const SHORTEST_PAUSE = 16;
-const LONGEST_PAUSE = 4096;
+const LONGEST_PAUSE = 1024;
 
 /**
  * How long to look for something before going to sleep: as long as it has lately been worth it. A fixed time that is

@@ -50,6 +50,8 @@ struct run {
   const struct table *table;
   void *context;
   uint32_t *ns; /* time of each call, `calls` for each thread */
+  uint64_t begun;
+  uint64_t ended; /* by the clock of `begun`; when the last thread ended */
 };
 
 struct thread {
@@ -179,6 +181,7 @@ static void work(struct thread *thread) {
     }
     pause_ns(run->pause);
   }
+  __atomic_store_n(&run->ended, now(), __ATOMIC_SEQ_CST);
   __atomic_sub_fetch(&run->live, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -213,6 +216,7 @@ EXPORT void *run_start(uint64_t table, uint64_t context, uint32_t threads, uint3
   run->pause = pause;
   run->kind = kind;
   run->live = threads;
+  run->begun = now();
   if (kind == 1 && calls) run->ns = calloc((size_t)threads * calls, 4);
   for (uint32_t i = 0; i < threads; i++) {
     struct thread *thread = malloc(sizeof *thread);
@@ -227,6 +231,9 @@ EXPORT void *run_start(uint64_t table, uint64_t context, uint32_t threads, uint3
 }
 
 EXPORT void *run_times(struct run *run) { return run->ns; }
+
+/* Nanoseconds from the start to the end of a run whose threads have ended. */
+EXPORT uint64_t run_elapsed(struct run *run) { return run->ended - run->begun; }
 
 /* Calls one of the other callbacks on the calling thread: 0 Initialize, 1 Teardown, 4 Start, 5 Stop. */
 EXPORT int32_t call_hook(uint64_t table_address, uint64_t context, uint32_t which) {

@@ -31,6 +31,7 @@ const ABI = {
       ['UINT32', 'kind'],
     ),
     run_times: returns('HANDLE', SINCE, ['HANDLE', 'run']),
+    run_elapsed: returns('UINT64', SINCE, ['HANDLE', 'run']),
     call_hook: returns('HRESULT', SINCE, ...TARGET, ['UINT32', 'which']),
     call_set_configuration: returns(
       'HRESULT',
