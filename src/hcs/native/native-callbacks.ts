@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads';
-import { view } from '../../ffi/memory.ts';
 import { registerCallback } from '../../ffi/native-callback.ts';
-import { readStruct, structLayout } from '../../ffi/struct-layout.ts';
+import { readStructAt } from '../../ffi/native-struct.ts';
+import { structLayout } from '../../ffi/struct-layout.ts';
 import { readWideString } from '../../ffi/wide-string.ts';
 import type { HCS_EVENT, HCS_OPERATION } from '../core/handles.ts';
 import { HcsError } from '../hcs-error.ts';
@@ -68,7 +68,7 @@ export function forgetContext(context: number): void {
 
 /** An HCS_EVENT and its document, which are the service's and are gone after the call. */
 function readEvent(address: number): HCS_EVENT {
-  const { Type, EventData, Operation } = readStruct(EVENT, new DataView(view(address, EVENT.size)));
+  const { Type, EventData, Operation } = readStructAt(EVENT, address);
   return {
     Type: Number(Type) >>> 0,
     EventData: readWideString(EventData ?? 0),
