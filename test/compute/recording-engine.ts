@@ -30,6 +30,7 @@ export class RecordingEngine implements Engine {
   readonly log: string[] = [];
   readonly machines: RecordedMachine[] = [];
   readonly #failures = new Map<Step, unknown>();
+  readonly #failuresOnce = new Map<Step, unknown>();
   readonly #gates = new Map<Step, Promise<void>>();
   checkError: unknown;
 
@@ -42,6 +43,11 @@ export class RecordingEngine implements Engine {
   /** Makes a step fail from now on. */
   fail(step: Step, error: unknown): void {
     this.#failures.set(step, error);
+  }
+
+  /** Makes a step fail the next time. */
+  failNext(step: Step, error: unknown): void {
+    this.#failuresOnce.set(step, error);
   }
 
   /** Makes a step wait from now on, until the function that it returns is called. */
@@ -62,6 +68,11 @@ export class RecordingEngine implements Engine {
   async step(step: Step, detail = ''): Promise<void> {
     this.log.push(detail === '' ? step : `${step} ${detail}`);
     await this.#gates.get(step);
+    if (this.#failuresOnce.has(step)) {
+      const error = this.#failuresOnce.get(step);
+      this.#failuresOnce.delete(step);
+      throw error;
+    }
     if (this.#failures.has(step)) throw this.#failures.get(step);
   }
 

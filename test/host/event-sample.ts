@@ -22,9 +22,12 @@ export const SAMPLE_DOCUMENT = `{ "SchemaVersion": { "Major": 2, "Minor": 1 }, "
  * What the first sample of the Host Compute System does, on one host: creates a system, sets the event callback of its
  * handle, ends the system and sees its exit.
  */
-export function describeEventSample(name: string, open: () => Promise<HostBinding>): void {
+export function describeEventSample(
+  name: string,
+  open: () => Promise<Pick<HostBinding, 'computeCore' | 'close'>>,
+): void {
   describe(`the event sample on the host ${name}`, () => {
-    let host: HostBinding;
+    let host: Pick<HostBinding, 'computeCore' | 'close'>;
 
     beforeAll(async () => {
       host = await open();

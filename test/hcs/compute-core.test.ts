@@ -1,0 +1,28 @@
+import { HRESULT } from '../../src/hcs/hresult.ts';
+import { Rig } from '../compute/recording-engine.ts';
+import { type CoreStep, describeComputeCore } from './compute-core-conformance.ts';
+
+const STEPS: Readonly<Record<CoreStep, 'create' | 'start'>> = {
+  HcsCreateComputeSystem: 'create',
+  HcsStartComputeSystem: 'start',
+};
+
+describeComputeCore('the service of this package', () => {
+  const { core, engine } = new Rig();
+  const machineOf = (id: string) => {
+    const machine = engine.machines.find(({ request }) => request.id === id);
+    if (machine === undefined) throw new Error(`There is no machine ${id}`);
+    return machine;
+  };
+  return {
+    core,
+    hold: (step) => engine.hold(STEPS[step]),
+    failCreation: (_id, reason) => engine.failNext('create', new Error(reason)),
+    crash(id) {
+      const { request } = machineOf(id);
+      request.notify({ type: 'crashed', document: '{"CrashLog":"panic"}' });
+      request.exited({ exitType: 'UnexpectedExit', status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR });
+    },
+    close: () => core[Symbol.asyncDispose](),
+  };
+});
