@@ -86,7 +86,9 @@ function nameModulesAsBuilt(file: string): void {
 function writeManifest(): void {
   const text = readFileSync(join(root, 'package.json'), 'utf8');
   writeFileSync(join(packageFolder, 'package.json'), text);
-  cpSync(join(root, 'sample-devices'), join(packageFolder, 'sample-devices'), { recursive: true });
+  for (const name of ['sample-devices', 'test/windows/smoke.mjs']) {
+    cpSync(join(root, name), join(packageFolder, name), { recursive: true });
+  }
 }
 
 /** Windows programs see a link as a folder at the link's own place, so the installed packages can be shared. */

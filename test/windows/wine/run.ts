@@ -1,6 +1,7 @@
 /**
  * `npm run test:windows [WORD…]`: runs the tests for Windows by a Windows Node under Wine, those whose path contains a
- * word, or all. Writes counts to `.test-report/windows.json`.
+ * word, or all. Writes counts to `.test-report/windows.json`. With `--next` (`npm run test:windows-next`): the newest Node,
+ * under a newer Wine that is fetched.
  */
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -8,9 +9,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import { takeLock } from '../../../src/provision/provision-lock.ts';
+import type { ProvisionProgress } from '../../../src/provision/provision-options.ts';
 import { buildStandIns, canBuildStandIns, standInFile, standInNames } from '../build-stand-ins.ts';
 import { MINGW_GCC } from '../mingw.ts';
 import { buildForWindows } from './build.ts';
+import { newestNode, provisionNextWine } from './next.ts';
 import { laneCache, provisionLane, type WindowsLane } from './provision.ts';
 import type { FileReport } from './report.ts';
 import { runFile } from './run-file.ts';
@@ -25,6 +28,12 @@ const MOST_FAILURES = 12;
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);
+
+let step = '';
+function progress(next: ProvisionProgress): void {
+  if (next.step !== step) print(`  ${next.step}`);
+  step = next.step;
+}
 
 /** Puts the stand-ins where Windows keeps the libraries they stand for, which no Wine has. */
 function installStandIns({ wine }: WindowsLane): void {
@@ -57,8 +66,10 @@ async function runAll(lane: WindowsLane, files: readonly string[]): Promise<File
   return reports;
 }
 
-async function main(words: readonly string[]): Promise<boolean> {
-  const program = findWine();
+async function main(args: readonly string[]): Promise<boolean> {
+  const isNext = args.includes('--next');
+  const words = args.filter((word) => word !== '--next');
+  const program = isNext ? await provisionNextWine({ progress }) : findWine();
   const compiles = canBuildStandIns('dll');
   if ((program === undefined || !compiles) && !inCi) {
     const absent = program === undefined ? 'Wine' : MINGW_GCC;
@@ -66,14 +77,8 @@ async function main(words: readonly string[]): Promise<boolean> {
     print('To run them: apt-get install wine64 wine gcc-mingw-w64-x86-64-win32');
     return true;
   }
-  let step = '';
-  const lane = await provisionLane({
-    wine: program,
-    progress: (progress) => {
-      if (progress.step !== step) print(`  ${progress.step}`);
-      step = progress.step;
-    },
-  });
+  const node = isNext ? await newestNode() : undefined;
+  const lane = await provisionLane({ wine: program, node, progress });
   // One run at a time: the prefix has one set of system libraries, and the build one folder.
   using _lock = await takeLock(join(laneCache(), 'locks', 'run'), {
     waiting: (pid) => print(`  wait for process ${pid}, which runs these tests`),
@@ -97,7 +102,7 @@ async function main(words: readonly string[]): Promise<boolean> {
       JSON.stringify({ passed, failed, skipped }),
     );
     print(
-      `Windows Node under Wine ${lane.wine.version}: ${passed} passed, ${failed} failed, ${skipped} skipped, in ${files.length} files (${seconds(started)} s)`,
+      `Windows Node ${node?.version ?? '22'} under Wine ${lane.wine.version}: ${passed} passed, ${failed} failed, ${skipped} skipped, in ${files.length} files (${seconds(started)} s)`,
     );
     return failed === 0 && passed > 0;
   } finally {
