@@ -58,15 +58,15 @@ export class WorkerContext<Data> {
     this.attention = task.attention;
     this.#wake = task.wake;
     this.#port = task.port;
-    this.#turns.port1.on('message', () => this.#resume());
+    const resume = (): void => this.#resume();
+    // Not in the message's own callback: the port goes on with what is posted meanwhile, for up to a thousand messages,
+    // and the loop has no turn. Unreferenced, since a referenced immediate would hide how long the loop could wait.
+    this.#turns.port1.on('message', () => setImmediate(resume).unref());
     this.#loop = eventLoopNeeds();
     if (this.#loop?.fd !== undefined) addToWakeGroup(task.attention, this.#loop.fd);
   }
 
-  /**
-   * Gives the event loop a turn: timers, input, immediates and promises of the device. It comes back by a message,
-   * since during an immediate the loop cannot tell how long it could wait.
-   */
+  /** Gives the event loop a turn: timers, input, immediates and promises of the device. */
   turn(): Promise<void> {
     return new Promise((resolve) => {
       this.#resume = resolve;

@@ -29,6 +29,11 @@ test('a worker answers commands in order once it is ready', async () => {
   expect(answers).toEqual([1, 2, 3]);
 });
 
+test('each turn that a worker gives its event loop is a whole one', async () => {
+  const worker = await start({ before: 'turn' });
+  expect(worker.readyValue).toBe(20);
+});
+
 test('a command that throws rejects with class, code and message, and the worker goes on', async () => {
   const worker = await start();
   const error = await worker.call('throw').catch((thrown: unknown) => thrown);

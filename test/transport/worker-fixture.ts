@@ -1,9 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type BootstrapTask, runWorker } from '../../src/transport/worker-context.ts';
+import {
+  type BootstrapTask,
+  runWorker,
+  type WorkerContext,
+} from '../../src/transport/worker-context.ts';
 
 /** What the tests ask of a worker that serves no device. */
 export interface FixtureData {
-  readonly before?: 'throw' | 'return' | 'exit';
+  readonly before?: 'throw' | 'return' | 'exit' | 'turn';
 }
 
 /** A loop as a device worker has it, without a device. */
@@ -13,6 +17,10 @@ export const run = (task: BootstrapTask): Promise<void> =>
       throw new RangeError('Cannot begin', { cause: new Error('no reason') });
     if (context.data.before === 'exit') process.exit(7);
     if (context.data.before === 'return') return;
+    if (context.data.before === 'turn') {
+      context.ready(await countTurns(context));
+      return;
+    }
     context.ready({ pid: process.pid });
     while (!context.control.stopRequested) {
       context.serveCommands((method, argument) => {
@@ -48,3 +56,16 @@ export const run = (task: BootstrapTask): Promise<void> =>
       await delay(1);
     }
   });
+
+/** In how many of twenty turns, one right after the other, the event loop ran what was due. */
+async function countTurns(context: WorkerContext<unknown>): Promise<number> {
+  let ran = 0;
+  for (let turn = 1; turn <= 20; turn++) {
+    setImmediate(() => {
+      ran++;
+    });
+    await context.turn();
+    if (ran < turn) break;
+  }
+  return ran;
+}
