@@ -4,6 +4,7 @@ import { provideHdv } from '../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
 import { createLinuxHost } from './linux/host.ts';
 import { createSimulatedHost } from './simulated/host.ts';
+import { createWindowsHost } from './windows/host.ts';
 
 /** The environment variable that selects a host. */
 const VARIABLE = 'HDVKIT_HOST';
@@ -71,11 +72,6 @@ function createHost(name: HostName): HostBinding {
         'it needs Linux; use HDVKIT_HOST=simulated or --host simulated',
       );
     case 'windows':
-      throw new HostUnavailableError(
-        name,
-        process.platform === 'win32'
-          ? 'binding the Windows libraries comes in a later version; use HDVKIT_HOST=simulated or --host simulated'
-          : 'it needs Windows; use HDVKIT_HOST=simulated or --host simulated',
-      );
+      return createWindowsHost();
   }
 }
