@@ -73,6 +73,7 @@ export const COMPUTE_CONTROL_ABI = {
       ['UINT32', 'type'],
       ['PCWSTR', 'data'],
     ),
+    StandInWaitingForCallbacks: returns('UINT32', HERE),
     StandInCompleteAfterClose: returns('UINT32', HERE, ['PCWSTR', 'id']),
   },
 } as const satisfies LibraryAbi;

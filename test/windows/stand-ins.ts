@@ -98,6 +98,8 @@ export interface StandIns {
   callAfterClose(id: string, type: number, data?: string | null): boolean;
   /** Hostile: calls the completion callback of the operation closed last that concerned this system. */
   completeAfterClose(id: string): boolean;
+  /** How many calls that close or unregister wait for a callback to return. */
+  waitingForCallbacks(): number;
   /** Handles that are open, of one kind, of one system or all. */
   openHandles(kind: StandInHandleKind, id?: string): number;
   /** Result documents that were handed out and not freed by LocalFree. */
@@ -243,6 +245,10 @@ class LoadedStandIns implements StandIns {
 
   completeAfterClose(id: string): boolean {
     return this.#compute.function('StandInCompleteAfterClose')(id) === 1;
+  }
+
+  waitingForCallbacks(): number {
+    return this.#compute.function('StandInWaitingForCallbacks')();
   }
 
   openHandles(kind: StandInHandleKind, id?: string): number {

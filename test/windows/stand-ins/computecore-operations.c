@@ -75,6 +75,9 @@ uint32_t post_to_system(System *system, uint32_t type, const wchar_t *data) {
   return count;
 }
 
+/* Callers that wait for a callback of this client to return. */
+static uint32_t waiting_for_callbacks;
+
 /* With the lock held: waits until no callback of this client runs. */
 static void drain(Client *client, const char *function) {
   client->first = NULL;
@@ -83,7 +86,16 @@ static void drain(Client *client, const char *function) {
                  function, client->number);
     return;
   }
+  waiting_for_callbacks++;
   while (client->is_delivering) wait_signal(&changed, &service, UINT64_MAX);
+  waiting_for_callbacks--;
+}
+
+STAND_IN_EXPORT uint32_t StandInWaitingForCallbacks(void) {
+  lock(&service);
+  uint32_t count = waiting_for_callbacks;
+  unlock(&service);
+  return count;
 }
 
 int close_client(const char *kind, uint64_t number, const char *function, Client **closed) {

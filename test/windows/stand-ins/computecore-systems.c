@@ -191,7 +191,11 @@ static HRESULT do_create(Job *job, Wide *document) {
 
 static HRESULT do_start(Job *job, Wide *document) {
   System *system = job->system;
-  if (state_of(system) != CREATED) return wrong_state(system, document);
+  State state = state_of(system);
+  if (state == STOPPED) {
+    return write_error(document, TERMINATED_DURING_START_, "The system was terminated before it started.");
+  }
+  if (state != CREATED) return wrong_state(system, document);
   const Json *devices = declared_devices(system);
   StandInStartSystemFunction start = (StandInStartSystemFunction)(uintptr_t)device_host(STAND_IN_START_SYSTEM);
   wchar_t failed[40] = { 0 };
@@ -674,6 +678,7 @@ STAND_IN_EXPORT HRESULT WINAPI HcsWaitForComputeSystemExit(HCS_SYSTEM computeSys
   uint32_t failure;
   if (result != NULL) *result = NULL;
   Client *client = system_client(computeSystem, name);
+  if (client != NULL) RecorderGate(name, subject_of(client), STAND_IN_AT_CALL);
   if (client != NULL && RecorderFails(name, subject_of(client), STAND_IN_AT_CALL, &failure, NULL)) {
     status = (HRESULT)failure;
   } else if (client != NULL) {
