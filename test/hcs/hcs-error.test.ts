@@ -45,6 +45,29 @@ test('takes reason and events from the result document', () => {
   expect(error.document).toBe(document);
 });
 
+test.each([
+  [
+    { ErrorMessage: "Invalid JSON document '$.VirtualMachine.Chipset'" },
+    '$.VirtualMachine.Chipset',
+  ],
+  [
+    { ErrorMessage: '$.Devices.Scsi["a b"].Attachments[0] is missing' },
+    '$.Devices.Scsi["a b"].Attachments[0]',
+  ],
+  [{ ErrorMessage: "no object at '$'" }, '$'],
+  [{ ErrorMessage: 'costs 5$.', ErrorEvents: [{ Message: 'at $.Owner: bad' }] }, '$.Owner'],
+  [{ ErrorEvents: [{ Data: [{ Type: 1 }, null, { Value: '$.Owner' }] }] }, '$.Owner'],
+  [{ ErrorMessage: 'device failed' }, undefined],
+])('finds the path of the field in %j', (document, path) => {
+  const text = JSON.stringify(document);
+  const error = new HcsError({
+    function: 'f',
+    hresult: HRESULT.HCS_E_INVALID_JSON,
+    document: text,
+  });
+  expect(error.path).toBe(path);
+});
+
 test.each(['', '{', 'null', '7', '{"ErrorMessage":3,"ErrorEvents":{}}'])(
   'survives the document %j',
   (document) => {
