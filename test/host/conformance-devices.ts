@@ -1,6 +1,8 @@
 import {
+  doorbells,
   gpa,
   intx,
+  mapped,
   mmio,
   mmio64,
   msi,
@@ -129,4 +131,42 @@ export class IntxProbe extends Probe {
   protected override raise(): void {
     this.interrupts.assert();
   }
+}
+
+/** Registers of {@link DirectProbe}. */
+export const DIRECT = registerMap({
+  /** Which byte of the mapped pages {@link BYTE} is. */
+  INDEX: u32(0x00),
+  BYTE: u32(0x04),
+  /** A bit for each doorbell that was rung; writing takes them back. */
+  RUNG: u32(0x08, { access: 'w1c' }),
+});
+
+/** Where BAR 2 of {@link DirectProbe} has what hosts can serve without the device. */
+export const Direct = { PAGES: 2, BELLS: 0x2000, STRIDE: 8 } as const;
+
+/** With pages that the guest maps and doorbells whose values do not matter, both of which hosts may serve themselves. */
+export class DirectProbe extends PciDevice {
+  override readonly identity = { vendorId: 0x1234, deviceId: 0xc0f6, classCode: 0xff0000 };
+  readonly pages = mapped(Direct.PAGES);
+  readonly regs = DIRECT.bind({
+    BYTE: {
+      read: () => this.pages.bytes[this.regs.INDEX] ?? 0,
+      write: (value) => {
+        this.pages.bytes[this.regs.INDEX] = value;
+      },
+    },
+  });
+  readonly bells = doorbells({
+    count: 4,
+    stride: Direct.STRIDE,
+    valueless: true,
+    ring: (index) => {
+      this.regs.RUNG |= 1 << index;
+    },
+  });
+  override readonly bars = {
+    0: mmio(0x1000, { 0: this.regs }),
+    2: mmio(0x4000, { 0: this.pages, [Direct.BELLS]: this.bells }),
+  };
 }

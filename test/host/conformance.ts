@@ -3,12 +3,20 @@ import { randomUUID } from 'node:crypto';
 import type { HDV_DEVICE } from 'hdvkit/hdv';
 import type { GuestAccess, GuestAllocation, GuestFunction } from 'hdvkit/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Attachment, ComputeSystem, DeviceHost, type HostBinding } from '../../src/index.ts';
-import { Command, LONGEST_COPY, MsiProbe, PROBE } from './conformance-devices.ts';
+import {
+  type Attachment,
+  ComputeSystem,
+  DeviceHost,
+  type HostBinding,
+  type HostingModel,
+} from '../../src/index.ts';
+import { Command, DIRECT, Direct, LONGEST_COPY, MsiProbe, PROBE } from './conformance-devices.ts';
 
 /** A host that this machine can run, as the suites use it. */
 export interface TestHost {
   readonly binding: HostBinding;
+  /** How device hosts are made; default `External`. */
+  readonly hostingModel?: HostingModel;
   /** A document for a machine in which a guest runs that can be reached by {@link TestHost.guestOf}. */
   document(): Record<string, unknown>;
   /** Reaches the guest of a running system; waits until it answers. */
@@ -40,7 +48,11 @@ export async function openMachine(
   const system = await ComputeSystem.create(id, host.document(), {
     core: host.binding.computeCore,
   });
-  const devices = await DeviceHost.create(system, { binding: host.binding.hdv, report: () => {} });
+  const devices = await DeviceHost.create(system, {
+    binding: host.binding.hdv,
+    hostingModel: host.hostingModel ?? 'External',
+    report: () => {},
+  });
   let guest: GuestAccess | undefined;
   const dispose = async (): Promise<void> => {
     await guest?.close();
@@ -450,7 +462,10 @@ export function describeHost(name: string, openHost: () => Promise<TestHost>): v
           machine.system.modify({
             ResourcePath: `VirtualMachine/Devices/FlexibleIov/${instanceId}`,
             RequestType: 'Add',
-            Settings: { EmulatorId: randomUUID(), HostingModel: 'External' },
+            Settings: {
+              EmulatorId: randomUUID(),
+              HostingModel: host.hostingModel ?? 'External',
+            },
           }),
         ).rejects.toMatchObject({ name: 'HcsError' });
       });
@@ -483,6 +498,27 @@ export function describeHost(name: string, openHost: () => Promise<TestHost>): v
         expect(await fn.readBar(0, PROBE.offsets.WORD, 4)).toBe(0xabcd);
       });
 
+      test('mapped pages are the same bytes to guest and device, and doorbells ring', async () => {
+        const attachment = await machine.devices.attach(MODULE, { export: 'DirectProbe' });
+        const fn = await until(machine.guest, () =>
+          machine.guest.open({ vendorId: VENDOR, deviceId: 0xc0f6 }),
+        );
+        const { BYTE, INDEX, RUNG } = DIRECT.offsets;
+        const last = Direct.PAGES * 4096 - 1;
+        await fn.writeBar(2, last - 3, 4, 0xa1b2_c3d4);
+        await fn.writeBar(0, INDEX, 4, last);
+        expect(await fn.readBar(0, BYTE, 4)).toBe(0xa1);
+        await fn.writeBar(0, INDEX, 4, 5);
+        await fn.writeBar(0, BYTE, 4, 0x77);
+        expect(await fn.readBar(2, 4, 4)).toBe(0x7700);
+        for (const bell of [2, 0]) await fn.writeBar(2, Direct.BELLS + bell * Direct.STRIDE, 4, 1);
+        await until(machine.guest, async () => {
+          const rung = await fn.readBar(0, RUNG, 4);
+          if (rung !== 0b101) throw new Error(`Rung: ${rung.toString(2)}`);
+        });
+        expect(attachment.failure).toBeUndefined();
+      });
+
       test('a device that is declared in the document comes up with the machine', async () => {
         // Windows lets a process have one device host.
         await machine[Symbol.asyncDispose]();
@@ -495,7 +531,7 @@ export function describeHost(name: string, openHost: () => Promise<TestHost>): v
           FlexibleIov: {
             [instanceId]: {
               EmulatorId: classId,
-              HostingModel: 'External',
+              HostingModel: host.hostingModel ?? 'External',
               Configuration: ['word=5'],
             },
           },

@@ -1,4 +1,5 @@
 import { createWindowsHost } from '../../src/hosts/windows/host.ts';
+import type { HostingModel } from '../../src/index.ts';
 import type { TestHost } from '../host/conformance.ts';
 import { StandInGuest } from './stand-in-guest.ts';
 import { openStandIns, type StandIns } from './stand-ins.ts';
@@ -11,6 +12,7 @@ export interface WindowsTestHost extends TestHost {
 
 /** How {@link openWindowsHost} sets up. */
 export interface WindowsTestHostOptions {
+  readonly hostingModel?: HostingModel;
   /** The platform passes writes of BARs and of the command register on to devices. */
   readonly forwards?: boolean;
   readonly memoryMB?: number;
@@ -23,6 +25,7 @@ export interface WindowsTestHostOptions {
 /** Opens the windows host over the stand-ins. One at a time in a process with the same options. */
 export async function openWindowsHost({
   forwards = false,
+  hostingModel = 'External',
   memoryMB = 256,
   ...limits
 }: WindowsTestHostOptions = {}): Promise<WindowsTestHost> {
@@ -35,6 +38,7 @@ export async function openWindowsHost({
   set(null, 'memoryMB', memoryMB);
   return {
     binding,
+    hostingModel,
     standIns,
     document: () => ({
       SchemaVersion: { Major: 2, Minor: 1 },
