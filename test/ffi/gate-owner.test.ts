@@ -84,6 +84,20 @@ describe('the owner of a gate', () => {
     }
   });
 
+  test('wakes a consumer that went to sleep before the gate was opened again', async () => {
+    await using fixture = new GateFixture();
+    const { gate } = fixture;
+    gate.close();
+    const server = new GateServer(system, gate.handle);
+    expect(server.prepareToSleep()).toBe(true);
+    gate.reopen();
+    const read = fixture.read(0, 0, 4);
+    expect(system.WaitForSingleObject(server.wakeEvent, 30_000)).toBe(0);
+    server.wakeUp();
+    expect(server.next() && server.answerValue(1, 0)).toBe(true);
+    expect((await read).hresult).toBe(0);
+  });
+
   test('says which callback is being served', async () => {
     await using fixture = new GateFixture();
     const { gate } = fixture;

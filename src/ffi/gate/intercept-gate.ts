@@ -105,15 +105,14 @@ export class InterceptGate {
   }
 
   /**
-   * Lets requests in again, for a new consumer. The thread of the former one must be over. Requests that it had taken
-   * fail.
+   * Lets requests in again, for a new consumer, which may be waiting already. The thread of the former one must be over.
+   * Requests that it had taken fail.
    */
   reopen(): void {
     const words = this.#words;
     Atomics.store(words, word.closed, 1);
     for (let slot = 0; slot < SLOTS; slot++) this.#fail(slot, true);
     for (let i = 0; i < DOORBELLS / 32; i++) Atomics.store(words, word.rung + i, 0);
-    Atomics.store(words, word.sleeping, 0);
     Atomics.store(words, word.closed, 0);
   }
 

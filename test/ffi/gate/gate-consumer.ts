@@ -1,4 +1,4 @@
-/** A worker that serves a gate until it is told to stop, in one of several manners. */
+/** A worker that serves a gate until it is ended, in one of several manners. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { GateHandle } from '../../../src/ffi/gate/gate-memory.ts';
 import { GateServer } from '../../../src/ffi/gate/gate-server.ts';
@@ -21,12 +21,12 @@ export interface ConsumerData {
   readonly manner: Manner;
   /** Path of what stands for Windows on other systems. */
   readonly system: string | undefined;
-  /** Word 0: 1: return. */
-  readonly stop: SharedArrayBuffer;
+  /** Word 0: 1: go back to the event loop every time, where the log may be asked for. */
+  readonly logging: SharedArrayBuffer;
 }
 
-const { handle, manner, system: path, stop } = workerData as ConsumerData;
-const stopWord = new Int32Array(stop);
+const { handle, manner, system: path, logging } = workerData as ConsumerData;
+const isAskedForLog = new Int32Array(logging);
 const system = windowsSystem(path);
 const server = new GateServer(system, handle);
 const device = new MemoryDevice();
@@ -47,20 +47,22 @@ function serveAll(): void {
 }
 
 function sleep(): void {
-  if (server.prepareToSleep()) system.WaitForSingleObject(server.wakeEvent, 500);
+  if (server.prepareToSleep()) system.WaitForSingleObject(server.wakeEvent, LONGEST_WAIT_MS);
   server.wakeUp();
 }
+
+/** Longer than any test: whoever is not woken is noticed. */
+const LONGEST_WAIT_MS = 100_000;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 parentPort!.on('message', () => parentPort!.postMessage({ log: device.log }));
 parentPort!.postMessage('ready');
-while (Atomics.load(stopWord, 0) === 0) {
+for (;;) {
   serveAll();
   if (manner === 'loop') await turn();
   else if (manner === 'eager') server.spin() || sleep();
   else if (manner === 'sleeper' || chance(0.5)) sleep();
   else if (chance(0.1)) await turn();
-  if (Atomics.load(stopWord, 1) !== 0) await turn();
+  if (Atomics.load(isAskedForLog, 0) !== 0) await turn();
 }
-parentPort!.close();

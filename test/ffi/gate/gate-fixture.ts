@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { viewGate, word } from '../../../src/ffi/gate/gate-memory.ts';
 import { InterceptGate } from '../../../src/ffi/gate/intercept-gate.ts';
 import { koffi } from '../../../src/ffi/native-config.ts';
 import { type WindowsSystem, windowsSystem } from '../../../src/ffi/windows-system.ts';
@@ -41,6 +42,8 @@ export class GateFixture implements AsyncDisposable {
 
   constructor(program: WindowsSystem = system) {
     this.gate = InterceptGate.create(program);
+    // Native threads look up every 100 ms; here a wake-up that is lost must not go unnoticed.
+    viewGate(this.gate.contextAddress)[word.sliceMs] = 2 * LIMIT_MS;
   }
 
   /** Starts a worker that serves the gate. */
@@ -124,7 +127,10 @@ export class GateFixture implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const run of this.#runs) run.stop();
     this.gate.close();
-    await Promise.all(this.#consumers.map((consumer) => consumer.end()));
+    await Promise.all(this.#consumers.map((consumer) => consumer.kill()));
+    // A consumer may have died in the middle of an answer.
+    this.gate.reopen();
+    this.gate.close();
     for (const run of this.#runs)
       await until(
         () => `${run.live} threads end`,
@@ -138,12 +144,14 @@ export class Consumer {
   readonly worker: Worker;
   /** Doorbells it was told of, in order, with how often they had been rung. */
   readonly bells: { readonly bell: number; readonly rings: number }[] = [];
-  readonly #stop: Int32Array;
+  readonly #logging: Int32Array;
   readonly #exit: Promise<unknown>;
+  readonly #wakeEvent: number;
 
-  private constructor(worker: Worker, stop: Int32Array) {
+  private constructor(worker: Worker, logging: Int32Array, wakeEvent: number) {
     this.worker = worker;
-    this.#stop = stop;
+    this.#logging = logging;
+    this.#wakeEvent = wakeEvent;
     this.#exit = new Promise((resolve) => worker.once('exit', resolve));
     worker.on('message', (message) => {
       if (message.bell !== undefined) this.bells.push(message);
@@ -153,20 +161,21 @@ export class Consumer {
   }
 
   static async start(gate: InterceptGate, manner: Manner): Promise<Consumer> {
-    const stop = new SharedArrayBuffer(8);
-    const workerData: ConsumerData = { handle: gate.handle, manner, system: systemPath, stop };
+    const logging = new SharedArrayBuffer(4);
+    const workerData: ConsumerData = { handle: gate.handle, manner, system: systemPath, logging };
     const worker = new Worker(new URL('./gate-consumer.ts', import.meta.url), {
       workerData,
       execArgv: workerExecArgv(runsFromSource),
     });
-    const consumer = new Consumer(worker, new Int32Array(stop));
+    const consumer = new Consumer(worker, new Int32Array(logging), gate.handle.wakeEvent);
     await once(worker, 'message');
     return consumer;
   }
 
   /** The device's log. */
   async log(): Promise<string[]> {
-    Atomics.store(this.#stop, 1, 1);
+    Atomics.store(this.#logging, 0, 1);
+    system.SetEvent(this.#wakeEvent);
     const answer = new Promise<string[]>((resolve) => {
       this.worker.on('message', (message) => {
         if (message.log !== undefined) resolve(message.log);
@@ -183,12 +192,8 @@ export class Consumer {
 
   /** Ends the thread wherever it is in JavaScript. */
   async kill(): Promise<void> {
-    await this.worker.terminate();
-  }
-
-  /** Lets the thread end, or ends it when the device does not return. */
-  async end(): Promise<void> {
-    Atomics.store(this.#stop, 0, 1);
-    await this.worker.terminate();
+    const ended = this.worker.terminate();
+    system.SetEvent(this.#wakeEvent);
+    await ended;
   }
 }
