@@ -123,6 +123,29 @@ function compile(
   ]);
 }
 
+/**
+ * Compiles the program that uses the stand-ins from several threads (`exercise.c`), with a sanitizer in all of it.
+ * @param folder where it and the headers go
+ * @returns its path
+ */
+export function buildExercise(folder: string, sanitizer: 'address,undefined' | 'thread'): string {
+  const program = join(folder, `exercise-${sanitizer}`);
+  writeAbiHeaders(join(folder, 'include'), 'elf');
+  const libraries = ['stand-in-recorder', 'system', 'computecore'];
+  run('gcc', [
+    ...FLAGS.filter((flag) => flag !== '-shared'),
+    ...TOOLCHAINS.elf.flags,
+    `-fsanitize=${sanitizer}`,
+    `-I${join(folder, 'include')}`,
+    ...libraries.flatMap((name) => LIBRARIES[name] ?? []).map((source) => join(SOURCES, source)),
+    join(SOURCES, 'exercise.c'),
+    '-o',
+    program,
+    ...TOOLCHAINS.elf.libraries,
+  ]);
+  return program;
+}
+
 function run(command: string, parameters: readonly string[]): void {
   const { status, stderr, error } = spawnSync(command, parameters, { encoding: 'utf8' });
   if (error !== undefined) throw error;

@@ -143,9 +143,3 @@ STAND_IN_EXPORT HRESULT WINAPI HcsGrantVmAccess(PCWSTR vmId, PCWSTR filePath) {
 STAND_IN_EXPORT HRESULT WINAPI HcsRevokeVmAccess(PCWSTR vmId, PCWSTR filePath) {
   return access_call("HcsRevokeVmAccess", vmId, filePath);
 }
-
-/* The id of the system that a handle stands for, or NULL when it is not open. Valid for the life of the process. */
-STAND_IN_EXPORT const wchar_t *StandInSystemId(HCS_SYSTEM computeSystem) {
-  Client *client = RecorderAnyHandle("system", NUMBER(computeSystem));
-  return client == NULL || !client->is_open ? NULL : client->system->id;
-}
