@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { GATE_CODE, GATE_SOURCE_HASH } from '../../src/ffi/gate/gate-code.ts';
-import { DEVICE_TABLE } from '../../src/ffi/gate/gate-layout.ts';
+import { DEVICE_TABLE, DEVICE_TABLE_BYTES } from '../../src/ffi/gate/gate-layout.ts';
 import { installGateProgram } from '../../src/ffi/gate/gate-program.ts';
+import { structLayout } from '../../src/ffi/struct-layout.ts';
+import { VM_DEVICE_HOST_ABI } from '../../src/hdv/native/vm-device-host-abi.ts';
 import { compileGate, gateSourceHash, hasCompiler } from './gate/compile-gate.ts';
 import { GateFixture, system, until } from './gate/gate-fixture.ts';
 
@@ -14,6 +16,19 @@ describe('the machine code of the gate', () => {
     const names = Object.keys(GATE_CODE.sysv.entries);
     expect(Object.keys(GATE_CODE.win64.entries).sort()).toEqual([...names].sort());
     expect(names).toEqual(expect.arrayContaining(Object.keys(DEVICE_TABLE)));
+  });
+
+  test('is entered through the fields of HDV_PCI_DEVICE_INTERFACE, as the table of vmdevicehost.dll has them', () => {
+    const { size, fields } = structLayout(VM_DEVICE_HOST_ABI, 'HDV_PCI_DEVICE_INTERFACE');
+    const entryOf = (field: string): string =>
+      `gate${field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
+    const callbacks = fields.filter(({ name }) => name !== 'Version');
+    expect(
+      Object.fromEntries(callbacks.map(({ name, offset }) => [entryOf(name), offset])),
+    ).toEqual(DEVICE_TABLE);
+    expect(size).toBe(DEVICE_TABLE_BYTES);
+    const details = structLayout(VM_DEVICE_HOST_ABI, 'HDV_PCI_PNP_ID');
+    expect(details.size).toBe(12);
   });
 
   test('has unwind information for every function of the Windows convention', () => {

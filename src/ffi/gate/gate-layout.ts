@@ -194,7 +194,10 @@ export const SUPPORT = layOut('gate_support', 16, {
   functions: u64(4),
 });
 
-/** HDV_PCI_DEVICE_INTERFACE: which entry of the gate's code stands at which offset, and its size. */
+/**
+ * HDV_PCI_DEVICE_INTERFACE: which entry of the gate's code stands at which offset, and its size. A test compares it with
+ * the table of vmdevicehost.dll, which this folder must not know.
+ */
 export const DEVICE_TABLE = {
   gate_initialize: 8,
   gate_teardown: 16,
