@@ -3,16 +3,17 @@
  * word, or all. Writes counts to `.test-report/windows.json`. With `--next` (`npm run test:windows-next`): the newest Node,
  * under a newer Wine that is fetched.
  */
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import { takeLock } from '../../../src/provision/provision-lock.ts';
 import type { ProvisionProgress } from '../../../src/provision/provision-options.ts';
-import { buildStandIns, canBuildStandIns, standInFile, standInNames } from '../build-stand-ins.ts';
+import { canBuildStandIns } from '../build-stand-ins.ts';
 import { MINGW_GCC } from '../mingw.ts';
 import { buildForWindows } from './build.ts';
+import { installLibraries } from './install.ts';
 import { newestNode, provisionNextWine } from './next.ts';
 import { laneCache, provisionLane, type WindowsLane } from './provision.ts';
 import type { FileReport } from './report.ts';
@@ -33,15 +34,6 @@ let step = '';
 function progress(next: ProvisionProgress): void {
   if (next.step !== step) print(`  ${next.step}`);
   step = next.step;
-}
-
-/** Puts the stand-ins where Windows keeps the libraries they stand for, which no Wine has. */
-function installStandIns({ wine }: WindowsLane): void {
-  const folder = buildStandIns('dll');
-  for (const name of standInNames('dll')) {
-    const file = standInFile('dll', name);
-    copyFileSync(join(folder, file), join(wine.prefix, 'drive_c/windows/system32', file));
-  }
 }
 
 /** Runs the files, two at a time, and prints each as it ends. */
@@ -84,7 +76,7 @@ async function main(args: readonly string[]): Promise<boolean> {
     waiting: (pid) => print(`  wait for process ${pid}, which runs these tests`),
   });
   try {
-    installStandIns(lane);
+    await installLibraries(lane.wine);
     buildForWindows(lane.packages);
     const started = performance.now();
     const files = selectTests(windowsTests(root), words, root);

@@ -12,7 +12,7 @@ const TIME_LIMIT = 60_000;
 
 type Body = (...args: readonly unknown[]) => unknown;
 type Limit = number | { readonly timeout?: number } | undefined;
-type Register = (title: string, body: Body, limit: Limit, skip: boolean) => void;
+type Register = (title: string, body: Body, limit: Limit) => void;
 
 interface Definer {
   (title: string, ...rest: readonly unknown[]): void;
@@ -30,10 +30,13 @@ function bodyAndLimit(rest: readonly unknown[]): { readonly body: Body; readonly
   return { body, limit: rest.find((item) => item !== body) as Limit };
 }
 
-function definer(register: Register, skip = false): Definer {
+/** What is not for this system is not defined: a file in which nothing is left fails. */
+const nothing: Register = () => undefined;
+
+function definer(register: Register): Definer {
   const define = (title: string, ...rest: readonly unknown[]): void => {
     const { body, limit } = bodyAndLimit(rest);
-    register(title, body, limit, skip);
+    register(title, body, limit);
   };
   const table =
     (rows: readonly unknown[], spread: boolean) =>
@@ -41,15 +44,15 @@ function definer(register: Register, skip = false): Definer {
       const { body, limit } = bodyAndLimit(rest);
       for (const [index, row] of rows.entries()) {
         const args = spread && Array.isArray(row) ? row : [row];
-        register(rowTitle(title, row, index), () => body(...args), limit, skip);
+        register(rowTitle(title, row, index), () => body(...args), limit);
       }
     };
   // Tests of one file run one after the other here.
   const made = Object.assign(define, {
     each: (rows: readonly unknown[]) => table(rows, true),
     for: (rows: readonly unknown[]) => table(rows, false),
-    runIf: (condition: unknown) => definer(register, skip || !condition),
-    skipIf: (condition: unknown) => definer(register, skip || Boolean(condition)),
+    runIf: (condition: unknown) => definer(condition ? register : nothing),
+    skipIf: (condition: unknown) => definer(condition ? nothing : register),
   });
   return Object.assign(made, { concurrent: made });
 }
@@ -58,13 +61,13 @@ const timeout = (limit: Limit): number =>
   (typeof limit === 'number' ? limit : limit?.timeout) ?? TIME_LIMIT;
 
 /** Defines a test. */
-export const test: Definer = definer((title, body, limit, skip) => {
-  void runner.test(title, { timeout: timeout(limit), skip }, () => body() as Promise<void>);
+export const test: Definer = definer((title, body, limit) => {
+  void runner.test(title, { timeout: timeout(limit) }, () => body() as Promise<void>);
 });
 
 /** Defines a group of tests. */
-export const describe: Definer = definer((title, body, _limit, skip) => {
-  void runner.describe(title, { skip }, () => body() as Promise<void>);
+export const describe: Definer = definer((title, body) => {
+  void runner.describe(title, () => body() as Promise<void>);
 });
 
 export { test as it };
