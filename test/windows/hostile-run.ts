@@ -6,7 +6,9 @@ import type { WindowsTestHost } from './windows-test-host.ts';
 
 /** Native threads that call the device. */
 export const THREADS = 4;
-const ACCESSES = 400;
+/** Of each thread. */
+export const ACCESSES = 400;
+const ENDLESS = 0xffff_ffff;
 /** First and last byte of BAR 0 that is memory, past the registers. */
 const RAM = { offset: 0x1000, length: 0x1000 };
 
@@ -58,30 +60,43 @@ export async function runHostile(
   let attachment: Attachment | undefined;
   let refusal: unknown;
   let hammered: HammerResult | undefined;
-  await system.start();
   const guest = await host.guestOf(system);
   try {
-    attachment = await devices.attach(hostileModule(callback, manner, CALL[callback]), {
-      export: 'HostileDevice',
-      instanceId,
-    });
-    const hammering = hammer(guest);
-    // Stop and Teardown come with the end of the machine, in the midst of accesses.
-    const isEnd = callback === 'stop' || callback === 'teardown';
-    if (isEnd) await Promise.all([hammering, system.terminate()]);
-    hammered = await hammering;
-  } catch (error) {
-    if (attachment !== undefined) throw error;
-    refusal = error;
+    await system.start();
+    attachment = await devices
+      .attach(hostileModule(callback, manner, CALL[callback]), {
+        export: 'HostileDevice',
+        instanceId,
+      })
+      .catch((error: unknown) => {
+        refusal = error;
+        return undefined;
+      });
+    if (attachment !== undefined) {
+      const isEnd = callback === 'stop' || callback === 'teardown';
+      hammered = isEnd ? await hammerToTheEnd(guest, system) : await hammer(guest, ACCESSES);
+    }
+  } finally {
+    await devices[Symbol.asyncDispose]();
+    await system[Symbol.asyncDispose]();
   }
-  await devices[Symbol.asyncDispose]();
-  await system[Symbol.asyncDispose]();
   const late = await guest.lateCalls(instanceId, THREADS);
   return { refusal, attachment, failures, hammered, systemId, instanceId, late };
 }
 
-async function hammer(guest: StandInGuest): Promise<HammerResult> {
+/** Stop and Teardown come with the end of the machine, in the midst of accesses. */
+async function hammerToTheEnd(guest: StandInGuest, system: ComputeSystem): Promise<HammerResult> {
+  let isOver = false;
+  const hammering = hammer(guest, ENDLESS).finally(() => {
+    isOver = true;
+  });
+  while (guest.threadsInside() === 0 && !isOver) await new Promise(setImmediate);
+  await system.terminate();
+  return hammering;
+}
+
+async function hammer(guest: StandInGuest, accesses: number): Promise<HammerResult> {
   const [fn] = await guest.slots();
   if (fn === undefined) throw new Error('The guest has no function');
-  return guest.hammer(fn, 0, { ...RAM, threads: THREADS, accesses: ACCESSES, seed: 1 });
+  return guest.hammer(fn, 0, { ...RAM, threads: THREADS, accesses, seed: 1 });
 }

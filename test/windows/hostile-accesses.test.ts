@@ -1,0 +1,8 @@
+import { describeHostile } from './hostile.ts';
+
+describeHostile([
+  'readConfigSpace',
+  'writeConfigSpace',
+  'readInterceptedMemory',
+  'writeInterceptedMemory',
+]);
