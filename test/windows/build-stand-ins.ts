@@ -135,6 +135,7 @@ export function buildExercise(folder: string, sanitizer: 'address,undefined' | '
   run('gcc', [
     ...FLAGS.filter((flag) => flag !== '-shared'),
     ...TOOLCHAINS.elf.flags,
+    '-O0',
     `-fsanitize=${sanitizer}`,
     `-I${join(folder, 'include')}`,
     ...libraries.flatMap((name) => LIBRARIES[name] ?? []).map((source) => join(SOURCES, source)),
