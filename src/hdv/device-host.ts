@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { PciDevice } from '../device/pci-device.ts';
 import { abortable } from '../hcs/call.ts';
 import type { ComputeSystem } from '../hcs/compute-system.ts';
+import { type OwnedHandle, ownHandle } from '../hcs/owned-handle.ts';
 import { AttachedDevice } from './attached-device.ts';
 import type { Attachment, DeviceNotice } from './attachment.ts';
 import { type HdvBinding, selectedHdv } from './hdv-binding.ts';
 import type { HostCapabilities, Placement } from './host-capabilities.ts';
-import { endLifetime, keepWhile, watchLifetime } from './host-lifetime.ts';
 import { type HostingModel, initializeHost } from './initialize-host.ts';
 import type { GUID, HDV_HOST } from './vm-device-host.ts';
 
@@ -54,6 +54,9 @@ export interface AttachOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Device hosts that have devices: each lives as long as the object of its system does. */
+const inUse = new WeakMap<ComputeSystem, Set<DeviceHost>>();
+
 /**
  * The devices that this process gives to one compute system. One per process and system; it carries any number of
  * devices. Attach before or after the start of the system.
@@ -64,13 +67,15 @@ export interface AttachOptions {
  * ```
  *
  * Disposal detaches nothing: it tears the device host down, and devices in a machine that still runs are dead. Call
- * {@link DeviceHost.detach} first where the guest shall see them go.
+ * {@link DeviceHost.detach} first where the guest shall see them go. One that is garbage-collected before is torn down
+ * then, with a warning of the process; while it has devices it lives as long as the {@link ComputeSystem} does.
  */
 export class DeviceHost implements AsyncDisposable {
   readonly #system: ComputeSystem;
   readonly #binding: HdvBinding;
   readonly #handle: HDV_HOST;
   readonly #hostingModel: HostingModel;
+  readonly #owned: OwnedHandle;
   readonly #report: (notice: DeviceNotice) => void;
   readonly #attached = new Map<Attachment, AttachedDevice>();
   #isTornDown = false;
@@ -88,7 +93,11 @@ export class DeviceHost implements AsyncDisposable {
     this.#handle = handle;
     this.#hostingModel = hostingModel;
     this.#report = report;
-    watchLifetime(this, { binding, handle, systemId: system.id });
+    this.#owned = ownHandle(this, {
+      what: `Device host of ${system.id}`,
+      close: () => binding.vmDeviceHost.HdvTeardownDeviceHost(handle),
+      within: system,
+    });
   }
 
   /**
@@ -202,14 +211,14 @@ export class DeviceHost implements AsyncDisposable {
     }
     device.isInSystem = true;
     this.#attached.set(device, device);
-    keepWhile(this, true);
+    this.#keep();
   }
 
   async #detach(device: AttachedDevice): Promise<void> {
     await this.#remove(device);
     this.#attached.delete(device);
     await device.release(this.#binding);
-    keepWhile(this, this.#attached.size > 0 && !this.#isTornDown);
+    this.#keep();
   }
 
   async #restart(device: AttachedDevice): Promise<void> {
@@ -234,12 +243,21 @@ export class DeviceHost implements AsyncDisposable {
     this.#isTornDown = true;
     const devices = [...this.#attached.values()];
     this.#attached.clear();
-    endLifetime(this);
+    this.#owned.release();
+    this.#keep();
     // First: where the platform calls Stop and Teardown, devices on workers are there to answer.
     const tornDown = this.#binding.vmDeviceHost.HdvTeardownDeviceHost(this.#handle);
     const ends = await Promise.allSettled([tornDown]);
     ends.push(...(await Promise.allSettled(devices.map((device) => device.stop()))));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  /** A guest may depend on devices that the program has no reference to any more. */
+  #keep(): void {
+    const hosts = inUse.get(this.#system) ?? new Set();
+    inUse.set(this.#system, hosts);
+    if (this.#attached.size > 0) hosts.add(this);
+    else hosts.delete(this);
   }
 
   #checkOpen(): void {

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DEVICE_CLASS_ID, RESTRICTED_DEVICE_CLASS_ID } from '../../src/hdv/device-host.ts';
 import type { HdvBinding } from '../../src/hdv/hdv-binding.ts';
@@ -20,6 +18,7 @@ import {
   u32,
 } from '../../src/index.ts';
 import { GuestPlatform, type PciDriver } from '../../src/testing.ts';
+import { collectGarbage, collectUntil, warningsDuring } from '../hcs/collect-garbage.ts';
 
 const MAP = registerMap({ FAIL: u32(0, { access: 'wo' }), WRONG: u32(4, { access: 'wo' }) });
 
@@ -259,52 +258,76 @@ describe('the hosting model', () => {
 });
 
 describe('a device host that nobody refers to any more', () => {
-  setFlagsFromString('--expose-gc');
-  const collectGarbage = runInNewContext('gc') as () => void;
+  const names = ['HdvTeardownDeviceHost', 'HcsCloseComputeSystem'];
+  let log: string[];
 
-  /** What becomes of a device host whose creator forgets it. */
-  async function forget(attach: boolean): Promise<{ ended: string[]; warnings: string[] }> {
-    await devices[Symbol.asyncDispose]();
-    const ended: string[] = [];
-    const warnings: string[] = [];
-    const listen = (warning: Error): void => void warnings.push(warning.name);
-    process.on('warning', listen);
-    const vmDeviceHost = new Proxy(host.hdv.vmDeviceHost, {
-      get: (target, name) => {
-        const member = (target[name as keyof VmDeviceHost] as () => unknown).bind(target);
-        if (name !== 'HdvTeardownDeviceHost') return member;
+  /** What logs the calls of functions that end something. */
+  function logging<T extends object>(target: T): T {
+    const lines = log;
+    return new Proxy(target, {
+      get: (_, name) => {
+        const member = (target[name as keyof T] as () => unknown).bind(target);
+        if (!names.includes(name as string)) return member;
         return (...parameters: []) => {
-          ended.push(name);
+          lines.push(name as string);
           return member(...parameters);
         };
       },
     });
-    await (async () => {
-      const forgotten = await DeviceHost.create(system, {
-        binding: { ...host.hdv, vmDeviceHost },
-      });
-      if (attach) await forgotten.attach(new Fragile());
-    })();
-    for (let turn = 0; turn < 20; turn++) {
-      collectGarbage();
-      await new Promise((resolve) => setImmediate(resolve));
-      if (ended.length > 0 && warnings.length > 0) break;
-    }
-    process.off('warning', listen);
-    return { ended, warnings };
   }
 
-  test('is torn down, with a warning', async () => {
-    const { ended, warnings } = await forget(false);
-    expect(ended).toEqual(['HdvTeardownDeviceHost']);
-    expect(warnings).toEqual(['DeviceHostNotDisposed']);
+  /** Makes a device host that nobody holds when this has returned. */
+  async function abandon(of: ComputeSystem, { attach = false } = {}): Promise<void> {
+    const vmDeviceHost = logging(host.hdv.vmDeviceHost);
+    const abandoned = await DeviceHost.create(of, { binding: { ...host.hdv, vmDeviceHost } });
+    if (attach) await abandoned.attach(new Fragile());
+  }
+
+  beforeEach(async () => {
+    log = [];
+    await devices[Symbol.asyncDispose]();
+  });
+
+  test('is torn down once, with a warning', async () => {
+    const warnings = await warningsDuring(async () => {
+      await abandon(system);
+      await collectUntil(() => log.length > 0);
+      await collectGarbage();
+    });
+    expect(log).toEqual(['HdvTeardownDeviceHost']);
+    expect(warnings).toEqual([
+      'Device host of vm was garbage-collected while it was open, and is closed now: keep it in a variable, and close it or declare it by "await using"',
+    ]);
     devices = await createDevices();
   });
 
-  test('stays while it has devices, as guests depend on them', async () => {
-    const { ended, warnings } = await forget(true);
-    expect([ended, warnings]).toEqual([[], []]);
-    expect(system.id).toBe('vm');
+  test('stays while it has devices and somebody has the system, as guests depend on them', async () => {
+    const warnings = await warningsDuring(async () => {
+      await abandon(system, { attach: true });
+      await collectGarbage();
+    });
+    expect([log, warnings, system.id]).toEqual([[], [], 'vm']);
+  });
+
+  test('goes before the handle of its system, when nobody has that either', async () => {
+    const core = logging(host.computeCore);
+    const warnings = await warningsDuring(async () => {
+      await (async () => {
+        const other = await ComputeSystem.create('other', document(), { core });
+        await abandon(other, { attach: true });
+      })();
+      await collectUntil(() => log.length === 2);
+    });
+    expect(log).toEqual(names);
+    expect(warnings).toHaveLength(2);
+  });
+
+  test('says nothing when it was disposed of', async () => {
+    const warnings = await warningsDuring(async () => {
+      await (await createDevices())[Symbol.asyncDispose]();
+      await collectGarbage();
+    });
+    expect(warnings).toEqual([]);
   });
 });
 
