@@ -1,3 +1,4 @@
+// Longer than most files: one class holds the devices of a system, from attaching to the end.
 import { randomUUID } from 'node:crypto';
 import type { PciDevice } from '../device/pci-device.ts';
 import { abortable } from '../hcs/call.ts';
