@@ -11,9 +11,25 @@ const ALL_ONES = 0xffff_ffff;
 /** A callback that Hyper-V can be told has failed. */
 export type LifecycleCallback = 'Initialize' | 'SetConfiguration' | 'GetDetails' | 'Start';
 
+/** A request that was taken, as a {@link GateServer} shows it. */
+export type TakenRequest = Pick<
+  GateServer,
+  | 'opcode'
+  | 'bar'
+  | 'offset'
+  | 'length'
+  | 'count'
+  | 'low'
+  | 'high'
+  | 'data'
+  | 'answerData'
+  | 'answer'
+  | 'answerValue'
+>;
+
 /** What {@link GateRequests} needs. */
 export interface GateRequestsOptions {
-  readonly server: GateServer;
+  readonly server: TakenRequest;
   readonly device: PciDeviceCallbacks;
   /** A lifecycle callback threw, and Hyper-V will get no more than a number. Called before it gets its answer. */
   readonly refused: (callback: LifecycleCallback, error: unknown) => void;
@@ -24,7 +40,7 @@ export interface GateRequestsOptions {
  * guest whose access did. A lifecycle callback that throws is a failing HRESULT.
  */
 export class GateRequests {
-  readonly #server: GateServer;
+  readonly #server: TakenRequest;
   readonly #device: PciDeviceCallbacks;
   readonly #refused: GateRequestsOptions['refused'];
   /** Configuration strings, of which pieces have come. */
