@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -64,9 +64,9 @@ describe('docs/status.md', () => {
     expect(names(/^HcsEvent/).sort()).toEqual(events.sort());
   });
 
-  test('knows three states', () => {
+  test('knows four states', () => {
     const states = new Set(rows.flatMap(({ states }) => states));
-    expect([...states].sort()).toEqual(['E_NOTIMPL', 'later', 'yes']);
+    expect([...states].sort()).toEqual(['E_NOTIMPL', 'later', 'stand-in', 'yes']);
   });
 
   test('says E_NOTIMPL of exactly what the service answers so', () => {
@@ -77,6 +77,17 @@ describe('docs/status.md', () => {
       [...notImplemented, ...COMPUTE_STORAGE_FUNCTIONS].sort(),
     );
     for (const { states } of refused) expect(states[2]).toBe('E_NOTIMPL');
+  });
+
+  test('says stand-in of nothing that no test for Windows names', () => {
+    const folder = join(root, 'test/windows');
+    const texts = readdirSync(folder)
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => readFileSync(join(folder, file), 'utf8'));
+    const named = (name: string): boolean =>
+      texts.some((text) => new RegExp(`\\b${name}\\b`, 'i').test(text));
+    const wrong = rows.filter(({ name, states }) => states[0] === 'stand-in' && !named(name));
+    expect(wrong.map(({ name }) => name)).toEqual([]);
   });
 
   test('names a test that exists for everything that is more than a plan', () => {

@@ -161,9 +161,18 @@ describe.runIf(standInsUnavailable === undefined)('computecore.dll as bound', ()
     core.HcsSetComputeSystemCallback(system, 6, 'context', ({ Type, EventData }, context) => {
       seen.push([Type, EventData, context]);
     });
-    const types = Object.entries(HCS_EVENT_TYPE).filter(
-      ([name]) => !/Invalid|Exited|OperationCallback|OperationInfo/.test(name),
-    );
+    // The others come of themselves: to processes, to operations, and at the end.
+    const names = [
+      'HcsEventSystemCrashInitiated',
+      'HcsEventSystemCrashReport',
+      'HcsEventSystemRdpEnhancedModeStateChanged',
+      'HcsEventSystemSiloJobCreated',
+      'HcsEventSystemGuestConnectionClosed',
+      'HcsEventServiceDisconnect',
+      'HcsEventGroupVmLifecycle',
+      'HcsEventGroupLiveMigration',
+    ] as const;
+    const types = names.map((name) => [name, HCS_EVENT_TYPE[name]] as const);
     for (const [name, type] of types) rig.standIns.raiseEvent(id, type, `{"Name":"${name} é"}`);
     rig.standIns.raiseEvent(id, HCS_EVENT_TYPE.HcsEventSystemSiloJobCreated, null);
     await until(() => seen.length > types.length);
@@ -306,6 +315,25 @@ describe.runIf(standInsUnavailable === undefined)('computecore.dll as bound', ()
     expect(await codeOf(() => core.HcsOpenComputeSystem(id, GENERIC_ALL))).toBe(
       'HCS_E_SYSTEM_NOT_FOUND',
     );
+  });
+
+  test('closes the handles that were left open with its host', async () => {
+    const own = new ComputeRig();
+    const system = await own.create(
+      id,
+      DOCUMENT.replace('{', '{"ShouldTerminateOnLastHandleClosed":true,'),
+    );
+    await own.start(system);
+    await own.run((operation) => {
+      own.core.HcsCreateProcess(system, '{"CommandLine":"cat"}', operation, null);
+    });
+    expect([open('system'), open('process')]).toEqual([1, 1]);
+    await own.core.close();
+    await own.core.close();
+    expect([open('system'), open('process')]).toEqual([0, 0]);
+    expect(await codeOf(() => own.core.HcsCloseComputeSystem(system))).toBe('ERROR_INVALID_HANDLE');
+    const found = () => core.HcsOpenComputeSystem(id, GENERIC_ALL);
+    while ((await codeOf(found)) === 'S_OK') await collectGarbage();
   });
 
   test('tells of the progress of an operation that was made with notifications', async () => {

@@ -1,11 +1,11 @@
+import { createWindowsHost } from '../../src/hosts/windows/host.ts';
 import { describeEventSample } from '../host/event-sample.ts';
-import { ComputeRig } from './compute-rig.ts';
-import { standInsUnavailable } from './stand-ins.ts';
+import { openStandIns, standInsUnavailable } from './stand-ins.ts';
 
 if (standInsUnavailable === undefined) {
   describeEventSample('windows', async () => {
-    const rig = new ComputeRig();
-    return { computeCore: rig.core, close: async () => rig.close() };
+    const standIns = openStandIns();
+    return createWindowsHost({ libraries: standIns.libraries });
   });
 } else {
   console.log(`Skipped: ${standInsUnavailable}`);

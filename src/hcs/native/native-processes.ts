@@ -32,6 +32,12 @@ export class NativeProcesses implements ProcessFunctions {
     return this.#open.has(handle);
   }
 
+  /** Closes what is open. */
+  async closeAll(): Promise<void> {
+    const open = [...this.#open.keys()] as HCS_PROCESS[];
+    await Promise.all(open.map((process) => this.HcsCloseProcess(process)));
+  }
+
   HcsCreateProcess(
     computeSystem: HCS_SYSTEM,
     processParameters: string,

@@ -68,6 +68,12 @@ export class NativeSystems implements SystemFunctions {
     return this.#open.get(handle)?.id;
   }
 
+  /** Closes what is open. */
+  async closeAll(): Promise<void> {
+    const open = [...this.#open.keys()] as HCS_SYSTEM[];
+    await Promise.all(open.map((system) => this.HcsCloseComputeSystem(system)));
+  }
+
   /** The open handle, for functions that take it besides these. @throws HcsError ERROR_INVALID_HANDLE */
   find(name: string, handle: HCS_SYSTEM): EventHandle {
     const system = this.#open.get(handle);

@@ -51,7 +51,10 @@ export function createWindowsHost({
     computeCore,
     computeStorage,
     hdv: hdv.binding,
-    close: () => hdv.close(),
+    async close() {
+      await hdv.close();
+      await computeCore.close();
+    },
   };
 }
 
