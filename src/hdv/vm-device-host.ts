@@ -36,7 +36,7 @@ export type HdvDeviceInterface = PciDeviceCallbacks & Partial<PciFunctionExtras>
 export interface VmDeviceHost {
   /**
    * Makes this process a device host of a compute system. The system's handle must stay open as long as the host.
-   * One device host per process and system.
+   * One device host per process and system. Under Windows all of these calls are made on one thread of their own.
    * @param computeSystem HCS_SYSTEM of this process
    * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET (0xC0370030) when this process already hosts devices of the system;
    * E_INVALIDARG when the handle is not an open system
@@ -83,21 +83,22 @@ export interface VmDeviceHost {
 
   /**
    * Ends a device host. Stop and Teardown of each of its devices run before the Promise resolves; in a machine that
-   * still runs they are dead devices from then on. Apertures are reclaimed. Every successful initialization needs one.
-   * Must not be called from a device callback.
+   * still runs they are dead devices from then on. Apertures are reclaimed; their Buffers can be touched without harm.
+   * Every successful initialization needs one. Must not be called from a device callback.
    * @throws HdvError E_HANDLE when the handle is not an open device host
    */
   HdvTeardownDeviceHost(deviceHostHandle: HDV_HOST): Promise<void>;
 
   /**
-   * Creates a device instance that a FlexibleIov entry can name. It lives until the device host is torn down.
+   * Creates a device instance that a FlexibleIov entry can name. It lives until the device host is torn down. Under
+   * Windows devices run on workers only, and an object is refused: attach the URL of its module to a {@link DeviceHost}.
    * @param deviceType HdvDeviceTypePCI
    * @param deviceClassId EmulatorId of the entry
    * @param deviceInstanceId key of the entry
    * @param deviceInterface the callbacks; kept and called until Teardown
    * @param deviceContext null: the context of the callbacks is the object they are methods of
    * @throws HdvError E_INVALIDARG for another type or a malformed GUID; ERROR_ALREADY_EXISTS when the system has an
-   * instance with this id; E_HANDLE
+   * instance with this id; E_HANDLE; ERROR_NOT_SUPPORTED under Windows
    */
   HdvCreateDeviceInstance(
     deviceHostHandle: HDV_HOST,
@@ -135,12 +136,13 @@ export interface VmDeviceHost {
 
   /**
    * Maps guest memory: the bytes of the returned Buffer are the guest's, coherent both ways. Under Hyper-V map on
-   * first use: a page the VM has not backed yet when it is mapped does not become coherent later.
-   * @param byteCount 1 to 2^32 - 1
-   * @param writeProtected the caller does not store; under Hyper-V a store faults, elsewhere nothing stops it
+   * first use: a page the VM has not backed yet when it is mapped does not become coherent later. There the whole pages
+   * that hold the range are mapped, and the mapping is kept for the next aperture of the same pages and protection.
+   * @param byteCount 1 to 2^32 - 1; under Hyper-V the whole pages have less than 4 GiB
+   * @param writeProtected the caller does not store; under Hyper-V a store ends the process, elsewhere nothing stops it
    * @returns the mapping, which is also its name for {@link HdvDestroyGuestMemoryAperture}
-   * @throws HdvError ERROR_INVALID_ADDRESS; ERROR_NOT_ENOUGH_QUOTA (0x80070718) when too many exist: destroy some and
-   * try again; E_INVALIDARG for a length of 0; E_HANDLE
+   * @throws HdvError ERROR_INVALID_ADDRESS; ERROR_NOT_ENOUGH_QUOTA (0x80070718) when too many exist, after those not in
+   * use were given up and some time has passed: destroy some and try again; E_INVALIDARG for a length of 0; E_HANDLE
    */
   HdvCreateGuestMemoryAperture(
     requestor: HDV_DEVICE,
@@ -150,7 +152,8 @@ export interface VmDeviceHost {
   ): Buffer;
 
   /**
-   * Unmaps an aperture. Its Buffer must not be used for the guest's bytes afterwards; touching it is harmless.
+   * Ends an aperture. Its Buffer must not be used for the guest's bytes afterwards; touching it is harmless. Under
+   * Hyper-V it may go on showing them while the mapping is kept, and may have no length once it is not.
    * @param mappedAddress the Buffer that {@link HdvCreateGuestMemoryAperture} returned, not a copy or a subarray
    * @throws HdvError E_INVALIDARG when it is not an aperture of this device; E_HANDLE
    */
