@@ -10,6 +10,9 @@ const LOOKS = 10;
 /** A thread that has had less than this share of a processor since the last look is short of processors, not stuck. */
 const LEAST_SHARE = 0.3;
 
+/** A look that comes after so many intervals is late. */
+const LATE = 1.5;
+
 /** Looks in all, counted or not, after which a thread is given up: whoever waits for it has limits too. */
 const MOST_LOOKS = 4 * LOOKS;
 
@@ -35,20 +38,28 @@ export class ProgressWatch {
   readonly #timer: NodeJS.Timeout;
   #last: number | undefined;
   #looks = 0;
+  #closed = false;
   #counted = 0;
   #cpuMs = 0;
+  #lookedAt = 0;
 
   constructor(options: ProgressWatchOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.#look(), options.limitMs / LOOKS);
+    this.#timer = setInterval(() => this.look(), options.limitMs / LOOKS);
     this.#timer.unref();
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
   }
 
-  #look(): void {
+  /**
+   * Takes a look now. Done by a timer ten times within the limit; whoever blocks this thread does it in the timer's
+   * stead.
+   */
+  look(): void {
+    if (this.#closed) return;
     const { progress, limitMs, threadId } = this.#options;
     const now = progress();
     if (now === undefined || now !== this.#last || inspectorUrl() !== undefined) {
@@ -56,15 +67,20 @@ export class ProgressWatch {
       this.#looks = 0;
       this.#counted = 0;
       this.#cpuMs = now === undefined ? 0 : (threadWork(threadId)?.cpuMs ?? 0);
+      this.#lookedAt = performance.now();
       return;
     }
     this.#looks++;
     const work = threadWork(threadId);
     const spent = (work?.cpuMs ?? 0) - this.#cpuMs;
     this.#cpuMs += spent;
-    // Where the system does not say who would run, whoever had any processor time would.
-    const wantsToRun = work?.runnable ?? spent > 0;
-    const starved = wantsToRun && spent < (limitMs / LOOKS) * LEAST_SHARE;
+    const interval = limitMs / LOOKS;
+    const passed = performance.now() - this.#lookedAt;
+    this.#lookedAt += passed;
+    // Where the system does not say who would run, whoever had any processor time would, and others where this thread,
+    // too, got its turn late.
+    const wantsToRun = work?.runnable ?? (spent > 0 || passed > interval * LATE);
+    const starved = wantsToRun && spent < interval * LEAST_SHARE;
     if (!starved) this.#counted++;
     if (this.#counted < LOOKS && this.#looks < MOST_LOOKS) return;
     this.close();

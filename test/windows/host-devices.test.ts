@@ -13,7 +13,7 @@ describe('a device on a worker of the windows host', () => {
   let host: WindowsTestHost;
 
   beforeAll(async () => {
-    host = await openWindowsHost({ stallLimitMs: 300, heapLimit: 32 });
+    host = await openWindowsHost({ stallLimitMs: 500, heapLimit: 32 });
   });
 
   afterAll(async () => {
@@ -49,7 +49,7 @@ describe('a device on a worker of the windows host', () => {
     [
       'a hook that never returns',
       Trouble.LOOP,
-      /did not return from a write of 4 bytes at 0x8 of BAR 0 within 300 ms/,
+      /did not return from a write of 4 bytes at 0x8 of BAR 0 within 500 ms/,
     ],
     ['a timer that never returns', Trouble.LOOP_IN_TIMER, /did not return from a timer/],
     ['a thread that exits', Trouble.EXIT, /process\.exit\(5\)/],

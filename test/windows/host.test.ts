@@ -65,9 +65,9 @@ describe('the windows host', () => {
     expect(host.standIns.openHandles('host', system.id)).toBe(0);
   });
 
-  test('closing it tears down what is left, and ends the devices', async () => {
+  test('closing it tears down what is left, ends the devices and closes the systems', async () => {
     const binding = createWindowsHost({ libraries: host.standIns.libraries });
-    await using system = await ComputeSystem.create('hdvkit-closed', host.document(), {
+    const system = await ComputeSystem.create('hdvkit-closed', host.document(), {
       core: binding.computeCore,
     });
     const devices = await DeviceHost.create(system, { binding: binding.hdv });
@@ -76,6 +76,7 @@ describe('the windows host', () => {
     await binding.close();
     expect(host.standIns.openHandles('host', system.id)).toBe(0);
     expect(host.standIns.openHandles('device', system.id)).toBe(0);
+    expect(host.standIns.openHandles('system', system.id)).toBe(0);
     await binding.close();
   });
 
@@ -83,7 +84,7 @@ describe('the windows host', () => {
     const vmdevicehost = join(tmpdir(), 'hdvkit-none', 'vmdevicehost.dll');
     expect(existsSync(vmdevicehost)).toBe(false);
     const binding = createWindowsHost({ libraries: { ...host.standIns.libraries, vmdevicehost } });
-    await using system = await ComputeSystem.create('hdvkit-missing', host.document(), {
+    const system = await ComputeSystem.create('hdvkit-missing', host.document(), {
       core: binding.computeCore,
     });
     const refusal = await DeviceHost.create(system, { binding: binding.hdv }).catch(
@@ -95,6 +96,7 @@ describe('the windows host', () => {
       problem: 'missing',
     });
     expect((refusal as Error).message).toContain('Windows feature Hyper-V');
+    await system[Symbol.asyncDispose]();
     await binding.close();
   });
 
