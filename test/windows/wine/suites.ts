@@ -38,8 +38,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'inspect/config-space.test.ts': 'lspci',
   'inspect/devices.test.ts': 'lspci',
   'sample-devices/failing.test.ts': 'Unix sockets',
-  'transport/device-worker.test.ts': 'eventfds',
-  'transport/progress-watch.test.ts': 'clocks of Linux threads',
   'windows/stand-ins-build.test.ts': 'a compiler',
 };
 
