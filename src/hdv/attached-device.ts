@@ -22,6 +22,7 @@ export interface AttachPlan {
   readonly configuration: readonly string[];
   readonly placement: Placement;
   readonly trace: SharedArrayBuffer | undefined;
+  readonly group: string | undefined;
 }
 
 /** One attached device, wherever it runs. */
@@ -144,7 +145,7 @@ export class AttachedDevice implements Attachment {
   }
 
   async #createOnWorker(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
-    const { source, exportName, classId, instanceId, trace } = this.#plan;
+    const { source, exportName, classId, instanceId, trace, group } = this.#plan;
     const { placement } = binding;
     if (placement === undefined) {
       throw new Error(`Cannot place a device on a worker: the host ${binding.hostName} has none`);
@@ -158,6 +159,7 @@ export class AttachedDevice implements Attachment {
       instanceId,
       source: { module, exportName },
       ...(trace === undefined ? {} : { trace }),
+      ...(group === undefined ? {} : { group }),
       notify: (notice) => this.#notify(notice),
     });
     this.#learn(this.#placed);

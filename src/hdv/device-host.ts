@@ -52,6 +52,11 @@ export interface AttachOptions {
   readonly declared?: boolean;
   /** Memory of a trace ring, into which a device on a worker records what happens to it. */
   readonly trace?: SharedArrayBuffer;
+  /**
+   * Devices of one system and group share a worker, and with it its end when one of them does not return. By default
+   * each device has its own. Only on hosts whose workers can be shared: `simulated`.
+   */
+  readonly group?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -146,6 +151,7 @@ export class DeviceHost implements AsyncDisposable {
       configuration: options.configuration ?? [],
       placement: this.#placementFor(source, options.placement),
       trace: options.trace,
+      group: this.#groupFor(options.group),
     });
     await abortable(this.#attach(device, options), signal);
     return device;
@@ -291,6 +297,15 @@ export class DeviceHost implements AsyncDisposable {
       );
     }
     return placement;
+  }
+
+  #groupFor(group: string | undefined): string | undefined {
+    if (group !== undefined && this.#binding.placement?.sharesWorkers !== true) {
+      throw new RangeError(
+        `Cannot attach a device to group ${group}: on the host ${this.#binding.hostName} each device has its own worker`,
+      );
+    }
+    return group;
   }
 
   async #modify(requestType: 'Add' | 'Remove', device: AttachedDevice): Promise<void> {

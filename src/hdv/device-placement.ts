@@ -26,6 +26,8 @@ export interface PlacementRequest {
   readonly source: DeviceSource;
   /** Memory of a trace ring, into which the device's thread records what happens to the device. */
   readonly trace?: SharedArrayBuffer;
+  /** Devices of one system and group share a worker. Only where {@link DevicePlacement.sharesWorkers}. */
+  readonly group?: string;
   /** Receives what the device reports, from the time `place` is called until `stop` has resolved. */
   notify(notice: PlacementNotice): void;
 }
@@ -54,5 +56,7 @@ export interface PlacedDevice {
  * the module cannot be loaded, has no such export, or its class throws at construction.
  */
 export interface DevicePlacement {
+  /** Can several devices share a worker? Otherwise each has its own. */
+  readonly sharesWorkers?: boolean;
   place(request: PlacementRequest): Promise<PlacedDevice>;
 }

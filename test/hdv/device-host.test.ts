@@ -146,6 +146,8 @@ describe('attaching an instance', () => {
   });
 
   test('an instance cannot go to a worker, nor anything where the host does not place it', async () => {
+    await devices[Symbol.asyncDispose]();
+    devices = await createDevices({ placements: ['inline'] });
     await expect(devices.attach(new Fragile(), { placement: 'worker' })).rejects.toThrow(
       'Cannot place a device worker on the host simulated: it places devices inline',
     );

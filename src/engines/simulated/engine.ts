@@ -17,10 +17,10 @@ export interface FunctionConnection {
   readonly kind: 'function';
   readonly function: SlotFunction;
   readonly line: InterruptLine;
-  /** Runs Start, when it is not running. */
-  start(): void;
-  /** Runs Stop, when it is running. */
-  stop(): void;
+  /** Runs Start, when it is not running. A promise where the function is on another thread. */
+  start(): unknown;
+  /** Runs Stop, when it is running. A promise where the function is on another thread. */
+  stop(): unknown;
   /** Set by the engine: the device host calls it when the function goes away by itself. */
   onDisconnect: (() => void) | undefined;
 }
@@ -84,16 +84,16 @@ class SimulatedSystem implements EngineSystem {
 
   async start(devices: readonly EngineDevice[]): Promise<void> {
     for (const device of devices) await this.#plug(device);
-    for (const { connection } of this.#plugged.values()) connection.start();
+    for (const { connection } of this.#plugged.values()) await connection.start();
   }
 
   async pause(): Promise<void> {
     this.#machine.pause();
-    for (const { connection } of this.#plugged.values()) connection.stop();
+    for (const { connection } of this.#plugged.values()) await connection.stop();
   }
 
   async resume(): Promise<void> {
-    for (const { connection } of this.#plugged.values()) startAgain(connection);
+    for (const { connection } of this.#plugged.values()) await startAgain(connection);
     this.#machine.resume();
   }
 
@@ -115,7 +115,7 @@ class SimulatedSystem implements EngineSystem {
     await this.#plug(device);
     if (this.#machine.isPaused) return;
     try {
-      this.#plugged.get(device.instanceId)?.connection.start();
+      await this.#plugged.get(device.instanceId)?.connection.start();
     } catch (error) {
       await this.removeDevice(device.instanceId);
       throw error;
@@ -167,7 +167,8 @@ class SimulatedSystem implements EngineSystem {
 
   async #unplug({ device, connection, slot }: Plugged): Promise<void> {
     this.#machine.unplug(slot);
-    connection.stop();
+    const stopped = connection.stop();
+    if (stopped instanceof Promise) await stopped;
     await device.endpoint.powerOff();
   }
 
@@ -179,6 +180,7 @@ class SimulatedSystem implements EngineSystem {
   async #letGo(exit: EngineExit): Promise<void> {
     const plugged = [...this.#plugged.values()];
     this.#plugged.clear();
+    this.#machine.end();
     // The system ends whatever its devices do.
     for (const entry of plugged) await this.#unplug(entry).catch(() => {});
     this.#machine.ram.revokeAll();
@@ -188,9 +190,9 @@ class SimulatedSystem implements EngineSystem {
 }
 
 /** A device that does not start again answers as if unplugged; the guest and the other devices go on. */
-function startAgain(connection: FunctionConnection): void {
+async function startAgain(connection: FunctionConnection): Promise<void> {
   try {
-    connection.start();
+    await connection.start();
   } catch {
     // The function has reported its failure.
   }

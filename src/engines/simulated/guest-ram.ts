@@ -14,6 +14,9 @@ export interface RamWindow {
   readonly bytes: Uint8Array;
 }
 
+/** The memory of a {@link RamWindow}, as it is sent between threads. */
+export type RamPart = Pick<RamWindow, 'gpa' | 'buffer'>;
+
 /** Guest-physical addresses that devices may read and not write. */
 export interface ReadOnlyRange {
   readonly gpa: number;
@@ -27,8 +30,18 @@ export class GuestRam implements GuestMemory {
   readonly #readOnly: readonly ReadOnlyRange[];
   readonly #apertures = new Set<RamAperture>();
 
-  /** @throws RangeError when `size` is not a positive multiple of 4 KiB, or more than this process can map */
-  constructor(size: number, readOnly: readonly ReadOnlyRange[] = []) {
+  /**
+   * @param memory bytes of new RAM, or {@link GuestRam.parts} of RAM that another thread has
+   * @throws RangeError when it is not a positive multiple of 4 KiB, or more than this process can map
+   */
+  constructor(memory: number | readonly RamPart[], readOnly: readonly ReadOnlyRange[] = []) {
+    if (typeof memory !== 'number') {
+      this.size = memory.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+      this.#readOnly = readOnly;
+      this.windows = memory.map(({ gpa, buffer }) => windowOver(gpa, buffer));
+      return;
+    }
+    const size = memory;
     if (!Number.isSafeInteger(size) || size <= 0 || size % 4096 !== 0) {
       throw new RangeError(`Cannot make ${size} bytes of guest memory: use a multiple of 4096`);
     }
@@ -39,6 +52,16 @@ export class GuestRam implements GuestMemory {
       size > low
         ? [makeWindow(0, low), makeWindow(AddressMap.HIGH_RAM, size - low)]
         : [makeWindow(0, low)];
+  }
+
+  /** The memory itself, to be sent to another thread. */
+  get parts(): readonly RamPart[] {
+    return this.windows.map(({ gpa, buffer }) => ({ gpa, buffer }));
+  }
+
+  /** Where devices may not write. */
+  get readOnly(): readonly ReadOnlyRange[] {
+    return this.#readOnly;
   }
 
   read(gpa: number, into: Uint8Array): boolean {
@@ -128,10 +151,13 @@ class RamAperture implements Aperture {
   }
 }
 
+function windowOver(gpa: number, buffer: SharedArrayBuffer): RamWindow {
+  return { gpa, length: buffer.byteLength, buffer, bytes: new Uint8Array(buffer) };
+}
+
 function makeWindow(gpa: number, length: number): RamWindow {
   try {
-    const buffer = new SharedArrayBuffer(length);
-    return { gpa, length, buffer, bytes: new Uint8Array(buffer) };
+    return windowOver(gpa, new SharedArrayBuffer(length));
   } catch (cause) {
     throw new RangeError(
       `Cannot make ${length} bytes of guest memory at ${gpa}: this process cannot map that much; give the machine less`,

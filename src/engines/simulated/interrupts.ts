@@ -16,6 +16,8 @@ export class InterruptQueue {
   #messages: InterruptMessage[] = [];
   #lost = 0;
   #listener: ((message: InterruptMessage) => void) | undefined;
+  /** Called before what has arrived is taken: brings what other threads have sent. */
+  collect: (() => void) | undefined;
 
   /** Does a write to this address signal an interrupt? */
   static decodes(address: number): boolean {
@@ -35,6 +37,7 @@ export class InterruptQueue {
 
   /** Takes what has arrived, in order. */
   take(): InterruptMessage[] {
+    this.collect?.();
     const taken = this.#messages;
     this.#messages = [];
     return taken;

@@ -1,8 +1,10 @@
+import { performance } from 'node:perf_hooks';
 import { ALL_ONES } from '../../pci/bar-router.ts';
 import type { PciHost } from '../../pci/host.ts';
 import { AddressMap } from './address-map.ts';
-import { GuestRam, type ReadOnlyRange } from './guest-ram.ts';
+import { GuestRam, type RamPart, type ReadOnlyRange } from './guest-ram.ts';
 import { InterruptLine, InterruptQueue } from './interrupts.ts';
+import { MachineSignals } from './machine-signals.ts';
 import { SeededRandom } from './random.ts';
 import { RootComplex, type Slot, type SlotFunction } from './root-complex.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -15,6 +17,15 @@ export interface SimulatedMachineOptions {
   readonly memory?: number;
   /** Parts of RAM that devices may not write. */
   readonly readOnly?: readonly ReadOnlyRange[];
+  /** The processor of a machine that another thread has: its own view of the same memory and the same bus. */
+  readonly processor?: { readonly id: number; readonly of: SharedMachine };
+}
+
+/** What other threads need of a machine: plain data over shared memory. */
+export interface SharedMachine {
+  readonly ram: readonly RamPart[];
+  readonly readOnly: readonly ReadOnlyRange[];
+  readonly signals: SharedArrayBuffer;
 }
 
 /** How a guest program ended its machine. */
@@ -39,11 +50,56 @@ export class SimulatedMachine {
   onShutDown: (() => void) | undefined;
   /** Called once when the guest ends the machine. Set by the engine. */
   onEnd: ((end: MachineEnd) => void) | undefined;
+  readonly #ended = new AbortController();
+  readonly #lines = new Map<number, InterruptLine>();
+  #signals: MachineSignals | undefined;
+  /** Whose queue of messages this thread takes from: 0 is main's. */
+  readonly #queue: number;
   #isPaused = false;
 
-  constructor({ seed = 1, memory = DEFAULT_MEMORY, readOnly = [] }: SimulatedMachineOptions = {}) {
-    this.ram = new GuestRam(memory, readOnly);
+  constructor({
+    seed = 1,
+    memory = DEFAULT_MEMORY,
+    readOnly = [],
+    processor,
+  }: SimulatedMachineOptions = {}) {
+    const { ram = memory, signals, readOnly: closed = readOnly } = processor?.of ?? {};
+    this.ram = new GuestRam(ram, closed);
     this.random = new SeededRandom(seed);
+    this.#queue = processor === undefined ? 0 : processor.id + 1;
+    if (signals !== undefined) this.#connect(new MachineSignals(signals));
+  }
+
+  /** Aborted when the machine has ended, however that came. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** What the threads of this machine have in common; undefined while it has one thread only. */
+  get signals(): MachineSignals | undefined {
+    return this.#signals;
+  }
+
+  /**
+   * Lets other threads take part, as places of devices or as processors. Time is real from now on: {@link advance}
+   * blocks this thread.
+   */
+  share(): SharedMachine {
+    const signals = this.#signals ?? this.#connect(new MachineSignals());
+    return { ram: this.ram.parts, readOnly: this.ram.readOnly, signals: signals.buffer };
+  }
+
+  /**
+   * Makes an interrupt line one that a device on another thread drives, by the number that this returns.
+   * @param number as another processor of this machine has it; by default a new one
+   */
+  addLine(line: InterruptLine, number: number = this.#newLine()): number {
+    this.#lines.set(number, line);
+    return number;
+  }
+
+  removeLine(number: number): void {
+    this.#lines.delete(number);
   }
 
   /**
@@ -77,7 +133,11 @@ export class SimulatedMachine {
    */
   deliverMessage(address: number, data: number): void {
     if (InterruptQueue.decodes(address)) {
-      this.interrupts.push(address, data, this.clock.now);
+      if (this.#signals !== undefined && this.#signals.processors > 0) {
+        this.#signals.sendMessage(address, data);
+      } else {
+        this.interrupts.push(address, data, this.clock.now);
+      }
       return;
     }
     const word = Buffer.allocUnsafe(4);
@@ -115,22 +175,33 @@ export class SimulatedMachine {
     if (device >= 0) this.bus.writeConfig(device, config & 0xfff, width, value);
   }
 
-  /** Lets `ms` of machine time pass; none while the machine is paused. */
+  /** Lets `ms` of machine time pass; none while the machine is paused. Of a shared machine, `ms` of real time. */
   advance(ms: number): void {
-    if (!this.#isPaused) this.clock.advance(ms);
+    if (this.#isPaused) return;
+    if (this.#signals !== undefined) waitFor(ms);
+    this.clock.advance(ms);
+  }
+
+  /** Blocks until an interrupt may have arrived, or `ms` are over, or the guest shall shut down. For shared machines. */
+  waitForInterrupt(ms: number): void {
+    const before = performance.now();
+    this.#signals?.wait(this.#queue, ms);
+    this.clock.advance(performance.now() - before);
   }
 
   get isPaused(): boolean {
     return this.#isPaused;
   }
 
-  /** Stops time. Whoever pauses the machine has stopped its functions. */
+  /** Stops time and virtual processors. Whoever pauses the machine has stopped its functions. */
   pause(): void {
     this.#isPaused = true;
+    if (this.#signals !== undefined) this.#signals.paused = true;
   }
 
   resume(): void {
     this.#isPaused = false;
+    if (this.#signals !== undefined) this.#signals.paused = false;
   }
 
   /** Asks the guest to shut down; false when no guest program listens. */
@@ -150,6 +221,11 @@ export class SimulatedMachine {
     this.#end({ kind: 'crash', report });
   }
 
+  /** The machine is gone: whoever runs in it stops. Called by the engine. */
+  end(): void {
+    this.#ended.abort();
+  }
+
   /** The reset line: every function is reset, interrupts in flight are gone, RAM keeps its bytes, time goes on. */
   reset(): void {
     for (const slot of this.bus.slots) {
@@ -160,11 +236,35 @@ export class SimulatedMachine {
     this.bus.refresh();
   }
 
+  #newLine(): number {
+    this.share();
+    return this.#signals?.newLine() ?? 0;
+  }
+
+  #connect(signals: MachineSignals): MachineSignals {
+    this.#signals = signals;
+    this.bus.share(signals);
+    const sink = {
+      message: (address: number, data: number) =>
+        this.interrupts.push(address, data, this.clock.now),
+      line: (number: number, asserted: boolean) => this.#lines.get(number)?.set(asserted),
+    };
+    this.interrupts.collect = () => signals.take(this.#queue, sink);
+    return signals;
+  }
+
   #end(end: MachineEnd): void {
     const { onEnd } = this;
     this.onEnd = undefined;
     onEnd?.(end);
   }
+}
+
+const stillness = new Int32Array(new SharedArrayBuffer(4));
+
+/** Blocks this thread. */
+function waitFor(ms: number): void {
+  if (ms > 0) Atomics.wait(stillness, 0, 0, ms);
 }
 
 /** Device number of an ECAM offset, or -1: bus 0 and function 0 only (PCIe 6.0, 7.2.2). */

@@ -21,6 +21,13 @@ const COMMAND = 0x04;
 const MEMORY_SPACE = 0x2;
 const BAR_0 = 0x10;
 
+/** What root complexes of several processors have in common, as each has its own picture of the one bus. */
+export interface BusSignals {
+  /** Changes whenever anybody may have changed what functions decode. */
+  readonly busGeneration: number;
+  busChanged(): void;
+}
+
 interface BarSize {
   readonly slot: number;
   readonly size: number;
@@ -35,6 +42,12 @@ export class RootComplex {
   readonly #slots: (Slot | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
   readonly #sizes: (readonly BarSize[])[] = new Array(SLOT_COUNT).fill([]);
   #decodeIsStale = true;
+  #signals: BusSignals | undefined;
+  #seenGeneration = 0;
+  /** Called when another processor has changed the bus; it plugs and unplugs what that did. */
+  onElsewhereChanged: (() => void) | undefined;
+  /** Called after a function was plugged or unplugged. */
+  onPlugged: (() => void) | undefined;
 
   // Claimed windows, one row each; rebuilt when a guest may have changed what they are made from.
   #windowCount = 0;
@@ -45,6 +58,7 @@ export class RootComplex {
 
   /** Slots that are taken, by device number. */
   get slots(): readonly Slot[] {
+    this.#catchUp();
     return this.#slots.filter((slot) => slot !== undefined);
   }
 
@@ -71,6 +85,7 @@ export class RootComplex {
     this.#sizes[free] = barSizes(probedBars);
     this.#slots[free] = slot;
     this.#decodeIsStale = true;
+    this.onPlugged?.();
     return slot;
   }
 
@@ -81,15 +96,24 @@ export class RootComplex {
     this.#sizes[slot.device] = [];
     this.#decodeIsStale = true;
     slot.line.set(false);
+    this.onPlugged?.();
   }
 
   /** To be called when BAR or command registers may have changed by other ways than {@link writeConfig}. */
   refresh(): void {
     this.#decodeIsStale = true;
+    this.#signals?.busChanged();
+  }
+
+  /** Says that other processors are on this bus, through root complexes of their own. */
+  share(signals: BusSignals): void {
+    this.#signals = signals;
+    this.#seenGeneration = signals.busGeneration;
   }
 
   /** Reads config space of function 0 of a device; all ones where there is none. */
   readConfig(device: number, offset: number, width: 1 | 2 | 4): number {
+    this.#catchUp();
     const slot = this.#slots[device];
     if (slot === undefined) return ALL_ONES[width]!;
     return readConfig(slot.function, offset, width);
@@ -97,10 +121,11 @@ export class RootComplex {
 
   /** Writes config space of function 0 of a device; vanishes where there is none. */
   writeConfig(device: number, offset: number, width: 1 | 2 | 4, value: number): void {
+    this.#catchUp();
     const slot = this.#slots[device];
     if (slot === undefined) return;
-    this.#decodeIsStale = true;
     writeConfig(slot.function, offset, width, value);
+    this.refresh();
   }
 
   /** Reads device memory; all ones where nothing claims the address. */
@@ -132,11 +157,21 @@ export class RootComplex {
   }
 
   #find(gpa: number): number {
+    if (this.#signals !== undefined) this.#catchUp();
     if (this.#decodeIsStale) this.#decode();
     for (let row = 0; row < this.#windowCount; row++) {
       if (gpa >= this.#start[row]! && gpa < this.#end[row]!) return row;
     }
     return -1;
+  }
+
+  #catchUp(): void {
+    if (this.#signals === undefined) return;
+    const generation = this.#signals.busGeneration;
+    if (generation === this.#seenGeneration) return;
+    this.#seenGeneration = generation;
+    this.#decodeIsStale = true;
+    this.onElsewhereChanged?.();
   }
 
   #decode(): void {

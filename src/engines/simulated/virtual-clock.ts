@@ -134,6 +134,11 @@ export class VirtualClock implements Clock {
     this.#now = Math.max(this.#now, end);
   }
 
+  /** When the next timer is due; undefined when none is set. */
+  get nextDue(): number | undefined {
+    return this.#timers.first?.due;
+  }
+
   /** Number of timers that are set, which is how many are held: cancelled ones are gone at once. */
   get pending(): number {
     return this.#timers.size;

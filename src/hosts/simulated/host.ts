@@ -4,8 +4,9 @@ import { ComputeService } from '../../compute/service.ts';
 import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { SimulatedEngine } from '../../engines/simulated/engine.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
-import type { HostCapabilities } from '../../hdv/host-capabilities.ts';
+import type { HostCapabilities, Placement } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
+import { SimulatedPlacement } from './placement.ts';
 import { SimulatedPlatform } from './platform.ts';
 
 /** The simulated host, which also lets guest programs in. */
@@ -22,16 +23,31 @@ export const SIMULATED_CAPABILITIES: HostCapabilities = {
   flexibleIovRemove: 'yes',
   doorbells: 'no',
   mappedRanges: 'no',
-  placements: ['inline'],
+  placements: ['inline', 'worker'],
 };
 
+/** How a simulated host is made; everything has a default. */
+export interface SimulatedHostOptions {
+  /** Where devices run that were attached by the URL of their module and nothing else; `inline`. */
+  readonly placement?: Placement;
+  /** Milliseconds after which a device on a worker that does not answer is given up; 1000. */
+  readonly stallLimitMs?: number;
+  /** MiB of JavaScript objects that the devices of a worker may hold; 512. */
+  readonly heapLimit?: number;
+}
+
 /** Makes a simulated host: a service of its own, in this process, with machines that run guest programs. */
-export function createSimulatedHost(): SimulatedHost {
+export function createSimulatedHost({
+  placement: first = 'inline',
+  ...limits
+}: SimulatedHostOptions = {}): SimulatedHost {
   const directory = new DeviceDirectory();
   const engine = new SimulatedEngine();
   const service = new ComputeService({ engines: [engine], directory });
   const platform = new SimulatedPlatform(engine, (handle) => service.systemIdOf(handle));
   const deviceHost = new LocalDeviceHost(directory, platform);
+  const placement = new SimulatedPlacement({ deviceHost, engine, ...limits });
+  const { placements } = SIMULATED_CAPABILITIES;
   return {
     name: 'simulated',
     computeCore: service,
@@ -39,7 +55,11 @@ export function createSimulatedHost(): SimulatedHost {
     hdv: {
       hostName: 'simulated',
       vmDeviceHost: deviceHost,
-      capabilities: SIMULATED_CAPABILITIES,
+      capabilities: {
+        ...SIMULATED_CAPABILITIES,
+        placements: first === 'inline' ? placements : placements.toReversed(),
+      },
+      placement,
       platform: {
         clock: (device) => platform.clock(deviceHost.instanceOf(device)),
         setInterruptLine: (device, asserted) =>
@@ -50,6 +70,7 @@ export function createSimulatedHost(): SimulatedHost {
     machineOf: (systemId) => engine.machineOf(systemId),
     async close() {
       await service[Symbol.asyncDispose]();
+      await placement.close();
     },
   };
 }

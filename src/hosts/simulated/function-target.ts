@@ -1,0 +1,53 @@
+import { peekConfig } from '../../pci/config-access.ts';
+import type { PciDeviceCallbacks, PciFunctionExtras } from '../../pci/device-callbacks.ts';
+import { Operation, type OperationCode, RESET_KINDS } from '../../transport/slot/slot-layout.ts';
+import type { SlotTarget } from '../../transport/slot/slot-responder.ts';
+
+/** What stands behind a slot: HDV's callbacks, and the extras where the function has them. */
+export type TargetFunction = PciDeviceCallbacks & Partial<PciFunctionExtras>;
+
+/** Turns accesses that come through slots into callbacks of functions. */
+export class FunctionTarget implements SlotTarget {
+  /** By number. */
+  readonly #functions: (TargetFunction | undefined)[] = [];
+
+  set(number: number, fn: TargetFunction): void {
+    while (this.#functions.length <= number) this.#functions.push(undefined);
+    this.#functions[number] = fn;
+  }
+
+  delete(number: number): void {
+    this.#functions[number] = undefined;
+  }
+
+  access(
+    operation: OperationCode,
+    number: number,
+    bar: number,
+    offset: number,
+    width: number,
+    value: number,
+  ): number {
+    const fn = this.#functions[number];
+    if (fn === undefined) return 0xffff_ffff;
+    switch (operation) {
+      case Operation.READ:
+        return fn.readInterceptedMemory(bar, offset, width as 1 | 2 | 4);
+      case Operation.WRITE:
+        fn.writeInterceptedMemory(bar, offset, width as 1 | 2 | 4, value);
+        return 0;
+      case Operation.READ_CONFIG:
+        return fn.readConfigSpace(offset);
+      case Operation.WRITE_CONFIG:
+        fn.writeConfigSpace(offset, value);
+        return 0;
+      case Operation.PEEK_CONFIG:
+        return peekConfig(fn, offset);
+      case Operation.RESET:
+        fn.reset?.(RESET_KINDS[value] ?? 'cold');
+        return 0;
+      default:
+        return 0;
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import type { LocalDeviceHost } from '../../device-host/local-device-host.ts';
+import type { SimulatedEngine } from '../../engines/simulated/engine.ts';
+import type {
+  DevicePlacement,
+  PlacedDevice,
+  PlacementRequest,
+} from '../../hdv/device-placement.ts';
+import { type DeviceModule, DeviceThread, type DeviceThreadOptions } from './device-thread.ts';
+import { type Residence, WorkerDevice } from './worker-device.ts';
+
+/** What a {@link SimulatedPlacement} needs. */
+export interface SimulatedPlacementOptions extends DeviceThreadOptions {
+  readonly deviceHost: LocalDeviceHost;
+  readonly engine: SimulatedEngine;
+}
+
+/** Loads devices on workers: each on its own, or those of a group together on one. */
+export class SimulatedPlacement implements DevicePlacement {
+  readonly sharesWorkers = true;
+  readonly #options: SimulatedPlacementOptions;
+  readonly #devices = new Set<WorkerDevice>();
+  /** Threads by system and group; each begins as the promise of its first device. */
+  readonly #groups = new Map<string, Promise<DeviceThread>>();
+
+  constructor(options: SimulatedPlacementOptions) {
+    this.#options = options;
+  }
+
+  async place(request: PlacementRequest): Promise<PlacedDevice> {
+    const { deviceHost, engine } = this.#options;
+    const { host, systemId, classId, instanceId } = request;
+    const placed = await WorkerDevice.load({
+      load: () => this.#load(request),
+      machine: () => engine.machineOf(systemId),
+    });
+    this.#devices.add(placed);
+    const end = async (): Promise<void> => {
+      this.#devices.delete(placed);
+      await placed.close();
+    };
+    try {
+      const device = deviceHost.announce(host, classId, instanceId, placed);
+      return {
+        device,
+        get name() {
+          return placed.name;
+        },
+        get shape() {
+          return placed.shape;
+        },
+        restart: () => placed.reload(),
+        stop: async () => {
+          await deviceHost.release(device);
+          await end();
+        },
+      };
+    } catch (error) {
+      await end();
+      throw error;
+    }
+  }
+
+  /** Ends the devices that nobody stopped. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#devices].map((device) => device.close()));
+    this.#devices.clear();
+  }
+
+  async #load({ source, trace, group, systemId, notify }: PlacementRequest): Promise<Residence> {
+    const module: DeviceModule = {
+      module: source.module.href,
+      exportName: source.exportName,
+      trace,
+    };
+    const report = (notice: Parameters<typeof notify>[0]): void => notify(notice);
+    if (group === undefined) {
+      const { thread, first } = await DeviceThread.start(module, false, report, this.#options);
+      return { thread, resident: first };
+    }
+    const key = `${systemId} ${group}`;
+    const known = await this.#groups.get(key)?.catch(() => undefined);
+    if (known !== undefined && !known.over && known.size > 0) {
+      return { thread: known, resident: await known.load(module, report) };
+    }
+    const starting = DeviceThread.start(module, true, report, this.#options);
+    const thread = starting.then(({ thread }) => thread);
+    thread.catch(() => undefined);
+    this.#groups.set(key, thread);
+    const { first } = await starting;
+    return { thread: await thread, resident: first };
+  }
+}

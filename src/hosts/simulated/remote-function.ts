@@ -1,0 +1,83 @@
+import { ALL_ONES } from '../../pci/bar-router.ts';
+import type {
+  PciDetails,
+  PciDeviceCallbacks,
+  PciFunctionExtras,
+} from '../../pci/device-callbacks.ts';
+import { Operation, RESET_KINDS } from '../../transport/slot/slot-layout.ts';
+import type { SlotRequester } from '../../transport/slot/slot-requester.ts';
+
+type Width = 1 | 2 | 4;
+
+/**
+ * A function on another thread, as a processor sees it: accesses go through that thread's slots. Writes to BARs are
+ * posted, as on a bus; reads and config accesses come after them. What begins and ends its life is done by others.
+ */
+export class RemoteFunction
+  implements PciDeviceCallbacks, Pick<PciFunctionExtras, 'peekConfigSpace' | 'reset'>
+{
+  readonly #requester: SlotRequester;
+  readonly #number: number;
+  readonly #details: PciDetails;
+
+  /** @param number of the function on its thread */
+  constructor(requester: SlotRequester, number: number, details: PciDetails) {
+    this.#requester = requester;
+    this.#number = number;
+    this.#details = details;
+  }
+
+  initialize(): void {
+    throw elsewhere('initialize');
+  }
+
+  teardown(): void {
+    throw elsewhere('teardown');
+  }
+
+  setConfiguration(): void {
+    throw elsewhere('configure');
+  }
+
+  start(): void {
+    throw elsewhere('start');
+  }
+
+  stop(): void {
+    throw elsewhere('stop');
+  }
+
+  getDetails(): PciDetails {
+    return this.#details;
+  }
+
+  readConfigSpace(offset: number): number {
+    return this.#requester.request(Operation.READ_CONFIG, this.#number, 0, offset, 4, 0);
+  }
+
+  writeConfigSpace(offset: number, value: number): void {
+    this.#requester.request(Operation.WRITE_CONFIG, this.#number, 0, offset, 4, value);
+  }
+
+  peekConfigSpace(offset: number): number {
+    return this.#requester.request(Operation.PEEK_CONFIG, this.#number, 0, offset, 4, 0);
+  }
+
+  readInterceptedMemory(bar: number, offset: number, width: Width): number {
+    const value = this.#requester.request(Operation.READ, this.#number, bar, offset, width, 0);
+    return width === 4 ? value : value & ALL_ONES[width]!;
+  }
+
+  writeInterceptedMemory(bar: number, offset: number, width: Width, value: number): void {
+    this.#requester.post(this.#number, bar, offset, width, value);
+  }
+
+  reset(kind: (typeof RESET_KINDS)[number]): void {
+    const value = RESET_KINDS.indexOf(kind);
+    this.#requester.request(Operation.RESET, this.#number, 0, 0, 0, value);
+  }
+}
+
+function elsewhere(what: string): Error {
+  return new Error(`Cannot ${what} a function of another thread through its slots`);
+}

@@ -1,0 +1,121 @@
+import type { DeviceEndpoint } from '../../compute/device-directory.ts';
+import type { FunctionConnection } from '../../engines/simulated/engine.ts';
+import { InterruptLine } from '../../engines/simulated/interrupts.ts';
+import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
+import type { FunctionShape } from '../../pci/device-callbacks.ts';
+import type { DeviceThread, ThreadDevice } from './device-thread.ts';
+import type { PowerOnCommand } from './device-worker.ts';
+import { RemoteFunction } from './remote-function.ts';
+
+/** Where a device is. */
+export interface Residence {
+  readonly thread: DeviceThread;
+  readonly resident: ThreadDevice;
+}
+
+/** What a {@link WorkerDevice} needs. */
+export interface WorkerDeviceOptions {
+  /** Loads the device on a thread. */
+  readonly load: () => Promise<Residence>;
+  /** The machine of its system, until that has ended. */
+  readonly machine: () => SimulatedMachine | undefined;
+}
+
+/** The function of a device on a worker, and where it is: what virtual processors have to know of it. */
+export class PlacedFunction extends RemoteFunction {
+  readonly thread: DeviceThread;
+  readonly resident: ThreadDevice;
+  /** Number of its interrupt line in the machine. */
+  readonly line: number;
+
+  constructor({ thread, resident }: Residence, line: number) {
+    super(thread.requester, resident.number, resident.device.details);
+    this.thread = thread;
+    this.resident = resident;
+    this.line = line;
+  }
+}
+
+/** A device on a worker, seen from the thread of its machine. */
+export class WorkerDevice implements DeviceEndpoint {
+  readonly #options: WorkerDeviceOptions;
+  #residence: Residence;
+  #leaveMachine: (() => void) | undefined;
+
+  private constructor(options: WorkerDeviceOptions, residence: Residence) {
+    this.#options = options;
+    this.#residence = residence;
+  }
+
+  static async load(options: WorkerDeviceOptions): Promise<WorkerDevice> {
+    return new WorkerDevice(options, await options.load());
+  }
+
+  /** Class name of the device. */
+  get name(): string {
+    return this.#residence.resident.device.name;
+  }
+
+  get shape(): FunctionShape {
+    return this.#residence.resident.device.shape;
+  }
+
+  /** Loads the module afresh; the device must be powered off. */
+  async reload(): Promise<void> {
+    if (this.#leaveMachine !== undefined) {
+      throw new Error('Cannot load a device afresh while it is in a machine: remove it first');
+    }
+    await this.close();
+    this.#residence = await this.#options.load();
+  }
+
+  async powerOn(configuration: readonly string[]): Promise<FunctionConnection> {
+    if (this.#leaveMachine !== undefined) {
+      throw new Error('Cannot power a device on twice: it is in a machine already');
+    }
+    const machine = this.#options.machine();
+    if (machine === undefined) throw new Error('Cannot power a device on: its machine has ended');
+    if (this.#residence.thread.over) await this.reload();
+    const shared = machine.share();
+    const line = new InterruptLine();
+    const lineNumber = machine.addLine(line);
+    const { thread, resident } = this.#residence;
+    const { number } = resident;
+    const command: PowerOnCommand = { number, machine: shared, line: lineNumber, configuration };
+    this.#leaveMachine = () => machine.removeLine(lineNumber);
+    try {
+      await thread.call('powerOn', command);
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
+    return {
+      kind: 'function',
+      function: new PlacedFunction(this.#residence, lineNumber),
+      line,
+      start: () => thread.call('start', number),
+      stop: async () => {
+        // One that fails or hangs here was reported as such.
+        if (!thread.over) await thread.call('stop', number).catch(() => undefined);
+      },
+      onDisconnect: undefined,
+    };
+  }
+
+  async powerOff(): Promise<void> {
+    this.#leave();
+    const { thread, resident } = this.#residence;
+    if (!thread.over) await thread.call('powerOff', resident.number).catch(() => undefined);
+  }
+
+  #leave(): void {
+    this.#leaveMachine?.();
+    this.#leaveMachine = undefined;
+  }
+
+  /** Takes the device off its thread. Safe to call twice. */
+  async close(): Promise<void> {
+    const { thread, resident } = this.#residence;
+    await thread.unload(resident.number);
+  }
+}

@@ -1,0 +1,196 @@
+import type { SlotChannel } from './slot-channel.ts';
+import {
+  barOf,
+  ENTRY_WORDS,
+  Entry,
+  FAILED,
+  functionOf,
+  Operation,
+  type OperationCode,
+  operationOf,
+  RING_ENTRIES,
+  Slot,
+  State,
+  slotAt,
+  Thread,
+  widthOf,
+} from './slot-layout.ts';
+import { learnedPolicy, type WaitingPolicy } from './slot-requester.ts';
+
+/** What answers the accesses that come through a channel. */
+export interface SlotTarget {
+  /** Never throws. @returns the answer of a read, 32 bits */
+  access(
+    operation: OperationCode,
+    fn: number,
+    bar: number,
+    offset: number,
+    width: number,
+    value: number,
+  ): number;
+}
+
+/**
+ * The device thread's end of a channel. A loop around it:
+ *
+ * ```ts
+ * while (!responder.closed) {
+ *   if (responder.serve(target) || responder.spin()) continue;
+ *   responder.sleep(); // or await responder.sleepAsync(), with turns of the event loop
+ * }
+ * ```
+ */
+export class SlotResponder {
+  readonly #words: Int32Array;
+  readonly #policy: WaitingPolicy;
+  #commands: number;
+
+  constructor(channel: SlotChannel, policy: WaitingPolicy = learnedPolicy()) {
+    this.#words = new Int32Array(channel.buffer);
+    this.#policy = policy;
+    this.#commands = 0;
+  }
+
+  /** Has a supervisor answered in this thread's place? It must serve nothing more then. */
+  get closed(): boolean {
+    return (Atomics.load(this.#words, Thread.STATE) & State.CLOSED) !== 0;
+  }
+
+  /** Whether a command has come since this was asked last. */
+  takeCall(): boolean {
+    const commands = Atomics.load(this.#words, Thread.COMMANDS);
+    if (commands === this.#commands) return false;
+    this.#commands = commands;
+    return true;
+  }
+
+  /**
+   * Looks at every requester once, does what it has posted, and answers its request.
+   * @returns whether there was anything
+   */
+  serve(target: SlotTarget): boolean {
+    const words = this.#words;
+    const requesters = words[Thread.REQUESTERS]!;
+    let served = false;
+    for (let requester = 0; requester < requesters; requester++) {
+      const at = slotAt(requester);
+      const sequence = Atomics.load(words, at + Slot.SEQUENCE);
+      const answered = words[at + Slot.ANSWERED]!;
+      if ((answered & ~FAILED) !== sequence) {
+        served = true;
+        this.#drain(target, requester, at, words[at + Slot.TAIL]!);
+        this.#answer(target, requester, at, sequence, answered);
+      } else if (Atomics.load(words, at + Slot.RING_TAIL) !== words[at + Slot.RING_HEAD]!) {
+        served = true;
+        this.#drain(target, requester, at, words[at + Slot.RING_TAIL]!);
+      }
+    }
+    return served;
+  }
+
+  /** Looks for an access or a command as long as that has lately been worth it. @returns whether there is one */
+  spin(): boolean {
+    const policy = this.#policy;
+    const budget = policy.budget;
+    for (let polls = 0; polls < budget; polls++) {
+      if (!this.pending) continue;
+      policy.found(polls);
+      return true;
+    }
+    policy.missed(budget);
+    return this.pending;
+  }
+
+  /** Whether an access or a command waits. */
+  get pending(): boolean {
+    const words = this.#words;
+    const requesters = words[Thread.REQUESTERS]!;
+    for (let requester = 0; requester < requesters; requester++) {
+      const at = slotAt(requester);
+      if (Atomics.load(words, at + Slot.SEQUENCE) !== (words[at + Slot.ANSWERED]! & ~FAILED)) {
+        return true;
+      }
+      if (words[at + Slot.RING_TAIL] !== words[at + Slot.RING_HEAD]) return true;
+    }
+    return words[Thread.COMMANDS] !== this.#commands;
+  }
+
+  /** Blocks this thread until there is something to do, or the time is over. */
+  sleep(timeoutMs = Number.POSITIVE_INFINITY): void {
+    const words = this.#words;
+    const doorbell = Atomics.load(words, Thread.DOORBELL);
+    if (this.#prepareToSleep()) Atomics.wait(words, Thread.DOORBELL, doorbell, timeoutMs);
+    Atomics.and(words, Thread.STATE, ~State.SLEEPING);
+  }
+
+  /** As {@link SlotResponder.sleep}, and the event loop goes on meanwhile. It does not keep the event loop alive. */
+  async sleepAsync(timeoutMs = Number.POSITIVE_INFINITY): Promise<void> {
+    const words = this.#words;
+    const doorbell = Atomics.load(words, Thread.DOORBELL);
+    if (this.#prepareToSleep()) {
+      const wait = Atomics.waitAsync(words, Thread.DOORBELL, doorbell, timeoutMs);
+      if (wait.async) await wait.value;
+    }
+    Atomics.and(words, Thread.STATE, ~State.SLEEPING);
+  }
+
+  /** After the doorbell was read, and before it is waited for: whoever comes from now on rings it. */
+  #prepareToSleep(): boolean {
+    const words = this.#words;
+    Atomics.or(words, Thread.STATE, State.SLEEPING);
+    if (this.pending || this.closed) return false;
+    words[Thread.SLEEPS] = (words[Thread.SLEEPS]! + 1) | 0;
+    return true;
+  }
+
+  /** Does the posted writes of a requester up to `tail`. */
+  #drain(target: SlotTarget, requester: number, at: number, tail: number): void {
+    const words = this.#words;
+    let head = words[at + Slot.RING_HEAD]!;
+    if (head === tail) return;
+    words[Thread.SERVING] = ((requester + 1) << 1) | 1;
+    for (; head !== tail && !this.closed; head = (head + 1) | 0) {
+      const entry = at + Slot.RING + (head & (RING_ENTRIES - 1)) * ENTRY_WORDS;
+      const what = words[entry + Entry.WHAT]!;
+      const offset = join(words[entry + Entry.OFFSET]!, words[entry + Entry.OFFSET_HIGH]!);
+      const value = words[entry + Entry.VALUE]! >>> 0;
+      target.access(Operation.WRITE, functionOf(what), barOf(what), offset, widthOf(what), value);
+      words[Thread.PROGRESS] = (words[Thread.PROGRESS]! + 1) | 0;
+      Atomics.store(words, at + Slot.RING_HEAD, (head + 1) | 0);
+    }
+    words[Thread.SERVING] = 0;
+  }
+
+  #answer(
+    target: SlotTarget,
+    requester: number,
+    at: number,
+    sequence: number,
+    answered: number,
+  ): void {
+    const words = this.#words;
+    const what = words[at + Slot.OPERATION]!;
+    const offset = join(words[at + Slot.OFFSET]!, words[at + Slot.OFFSET_HIGH]!);
+    words[Thread.SERVING] = (requester + 1) << 1;
+    const value = target.access(
+      operationOf(what) as OperationCode,
+      words[at + Slot.FUNCTION]!,
+      barOf(what),
+      offset,
+      widthOf(what),
+      words[at + Slot.VALUE]! >>> 0,
+    );
+    words[Thread.PROGRESS] = (words[Thread.PROGRESS]! + 1) | 0;
+    words[Thread.SERVING] = 0;
+    if (this.closed) return;
+    words[at + Slot.ANSWER] = value;
+    const before = Atomics.compareExchange(words, at + Slot.ANSWERED, answered, sequence);
+    // Otherwise somebody else has answered: the requester gave up, or its supervisor did.
+    if (before !== answered) return;
+    if (Atomics.load(words, at + Slot.SLEEPING) !== 0) Atomics.notify(words, at + Slot.ANSWERED);
+  }
+}
+
+function join(low: number, high: number): number {
+  return high === 0 ? low >>> 0 : (low >>> 0) + (high >>> 0) * 0x1_0000_0000;
+}
