@@ -2,7 +2,10 @@ import { defineConfig } from 'vitest/config';
 
 const source = { conditions: ['hdvkit-source', 'node', 'import', 'module', 'default'] };
 
-/** Two projects: `unit` needs nothing but Node; `guest` boots a stock QEMU with a stock Linux kernel. */
+/**
+ * Two projects: `unit` needs nothing but Node; `guest` boots a stock QEMU with a stock Linux kernel. What runs on Windows
+ * only is for `npm run test:windows`.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -13,7 +16,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/guest/**'],
+          exclude: ['test/guest/**', 'test/windows/only/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -225,6 +225,31 @@ async function emptyMachine(hdvkit) {
   }
 }
 
+/** What a machine writes to its first serial port. The pipe is the machine's, and there when it feels like it. */
+class SerialPort {
+  text = '';
+  #isClosed = false;
+  #socket;
+
+  constructor(pipe) {
+    this.pipe = pipe;
+  }
+
+  connect() {
+    if (this.#isClosed) return;
+    this.#socket = connect(this.pipe);
+    this.#socket.on('data', (bytes) => {
+      this.text += bytes.toString('latin1');
+    });
+    this.#socket.on('error', () => setTimeout(() => this.connect(), 200).unref());
+  }
+
+  close() {
+    this.#isClosed = true;
+    this.#socket?.destroy();
+  }
+}
+
 async function linuxMachine(hdvkit) {
   const pipe = `\\\\.\\pipe\\${OWNER}-${process.pid}`;
   const { kernel, initrd, append } = options;
@@ -241,8 +266,7 @@ async function linuxMachine(hdvkit) {
   });
   const machine = await Machine.create(hdvkit, 'Linux', document);
   if (machine === undefined) return;
-  let text = '';
-  let socket;
+  const serial = new SerialPort(pipe);
   try {
     for (const file of files) {
       await step(`Linux: let the machine read ${file}`, () =>
@@ -250,21 +274,20 @@ async function linuxMachine(hdvkit) {
       );
     }
     if (machine.devices !== undefined) await machine.attach();
-    socket = connect(pipe);
-    socket.on('error', (error) => report.notices.push({ type: 'console', error: describe(error) }));
-    socket.on('data', (bytes) => {
-      text += bytes.toString('latin1');
-    });
+    serial.connect();
     await step('Linux: start', (signal) => machine.system.start({ signal }));
     await step(`Linux: see edu on the console within ${options.seconds} s`, async () => {
       const end = performance.now() + Number(options.seconds) * 1000;
-      while (!EDU.test(text) && performance.now() < end) await delay(250);
-      if (!EDU.test(text)) throw new Error('Cannot find 1234:11e8 on the console');
+      while (!EDU.test(serial.text) && performance.now() < end) await delay(250);
+      if (!EDU.test(serial.text)) {
+        const heard = `${serial.text.length} characters came`;
+        throw new Error(`Cannot find 1234:11e8 on the console: ${heard}`);
+      }
     });
     await step('Linux: accesses', async () => ({ details: machine.countAccesses(hdvkit) }));
   } finally {
-    socket?.destroy();
-    report.console = text;
+    serial.close();
+    report.console = serial.text;
     await machine.end();
   }
 }

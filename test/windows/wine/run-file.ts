@@ -6,7 +6,7 @@ import { type FileReport, readReport } from './report.ts';
 import { runWine, windowsPath } from './wine.ts';
 
 /** Milliseconds that one test file may take. */
-const TIME_LIMIT = 120_000;
+const TIME_LIMIT = 240_000;
 
 /** The URL of a built module, as Windows programs under Wine name it. */
 function windowsUrl(path: string): string {
