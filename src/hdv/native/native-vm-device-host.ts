@@ -41,6 +41,8 @@ export interface NativeVmDeviceHostOptions {
   readonly tornDown?: Int32Array;
   /** Mappings of guest memory that a device keeps, whether it uses them or not. */
   readonly apertureLimit?: number;
+  /** Runs what makes objects in native code, which a thread that is ended meanwhile does not survive. */
+  readonly protect?: <T>(run: () => T) => T;
 }
 
 /** A device interface as native code has it: a table of functions, and what they are called with. */
@@ -62,6 +64,7 @@ export class NativeVmDeviceHost implements VmDeviceHost {
   readonly #hostThread: HostThread | undefined;
   readonly #tornDown: Int32Array | undefined;
   readonly #apertureLimit: number;
+  readonly #protect: <T>(run: () => T) => T;
   readonly #retired: RetiredMemory;
   readonly #apertures = new Map<HDV_DEVICE, ApertureCache>();
   /** Host of each device that was created by this object. */
@@ -75,11 +78,13 @@ export class NativeVmDeviceHost implements VmDeviceHost {
     hostThread,
     tornDown,
     apertureLimit = APERTURE_LIMIT,
+    protect = (run) => run(),
   }: NativeVmDeviceHostOptions) {
     this.#library = library;
     this.#hostThread = hostThread;
     this.#tornDown = tornDown;
     this.#apertureLimit = apertureLimit;
+    this.#protect = protect;
     this.#retired = new RetiredMemory(system);
   }
 
@@ -346,8 +351,9 @@ export class NativeVmDeviceHost implements VmDeviceHost {
 
   #memoryOf(device: HDV_DEVICE): ApertureMemory {
     return {
-      map: (gpa, length, writeProtected) => this.#map(device, gpa, length, writeProtected),
-      view,
+      map: (gpa, length, writeProtected) =>
+        this.#protect(() => this.#map(device, gpa, length, writeProtected)),
+      view: (address, length) => this.#protect(() => view(address, length)),
       unmap: (address, bytes) => {
         // Undoing a mapping faults inside the library once its device host is gone, and the platform has done it then.
         if (!this.#isTornDown(device)) {

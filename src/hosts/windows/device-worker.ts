@@ -7,7 +7,10 @@ import type { DevicePlatform } from '../../hdv/hdv-binding.ts';
 import { hdvServices } from '../../hdv/hdv-services.ts';
 import { loadDevice } from '../../hdv/load-device.ts';
 import { type DoorbellEntries, DoorbellEvents } from '../../hdv/native/doorbell-events.ts';
-import type { NativeDeviceInterface } from '../../hdv/native/native-vm-device-host.ts';
+import {
+  type NativeDeviceInterface,
+  NativeVmDeviceHost,
+} from '../../hdv/native/native-vm-device-host.ts';
 import { VM_DEVICE_HOST_ABI } from '../../hdv/native/vm-device-host-abi.ts';
 import { WindowsSections } from '../../hdv/native/windows-section.ts';
 import type { HDV_DEVICE, HDV_HOST } from '../../hdv/vm-device-host.ts';
@@ -26,7 +29,6 @@ import { WINDOWS_CAPABILITIES } from './capabilities.ts';
 import { DeviceLoop } from './device-loop.ts';
 import { GateRequests, type LifecycleCallback } from './gate-requests.ts';
 import { type LibraryPaths, libraryPath } from './library-paths.ts';
-import { ProtectedDeviceHost } from './protected-device-host.ts';
 import { type Lifecycle, ServedFunction } from './served-function.ts';
 
 /** What a device worker is started with. */
@@ -175,13 +177,19 @@ class HostedDevice {
     this.#served.resume(lifecycle);
   }
 
-  #deviceHost({ tornDown }: InstanceParts): ProtectedDeviceHost {
+  #deviceHost({ tornDown }: InstanceParts): NativeVmDeviceHost {
     const { context, library, system } = this.#parts;
-    return new ProtectedDeviceHost(context.control, { library, system, tornDown });
+    const { control } = context;
+    return new NativeVmDeviceHost({
+      library,
+      system,
+      tornDown,
+      protect: (run) => control.protect(run),
+    });
   }
 
   #connect(
-    vmDeviceHost: ProtectedDeviceHost,
+    vmDeviceHost: NativeVmDeviceHost,
     device: HDV_DEVICE,
     { doorbells }: InstanceParts,
   ): void {
@@ -191,7 +199,7 @@ class HostedDevice {
     const platform: DevicePlatform = {
       clock: () => this.#clock,
       storesFault: true,
-      doorbellEvent: (_device, ring) => events.create(ring),
+      doorbellEvent: (_device, ring) => context.control.protect(() => events.create(ring)),
       section: (size) => context.control.protect(() => this.#sections.create(size)),
     };
     const binding = { vmDeviceHost, platform, capabilities: WINDOWS_CAPABILITIES };
