@@ -63,6 +63,13 @@ describe('the package, installed into an empty folder', () => {
     expect(run(folder, process.execPath, '--input-type=module', '-e', script).trim()).toBe('true');
   });
 
+  test('brings what is run on a real Hyper-V host, and none of the doubles', () => {
+    const installed = join(folder, 'node_modules/hdvkit/test/windows');
+    expect(readdirSync(installed)).toEqual(['smoke.mjs']);
+    const help = run(folder, process.execPath, join(installed, 'smoke.mjs'), '--help');
+    expect(help).toContain('--kernel FILE');
+  });
+
   test('loads a bundled device by its entry', () => {
     const script = `const m = await import('hdvkit/devices/virtio-rng'); console.log(Object.keys(m).length > 0);`;
     expect(run(folder, process.execPath, '--input-type=module', '-e', script).trim()).toBe('true');

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ComputeSystem } from '../hcs/compute-system.ts';
 import { DeviceHost } from '../hdv/device-host.ts';
 import { TraceRecorder } from '../inspect/trace-recorder.ts';
@@ -25,6 +26,8 @@ export interface DemoOptions {
 const ID = 'hdvkit-demo';
 /** Reads that are made before the clock counts, so that what is measured is compiled code. */
 const WARM_UP = 20_000;
+/** How long the firmware of a machine without a guest is watched. */
+const FIRMWARE_MS = 1000;
 
 /** Attaches the edu device to a machine, drives it, and measures. */
 export async function runDemo(options: DemoOptions): Promise<void> {
@@ -58,10 +61,24 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   });
   if (attachment.function) attachment.function.observer = new TraceRecorder(trace.ring);
   await system.start({ signal });
+  if (setup.open === undefined) {
+    await watchFirmware(trace, signal);
+    return;
+  }
   const session = cleanUp.use(await setup.open(binding, system, signal));
   const before = trace.skip();
   if (before > 0) print(c.dim(`  (firmware and kernel made ${before} accesses of config space)`));
   await drive(session, trace, options.accesses);
+}
+
+/** Where no guest of ours runs, the firmware is all that touches the device; a driver of the user's is another command. */
+async function watchFirmware(trace: TraceView, signal: AbortSignal): Promise<void> {
+  const c = colors();
+  await delay(FIRMWARE_MS, undefined, { signal });
+  trace.flush();
+  print(
+    `\n${c.bold('The machine runs with the device in it.')} A driver needs a guest of yours:\n  hdvkit run FILE --host windows --kernel vmlinux --initrd initrd.img --trace\n`,
+  );
 }
 
 async function drive(

@@ -7,20 +7,9 @@ import { findQemu } from '../provision/find-qemu.ts';
 import { provisionedAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { findGuest } from '../provision/provision-guest.ts';
+import type { Check } from './check.ts';
 import { windowsChecks } from './windows/checks.ts';
 import { gatherWindowsFacts } from './windows/facts.ts';
-
-/** One finding of `hdvkit doctor`. */
-export interface Check {
-  readonly name: string;
-  readonly title: string;
-  /** `note`: works, but something is worth knowing. */
-  readonly state: 'ok' | 'note' | 'missing';
-  readonly detail: string;
-  readonly remedy?: string;
-  /** The host that does not work without it. */
-  readonly neededBy?: 'linux' | 'windows';
-}
 
 const GIB = 2 ** 30;
 /** QEMU, kernel, and what is unpacked of them. */

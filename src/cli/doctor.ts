@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type Check, examine } from './doctor-checks.ts';
+import type { Check } from './check.ts';
+import { examine } from './doctor-checks.ts';
 import { colors, print } from './terminal.ts';
 
 /** Adds `hdvkit doctor`. */

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LinuxGuest } from '../engines/qemu/linux-guest.ts';
 
 /** Ctrl-], as telnet and virsh have it. */
@@ -13,6 +14,9 @@ const LEAVE_SHELL = '\nexit\n';
 
 /** What the prompt of our guest's shell begins with. */
 const PROMPT = 'guest:';
+
+/** How often a console that is not there yet is looked for. */
+const RETRY_MS = 100;
 
 /** The guest's serial console on this terminal. What is said beside it keeps to whole lines. */
 export class GuestConsole {
@@ -34,6 +38,18 @@ export class GuestConsole {
     this.#socket = socket;
   }
 
+  /** The same, for a console that comes some time after its machine has started. */
+  async connectWhenThere(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.connect();
+        return;
+      } catch {
+        await delay(RETRY_MS, undefined, { signal, ref: true }).catch(() => undefined);
+      }
+    }
+  }
+
   /** Writes a line to standard error, also while the terminal is raw. */
   remark(line: string): void {
     const text = this.#isRaw ? line.replaceAll('\n', '\r\n') : line;
@@ -49,7 +65,9 @@ export class GuestConsole {
     guest: LinuxGuest | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const socket = this.#socket as Socket;
+    const socket = this.#socket;
+    // The machine ended, or the user left, before there was a console.
+    if (socket === undefined) return;
     const { stdin, stdout } = process;
     socket.on('data', (chunk: Buffer) => stdout.write(chunk));
     // What a script sends before the guest's shell reads would be lost.

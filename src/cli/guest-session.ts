@@ -18,6 +18,9 @@ export interface GuestSession extends AsyncDisposable {
 export interface GuestSetup extends Disposable {
   /** A ComputeSystem document for a machine in which the guest runs. */
   readonly document: Document;
-  /** Waits until the guest of a running system answers. */
-  open(binding: HostBinding, system: ComputeSystem, signal: AbortSignal): Promise<GuestSession>;
+  /** Waits until the guest of a running system answers. Absent where the guest is the user's own, and does not. */
+  open?(binding: HostBinding, system: ComputeSystem, signal: AbortSignal): Promise<GuestSession>;
 }
+
+/** A guest of ours, which answers. */
+export type AnsweringGuestSetup = GuestSetup & Required<Pick<GuestSetup, 'open'>>;

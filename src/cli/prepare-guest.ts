@@ -10,6 +10,11 @@ export async function prepareGuest(host: HostName): Promise<GuestSetup> {
     const { prepareLinuxGuest } = await import('./linux-guest.ts');
     return await prepareLinuxGuest();
   }
+  if (host === 'windows') {
+    const { windowsGuest } = await import('./windows/guest-document.ts');
+    const { document } = windowsGuest({ configuration: [], memory: 512 });
+    return { document, [Symbol.dispose]() {} };
+  }
   const { prepareSimulatedGuest } = await import('./simulated-guest.ts');
   return prepareSimulatedGuest();
 }

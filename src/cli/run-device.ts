@@ -4,7 +4,8 @@ import { openHost, openHostName } from './open-host.ts';
 import type { RunOptions } from './run-options.ts';
 import { UsageError } from './usage-error.ts';
 
-const LINUX_ONLY = [
+/** What belongs to machines that run an operating system. */
+const REAL_ONLY = [
   'memory',
   'processors',
   'kernel',
@@ -19,14 +20,14 @@ const LINUX_ONLY = [
 /** Attaches a device to a machine on the chosen host and gives the user its guest. */
 export async function runDevice(path: string, options: RunOptions): Promise<void> {
   const host = openHostName(options.host);
-  // The others have guests of their own below; what is no host of this machine says so itself.
-  if (host !== 'linux' && host !== 'simulated') openHost(host);
+  // What is no host of this machine says so itself, before the file is looked at.
+  if (host === 'windows') openHost(host);
   if (host === 'simulated') {
-    const given = LINUX_ONLY.find((name) => options[name] !== undefined);
+    const given = REAL_ONLY.find((name) => options[name] !== undefined);
     if (given !== undefined) {
       throw new UsageError(
         `Cannot use --${given} on the host simulated: it runs no operating system`,
-        'leave it out, or use --host linux',
+        'leave it out, or use the host of this platform',
       );
     }
   }
@@ -35,6 +36,9 @@ export async function runDevice(path: string, options: RunOptions): Promise<void
   if (host === 'linux') {
     const { runLinux } = await import('./run-linux.ts');
     await runLinux(file, options, cleanUp);
+  } else if (host === 'windows') {
+    const { runWindows } = await import('./run-windows.ts');
+    await runWindows(file, options, cleanUp);
   } else {
     const { runSimulated } = await import('./run-simulated.ts');
     await runSimulated(file, options, cleanUp);

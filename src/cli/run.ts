@@ -10,7 +10,7 @@ export function addRun(program: Command): void {
     .command('run')
     .summary('boot a guest with a device in it')
     .description(
-      'Attaches a device to a machine and gives you the guest: a Linux shell on the serial console (host linux, Ctrl-] leaves), or a shell that reads and writes registers by name (host simulated).',
+      'Attaches a device to a machine and gives you the guest: a Linux shell on the serial console (host linux, Ctrl-] leaves), the serial console of your own guest (host windows: --kernel, or --disk), or a shell that reads and writes registers by name (host simulated).',
     )
     .argument('<file>', 'file that exports the device, .ts or .js')
     .option('--export <name>', 'name of the device class, where the file exports several')
@@ -41,4 +41,5 @@ Examples:
   $ hdvkit run edu.ts                                     a shell in a Linux guest
   $ hdvkit run edu.ts --trace --command 'lspci -vv'       with every access shown, by name
   $ hdvkit run nic.ts --module nic.ko --share .           with a driver of your own
-  $ hdvkit run edu.ts --host simulated --command 'read ID'`;
+  $ hdvkit run edu.ts --host simulated --command 'read ID'
+  $ hdvkit run edu.ts --host windows --kernel vmlinux --initrd initrd.img --trace`;

@@ -1,10 +1,10 @@
 import type { SimulatedHost } from '../hosts/simulated/host.ts';
 import { SimulatedGuestAccess } from '../testing/simulated-guest-access.ts';
-import type { GuestSetup } from './guest-session.ts';
+import type { AnsweringGuestSetup } from './guest-session.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 
 /** The guest of a simulated machine: a program on this thread. */
-export function prepareSimulatedGuest(): GuestSetup {
+export function prepareSimulatedGuest(): AnsweringGuestSetup {
   return {
     document: {
       SchemaVersion: { Major: 2, Minor: 1 },

@@ -102,9 +102,9 @@ async function step(name, action, { mayFail = false } = {}) {
   return result;
 }
 
-function machineDocument(extra) {
+function machineDocument(extra, minor = 1) {
   return {
-    SchemaVersion: { Major: 2, Minor: 1 },
+    SchemaVersion: { Major: 2, Minor: minor },
     Owner: OWNER,
     ShouldTerminateOnLastHandleClosed: true,
     VirtualMachine: {
@@ -254,7 +254,7 @@ async function linuxMachine(hdvkit) {
   const pipe = `\\\\.\\pipe\\${OWNER}-${process.pid}`;
   const { kernel, initrd, append } = options;
   const files = [kernel, initrd].filter((file) => file !== undefined).map((file) => resolve(file));
-  const document = machineDocument({
+  const virtualMachine = {
     Chipset: {
       LinuxKernelDirect: {
         KernelFilePath: files[0],
@@ -263,7 +263,9 @@ async function linuxMachine(hdvkit) {
       },
     },
     Devices: { ComPorts: { 0: { NamedPipe: pipe } } },
-  });
+  };
+  // Booting a kernel came with version 2.3.
+  const document = machineDocument(virtualMachine, 3);
   const machine = await Machine.create(hdvkit, 'Linux', document);
   if (machine === undefined) return;
   const serial = new SerialPort(pipe);

@@ -2,7 +2,7 @@ import type { LibraryAbi } from '../../ffi/abi.ts';
 import { COMPUTE_CORE_ABI } from '../../hcs/native/compute-core-abi.ts';
 import { COMPUTE_STORAGE_ABI } from '../../hcs/native/compute-storage-abi.ts';
 import { VM_DEVICE_HOST_ABI } from '../../hdv/native/vm-device-host-abi.ts';
-import type { Check } from '../doctor-checks.ts';
+import type { Check } from '../check.ts';
 import type { LibraryFacts, WindowsFacts } from './facts.ts';
 
 /** The first Windows with the functions that everything else needs (Windows 10 1809, Windows Server 2019). */

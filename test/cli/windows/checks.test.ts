@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Check } from '../../../src/cli/doctor-checks.ts';
+import type { Check } from '../../../src/cli/check.ts';
 import { windowsChecks } from '../../../src/cli/windows/checks.ts';
 import type { WindowsFacts } from '../../../src/cli/windows/facts.ts';
 import type { PeFile } from '../../../src/cli/windows/pe-file.ts';

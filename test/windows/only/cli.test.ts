@@ -1,5 +1,7 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -17,10 +19,15 @@ interface Result {
 }
 
 /** Runs the command as npm's shims do. */
-async function hdvkit(args: readonly string[], cwd = folder): Promise<Result> {
+function start(args: readonly string[]): ChildProcessWithoutNullStreams {
   const { HDVKIT_HOST: _host, ...env } = process.env;
   const main = join(packageFolder, 'node_modules', 'hdvkit', 'dist', 'src', 'cli', 'main.js');
-  const child = spawn(process.execPath, [main, ...args], { cwd, env });
+  return spawn(process.execPath, [main, ...args], { cwd: folder, env });
+}
+
+/** Runs it to its end. */
+async function hdvkit(args: readonly string[]): Promise<Result> {
+  const child = start(args);
   const said = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
@@ -92,6 +99,61 @@ describe('hdvkit on Windows', () => {
   test('does not serve vfio-user there, and says so', async () => {
     const { code, stderr } = await hdvkit(['serve', 'device.ts', '--socket', 'x']);
     expect(stderr).toMatch(/Cannot serve a device on win32: vfio-user passes descriptors/);
+    expect(code).toBe(2);
+  });
+
+  test('attaches a device by the calls of the real libraries', async () => {
+    const { code, stdout, stderr } = await hdvkit(['demo', '--host', 'windows']);
+    expect(stderr).toBe('');
+    for (const text of [
+      /HcsCreateComputeSystem\("hdvkit-demo-\d+"/,
+      /HdvInitializeDeviceHost(Ex)?\(/,
+      /HcsModifyComputeSystem\(.*FlexibleIov/,
+      /HcsStartComputeSystem\(/,
+      /The machine runs with the device in it/,
+      /HdvTeardownDeviceHost\(/,
+      /HcsTerminateComputeSystem\(/,
+    ]) {
+      expect(stdout).toMatch(text);
+    }
+    expect(code).toBe(0);
+  });
+
+  test('connects the console of a machine to the terminal', async () => {
+    const pipe = `\\\\.\\pipe\\hdvkit-test-${process.pid}`;
+    writeFileSync(
+      join(folder, 'console.json'),
+      JSON.stringify({ VirtualMachine: { Devices: { ComPorts: { 0: { NamedPipe: pipe } } } } }),
+    );
+    // The stand-in makes no pipe: this is the machine's end.
+    const machine = createServer();
+    const connection = once(machine, 'connection');
+    machine.listen(pipe);
+    const args = ['run', 'device.ts', '--host', 'windows'];
+    const child = start([...args, '--document', 'console.json']);
+    child.stdin.write('uname\n');
+    const [socket] = (await connection) as [Socket];
+    const typed = once(socket, 'data');
+    socket.write('login: ');
+    const [shown] = await once(child.stdout, 'data');
+    expect(String(shown)).toBe('login: ');
+    expect(String((await typed)[0])).toBe('uname\n');
+    child.kill();
+    await once(child, 'close');
+    machine.close();
+    socket.destroy();
+  });
+
+  test('refuses what needs a guest of ours', async () => {
+    const { code, stderr } = await hdvkit([
+      'run',
+      'device.ts',
+      '--host',
+      'windows',
+      '--share',
+      '.',
+    ]);
+    expect(stderr).toMatch(/Cannot use --share on the host windows: the guest there is your own/);
     expect(code).toBe(2);
   });
 
