@@ -63,7 +63,7 @@ describe.runIf(hasProbe)('a callback', () => {
     const question = registerCallback(
       PROBE_ABI,
       'PROBE_QUESTION',
-      handler as () => number,
+      handler as unknown as () => number, // what a JavaScript caller can do
       (error) => reported.push(error),
     );
     const answer: OutCell = [0];
