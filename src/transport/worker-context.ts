@@ -36,6 +36,9 @@ export type WorkerMessage =
 /** Longest wait in the kernel. A thread in a system call cannot be ended, so it comes back by itself. */
 const LONGEST_WAIT_MS = 500;
 
+/** Longest wait where a loop's handles that do not keep it alive cannot be seen. */
+const LONGEST_UNSEEN_WAIT_MS = 100;
+
 /**
  * A worker's side of its {@link DeviceWorker}. The worker waits in the kernel, not in the event loop, for what it
  * serves, and for {@link WorkerContext.attention}: when that is ready the event loop wants a turn, or main wants
@@ -77,8 +80,9 @@ export class WorkerContext<Data> {
   /** Longest that the worker may wait now, in milliseconds; right after a {@link WorkerContext.turn}. */
   get patience(): number {
     if (this.#loop === undefined) return BLIND_WAIT_MS;
+    const longest = this.#loop.fd === undefined ? LONGEST_UNSEEN_WAIT_MS : LONGEST_WAIT_MS;
     const timeout = this.#loop.timeout();
-    return timeout < 0 ? LONGEST_WAIT_MS : Math.min(timeout, LONGEST_WAIT_MS);
+    return timeout < 0 ? longest : Math.min(timeout, longest);
   }
 
   /** Looks up: answers the commands that have arrived. The event loop's turn is the caller's to give. */
