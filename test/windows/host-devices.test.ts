@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TraceKind, TraceRing } from '../../src/inspect/trace-ring.ts';
 import { TROUBLE, Trouble } from '../host/trouble-device.ts';
 import { makeTrouble, TroubledMachine } from './host-life.ts';
 import { openWindowsHost, type WindowsTestHost } from './windows-test-host.ts';
@@ -31,6 +32,20 @@ describe('a device on a worker of the windows host', () => {
       after = await fn.readBar(0, TICKS, 4);
     }
     expect(machine.failures).toEqual([]);
+  });
+
+  test('the trace shows what the guest did', async () => {
+    await using machine = await TroubledMachine.start(host);
+    const ring = TraceRing.create(64);
+    const reader = ring.reader();
+    await machine.attach({ trace: ring.memory });
+    const fn = await machine.open();
+    await fn.writeBar(0, SCRATCH, 2, 0x77);
+    const seen: unknown[] = [];
+    reader.drain(({ kind, length, location, slot, value }) => {
+      if (kind === TraceKind.BAR_WRITE) seen.push({ slot, location, length, value });
+    });
+    expect(seen).toEqual([{ slot: 0, location: SCRATCH, length: 2, value: 0x77 }]);
   });
 
   test('bus mastering is off until the guest asks for it', async () => {
