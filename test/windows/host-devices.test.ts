@@ -70,7 +70,8 @@ describe('a device on a worker of the windows host', () => {
     ['a thread that exits', Trouble.EXIT, /process\.exit\(5\)/],
     ['a heap that is full', Trouble.FILL_HEAP, /out of heap/],
     ['a hook that throws', Trouble.THROW, /thrown by a hook/],
-    ['a late exception', Trouble.THROW_LATE, /./],
+    ['a late exception', Trouble.THROW_LATE, /thrown late/],
+    ['a promise that nobody catches', Trouble.REJECT, /rejected/],
   ])(
     '%s: the guest reads ones, the failure has its reason, and a restart in place brings the device back',
     async (_name, what, reason) => {
