@@ -2,6 +2,8 @@
 export type { InterruptMessage } from './engines/simulated/interrupts.ts';
 export { SimulatedMachine, type SimulatedMachineOptions } from './engines/simulated/machine.ts';
 export { SeededRandom } from './engines/simulated/random.ts';
+export type { RunProgramOptions } from './hosts/simulated/processors.ts';
+export { type GuestProgram, VirtualProcessor } from './hosts/simulated/virtual-processor.ts';
 export { type GuestCapability, GuestConfigSpace } from './testing/config-space.ts';
 export { FuzzFailure, type FuzzOptions, type FuzzReport, fuzz } from './testing/fuzz.ts';
 export type { FuzzOperation } from './testing/fuzz-operations.ts';
@@ -18,6 +20,7 @@ export { VmMemory } from './testing/guest-memory.ts';
 export { GuestPlatform } from './testing/guest-platform.ts';
 export { GuestRegisters } from './testing/guest-registers.ts';
 export { PciDriver } from './testing/pci-driver.ts';
+export { runGuestProgram } from './testing/run-guest-program.ts';
 export { SimulatedGuestAccess } from './testing/simulated-guest-access.ts';
 export {
   type PlugOptions,

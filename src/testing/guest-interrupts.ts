@@ -150,6 +150,7 @@ export class GuestInterrupts {
 
   /** Is the interrupt line asserted? */
   get line(): boolean {
+    this.#parts.messages.dispatch();
     return this.#parts.slot.line.asserted;
   }
 

@@ -17,7 +17,7 @@ export interface MessageBlock {
 /**
  * Gives out message-signalled interrupts, and takes those that arrive to whom they were given. Address and data are
  * those of x86 processors: destination in bits 19:12 of the address, vector in bits 7:0 of the data
- * (Intel SDM volume 3, 11.11).
+ * (Intel SDM volume 3, 11.11). All name the processor that runs this.
  */
 export class MessageAllocator {
   readonly #machine: SimulatedMachine;
@@ -34,7 +34,8 @@ export class MessageAllocator {
   allocate(count: number, handler: MessageHandler): MessageBlock {
     const align = 2 ** Math.ceil(Math.log2(count));
     const first = Math.ceil(FIRST_VECTOR / align) * align;
-    for (let destination = 0; destination < 256; destination++) {
+    const { processor } = this.#machine;
+    for (let destination = processor.id; destination < 256; destination += processor.count) {
       for (let data = first; data + align - 1 <= LAST_VECTOR; data += align) {
         const address = AddressMap.MSI + destination * 0x1000;
         if (!this.#isFree(address, data, align)) continue;

@@ -112,7 +112,7 @@ export class PciDriver {
           `Cannot take interrupt ${vector}: it did not arrive within ${timeoutMs} ms`,
         );
       }
-      machine.advance(1);
+      machine.idle(1);
       this.#settle();
     }
   }

@@ -12,13 +12,17 @@ export const MAX_PROCESSORS = 15;
 const ENTRIES = 4096;
 const ENTRY_WORDS = 4;
 
+/** Interrupt lines whose levels are kept. Their numbers count on, and a machine has 32 at a time. */
+const LEVELS = 256;
+
 const Word = {
   GENERATION: 0,
   PROCESSORS: LINE,
   PAUSED: LINE + 1,
   SHUT_DOWN: LINE + 2,
   NEXT_LINE: LINE + 3,
-  QUEUES: 2 * LINE,
+  LEVELS: 2 * LINE,
+  QUEUES: 2 * LINE + LEVELS,
 } as const;
 
 /** Word offsets in a queue. */
@@ -57,6 +61,7 @@ export interface SignalSink {
  * | PROCESSORS | main | virtual processors that run; 0: main is the processor |
  * | PAUSED, SHUT_DOWN | main | the machine stands still; the guest is asked to go |
  * | NEXT_LINE | main | number of the next interrupt line |
+ * | LEVELS | device threads | a word per interrupt line, by its number modulo 256: its level |
  *
  * | queue, one for main and one per processor | writer | meaning |
  * |---|---|---|
@@ -118,7 +123,14 @@ export class MachineSignals implements BusSignals {
 
   /** A number for an interrupt line of this machine. */
   newLine(): number {
-    return Atomics.add(this.#words, Word.NEXT_LINE, 1) + 1;
+    const number = Atomics.add(this.#words, Word.NEXT_LINE, 1) + 1;
+    Atomics.store(this.#words, Word.LEVELS + (number % LEVELS), 0);
+    return number;
+  }
+
+  /** Is a line asserted? */
+  level(line: number): boolean {
+    return Atomics.load(this.#words, Word.LEVELS + (line % LEVELS)) !== 0;
   }
 
   /**
@@ -135,6 +147,7 @@ export class MachineSignals implements BusSignals {
   sendLine(line: number, asserted: boolean): void {
     const count = this.processors;
     const data = (line << 1) | (asserted ? 1 : 0);
+    Atomics.store(this.#words, Word.LEVELS + (line % LEVELS), asserted ? 1 : 0);
     if (count === 0) this.#push(queueAt(0), LINE_CHANGE, data);
     for (let queue = 1; queue <= count; queue++) this.#push(queueAt(queue), LINE_CHANGE, data);
   }

@@ -18,7 +18,7 @@ export interface SimulatedMachineOptions {
   /** Parts of RAM that devices may not write. */
   readonly readOnly?: readonly ReadOnlyRange[];
   /** The processor of a machine that another thread has: its own view of the same memory and the same bus. */
-  readonly processor?: { readonly id: number; readonly of: SharedMachine };
+  readonly processor?: { readonly id: number; readonly count: number; readonly of: SharedMachine };
 }
 
 /** What other threads need of a machine: plain data over shared memory. */
@@ -53,6 +53,8 @@ export class SimulatedMachine {
   readonly #ended = new AbortController();
   readonly #lines = new Map<number, InterruptLine>();
   #signals: MachineSignals | undefined;
+  /** Which of how many processors this thread is. */
+  readonly processor: { readonly id: number; readonly count: number };
   /** Whose queue of messages this thread takes from: 0 is main's. */
   readonly #queue: number;
   #isPaused = false;
@@ -67,6 +69,7 @@ export class SimulatedMachine {
     this.ram = new GuestRam(ram, closed);
     this.random = new SeededRandom(seed);
     this.#queue = processor === undefined ? 0 : processor.id + 1;
+    this.processor = { id: processor?.id ?? 0, count: processor?.count ?? 1 };
     if (signals !== undefined) this.#connect(new MachineSignals(signals));
   }
 
@@ -96,6 +99,11 @@ export class SimulatedMachine {
   addLine(line: InterruptLine, number: number = this.#newLine()): number {
     this.#lines.set(number, line);
     return number;
+  }
+
+  /** Learns what lines of devices on other threads did while other processors were told. */
+  refreshLines(): void {
+    for (const [number, line] of this.#lines) line.set(this.#signals?.level(number) ?? false);
   }
 
   removeLine(number: number): void {
@@ -182,10 +190,14 @@ export class SimulatedMachine {
     this.clock.advance(ms);
   }
 
-  /** Blocks until an interrupt may have arrived, or `ms` are over, or the guest shall shut down. For shared machines. */
-  waitForInterrupt(ms: number): void {
+  /** As {@link advance}, and of a shared machine not longer than until an interrupt arrives. */
+  idle(ms: number): void {
+    if (this.#signals === undefined || this.#isPaused) {
+      this.advance(ms);
+      return;
+    }
     const before = performance.now();
-    this.#signals?.wait(this.#queue, ms);
+    this.#signals.wait(this.#queue, ms);
     this.clock.advance(performance.now() - before);
   }
 

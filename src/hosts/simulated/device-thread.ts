@@ -1,4 +1,5 @@
 import { DeviceFailedError } from '../../device/device-failed-error.ts';
+import { threadWork } from '../../ffi/thread-work.ts';
 import type { FunctionNotice } from '../../pci/host.ts';
 import type { DeviceWorker } from '../../transport/device-worker.ts';
 import { decodeError } from '../../transport/error-message.ts';
@@ -210,6 +211,11 @@ export class DeviceThread {
 
   /** A device neither returned nor died: its answer is given here, and its thread ended. */
   #stalled(limitMs: number): void {
+    if (threadWork(this.#worker.threadId) === undefined) {
+      // It died while this thread was blocked, which will hear why.
+      this.channel.close();
+      return;
+    }
     const { serving } = this.channel;
     const what = serving?.text ?? 'a timer, a promise or a command';
     this.#fail(new Error(`the device did not return from ${what} within ${limitMs} ms`));

@@ -33,7 +33,7 @@ export interface SlotTarget {
 /**
  * The device thread's end of a channel. A loop around it:
  *
- * ```ts
+ * ```text
  * while (!responder.closed) {
  *   if (responder.serve(target) || responder.spin()) continue;
  *   responder.sleep(); // or await responder.sleepAsync(), with turns of the event loop
