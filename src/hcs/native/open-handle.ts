@@ -28,7 +28,11 @@ export class OpenHandle {
 
   endUse(): void {
     this.#uses--;
-    if (this.#uses === 0) this.#giveBack?.();
+    if (this.#uses > 0) return;
+    // A wait that learns of the close only now may begin and end another use.
+    const giveBack = this.#giveBack;
+    this.#giveBack = undefined;
+    giveBack?.();
   }
 
   /** Makes a call on another thread, which is a use. */
