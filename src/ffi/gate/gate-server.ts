@@ -30,7 +30,7 @@ const SPIN_LIMIT = 16_000;
 /**
  * The consumer's side of a gate, on the one thread that serves it. A loop around it:
  *
- * ```ts
+ * ```text
  * for (;;) {
  *   while (server.next()) serve(server); // reads the request, ends in an answer…()
  *   for (let bell = server.nextDoorbell(); bell >= 0; bell = server.nextDoorbell()) ring(bell);
@@ -56,7 +56,11 @@ export class GateServer {
   /** Slot of the request being served, and its first word; slot negative: none. */
   #slot = -1;
   #at = 0;
+  /** Rings that were looked for. */
   #rings = 0;
+  /** Where the pass over the doorbells goes on, and the rings when it began. */
+  #bell = 0;
+  #ringsBefore = 0;
 
   constructor(system: WindowsSystem, handle: GateHandle) {
     const words = viewGate(handle.address);
@@ -201,20 +205,30 @@ export class GateServer {
     Atomics.store(this.#words, word.sleeping, 0);
   }
 
-  /** Index of a doorbell that was rung since it was returned last, or -1. */
+  /**
+   * Index of a doorbell that was rung, or -1 at the end of a pass: in one pass each doorbell comes once at most, however
+   * often it is rung meanwhile, so that a guest that rings without end starves neither requests nor other doorbells.
+   */
   nextDoorbell(): number {
     const words = this.#words;
-    const rings = Atomics.load(words, word.rings);
-    if (rings === this.#rings) return -1;
-    for (let i = 0; i < RUNG_WORDS; i++) {
-      const bits = Atomics.load(words, word.rung + i);
+    if (this.#bell === 0) {
+      this.#ringsBefore = Atomics.load(words, word.rings);
+      if (this.#ringsBefore === this.#rings) return -1;
+    }
+    const first = this.#bell >>> 5;
+    for (let i = first; i < RUNG_WORDS; i++) {
+      const looked = i === first ? -1 << (this.#bell & 31) : -1;
+      const bits = Atomics.load(words, word.rung + i) & looked;
       if (bits === 0) continue;
       const bit = bits & -bits;
       Atomics.and(words, word.rung + i, ~bit);
       this.#advance();
-      return i * 32 + 31 - Math.clz32(bit);
+      const bell = i * 32 + 31 - Math.clz32(bit);
+      this.#bell = bell + 1;
+      return bell;
     }
-    this.#rings = rings;
+    this.#bell = 0;
+    this.#rings = this.#ringsBefore;
     return -1;
   }
 
