@@ -1,5 +1,6 @@
 import { url as inspectorUrl } from 'node:inspector';
 import { threadWork } from '../ffi/thread-work.ts';
+import { tick } from './ticker.ts';
 
 /** Longest that a device may be at work on one thing, in milliseconds, unless told otherwise. */
 export const DEFAULT_STALL_LIMIT_MS = 1000;
@@ -35,7 +36,7 @@ export interface ProgressWatchOptions {
  */
 export class ProgressWatch {
   readonly #options: ProgressWatchOptions;
-  readonly #timer: NodeJS.Timeout;
+  readonly #ticks: Disposable;
   #last: number | undefined;
   #looks = 0;
   #closed = false;
@@ -45,13 +46,12 @@ export class ProgressWatch {
 
   constructor(options: ProgressWatchOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.look(), options.limitMs / LOOKS);
-    this.#timer.unref();
+    this.#ticks = tick(options.limitMs / LOOKS, () => this.look());
   }
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#timer);
+    this.#ticks[Symbol.dispose]();
   }
 
   /**

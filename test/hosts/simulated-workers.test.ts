@@ -1,5 +1,6 @@
 import { DeviceFailedError } from 'hdvkit';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { PlacedFunction } from '../../src/hosts/simulated/worker-device.ts';
 import { TROUBLE, Trouble } from '../host/trouble-device.ts';
 import { startMachine, type WorkerMachine } from './simulated-machine.ts';
 
@@ -103,6 +104,26 @@ test('a device that takes long is waited for', async () => {
   bar.write32(TROUBLE_ON_READ, Trouble.SLOW);
   expect(bar.read32(TROUBLE_ON_READ)).toBe(0x510);
   expect(machine.notices).toEqual([]);
+});
+
+test('idle devices stay asleep while another one is accessed', async () => {
+  machine = await startMachine();
+  await machine.attach('../host/conformance-devices.ts', 'MsixProbe');
+  await machine.attach('../host/conformance-devices.ts', 'MsiProbe', 'idle');
+  await machine.attach('../host/conformance-devices.ts', 'ConfiguredProbe', 'idle');
+  const bar = machine.drive(MSIX_PROBE).bar(0);
+  const idle = machine.machine.bus.slots
+    .map((slot) => (slot.function as PlacedFunction).thread)
+    .slice(1);
+  const sleeps = (): number[] => idle.map(({ channel }) => channel.sleeps);
+  // The first access asks every function where it is.
+  bar.read32(0);
+  while (!idle.every(({ channel }) => channel.asleep)) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const before = sleeps();
+  for (let i = 0; i < 2000; i++) bar.read32(0);
+  expect(sleeps()).toEqual(before);
 });
 
 describe('devices of a group', () => {

@@ -45,9 +45,8 @@ function serve(channel: SlotChannel, policy: PolicyName, stop: Int32Array): void
   const responder = new SlotResponder(channel, policyOf(policy));
   const target = new CountingTarget();
   while (Atomics.load(stop, 0) === 0 && !responder.closed) {
-    if (responder.serve(target)) continue;
-    if (policy !== 'spin' && responder.spin()) responder.takeCall();
-    else if (policy !== 'spin') responder.sleep();
+    if (responder.spin(target)) responder.takeCall();
+    else responder.sleep();
   }
 }
 

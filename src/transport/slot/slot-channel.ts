@@ -126,6 +126,11 @@ export class SlotChannel {
     return undefined;
   }
 
+  /** Does the device thread sleep, and nobody has woken it? */
+  get asleep(): boolean {
+    return (Atomics.load(this.#words, Thread.STATE) & State.SLEEPING) !== 0;
+  }
+
   /** How often the device thread went to sleep, modulo 2^32. */
   get sleeps(): number {
     return Atomics.load(this.#words, Thread.SLEEPS) >>> 0;

@@ -31,16 +31,11 @@ export async function serveSlots(options: SlotLoopOptions): Promise<void> {
   let turnedAt = performance.now();
   let passes = 0;
   while (!responder.closed) {
-    if (responder.serve(target)) {
-      if (++passes % PASSES_PER_LOOK > 0 || performance.now() - turnedAt < LONGEST_ABSENCE_MS) {
-        continue;
-      }
-    } else if (responder.takeCall()) {
-      called();
-    } else if (over()) {
-      return;
-    } else {
-      if (responder.spin()) continue;
+    if (responder.spin(target)) {
+      if (responder.takeCall()) called();
+      else if (++passes % PASSES_PER_LOOK > 0) continue;
+      else if (performance.now() - turnedAt < LONGEST_ABSENCE_MS) continue;
+    } else if (!over()) {
       resting(true);
       await responder.sleepAsync();
       resting(false);
@@ -50,6 +45,5 @@ export async function serveSlots(options: SlotLoopOptions): Promise<void> {
     if (over()) return;
     await turn();
     turnedAt = performance.now();
-    if (responder.takeCall()) called();
   }
 }

@@ -17,14 +17,14 @@ import {
 } from './slot-layout.ts';
 
 /** Most polls of one spin: about 0.4 ms. */
-export const SPIN_LIMIT = 50_000;
+const SPIN_LIMIT = 50_000;
 
 /** How long to look before sleeping. */
 export type WaitingPolicy = Pick<LearnedSpin, 'budget' | 'found' | 'missed'>;
 
 /** The policy for this machine: with one processor, looking keeps the other side from answering. */
-export function learnedPolicy(): WaitingPolicy {
-  return new LearnedSpin(availableParallelism() > 1 ? SPIN_LIMIT : 0);
+export function learnedPolicy(limit = SPIN_LIMIT): WaitingPolicy {
+  return new LearnedSpin(availableParallelism() > 1 ? limit : 0);
 }
 
 /** How a requester waits; everything has a default. */

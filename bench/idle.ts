@@ -1,0 +1,86 @@
+/**
+ * What do attached devices cost that nobody uses? 64 of them in simulated machines, on two workers and on a worker each.
+ *
+ * `--devices N` attaches another number, `--seconds N` looks for another time than 10 s.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ComputeSystem, DeviceHost } from 'hdvkit';
+import { createSimulatedHost } from '../src/hosts/simulated/host.ts';
+import { type Measurement, option, print } from './report.ts';
+
+const DEVICES = Number(option('--devices') ?? 64);
+const SECONDS = Number(option('--seconds') ?? 10);
+/** The engine collects the garbage of a start for a while after it. */
+const SETTLE_MS = 25_000;
+/** Slots of a machine's bus. */
+const PER_MACHINE = 32;
+const MODULE = new URL('../sample-devices/edu.ts', import.meta.url);
+
+/** How often threads of this process went to sleep; undefined where the system does not say. */
+function sleeps(): number | undefined {
+  try {
+    return readdirSync('/proc/self/task')
+      .map((id) => readFileSync(`/proc/self/task/${id}/status`, 'latin1'))
+      .reduce((sum, text) => sum + Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(text)?.[1]), 0);
+  } catch {
+    return undefined;
+  }
+}
+
+async function measure(name: string, groupOf: (device: number) => string | undefined) {
+  const host = createSimulatedHost({ placement: 'worker' });
+  const document = {
+    SchemaVersion: { Major: 2, Minor: 1 },
+    Owner: 'hdvkit bench',
+    VirtualMachine: { ComputeTopology: { Memory: { SizeInMB: 16 }, Processor: { Count: 1 } } },
+  };
+  const systems: ComputeSystem[] = [];
+  const hosts: DeviceHost[] = [];
+  const before = process.memoryUsage().rss;
+  const started = performance.now();
+  for (let device = 0; device < DEVICES; device++) {
+    if (device % PER_MACHINE === 0) {
+      const system = await ComputeSystem.create(`idle-${device}`, document, {
+        core: host.computeCore,
+      });
+      systems.push(system);
+      await system.start();
+      hosts.push(await DeviceHost.create(system, { binding: host.hdv }));
+    }
+    const group = groupOf(device);
+    await hosts.at(-1)!.attach(MODULE, group === undefined ? {} : { group });
+  }
+  const attach = (performance.now() - started) / DEVICES;
+  const memory = (process.memoryUsage().rss - before) / DEVICES / 2 ** 20;
+  await delay(SETTLE_MS);
+  const load: number[] = [];
+  const wakes: number[] = [];
+  for (let second = 0; second < SECONDS; second++) {
+    const slept = sleeps();
+    const cpu = process.cpuUsage();
+    await delay(1000);
+    const { user, system } = process.cpuUsage(cpu);
+    load.push((user + system) / 10_000);
+    const now = sleeps();
+    if (now !== undefined && slept !== undefined) wakes.push(now - slept);
+  }
+  for (const devices of hosts) await devices[Symbol.asyncDispose]();
+  for (const system of systems) await system[Symbol.asyncDispose]();
+  await host.close();
+  const rows: Measurement[] = [
+    { name: `${name}: processor time`, unit: '% of a core', samples: load },
+    { name: `${name}: wake-ups of all threads`, unit: 'per second', samples: wakes },
+    { name: `${name}: memory per device`, unit: 'MiB', samples: [memory] },
+    { name: `${name}: time to attach one`, unit: 'ms', samples: [attach] },
+  ];
+  return rows.filter(({ samples }) => samples.length > 0);
+}
+
+print({
+  title: `${DEVICES} idle devices on the simulated host, samples of one second`,
+  measurements: [
+    ...(await measure('two workers', (device) => `${device % 2}`)),
+    ...(await measure('a worker each', () => undefined)),
+  ],
+});
