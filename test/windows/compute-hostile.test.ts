@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { codeOf } from '../compute/recording-engine.ts';
-import { ComputeRig, DOCUMENT, until } from './compute-rig.ts';
+import { ComputeRig, DOCUMENT } from './compute-rig.ts';
 import { standInsUnavailable } from './stand-ins.ts';
 
 if (standInsUnavailable !== undefined) console.log(`Skipped: ${standInsUnavailable}`);

@@ -8,9 +8,6 @@ import type { WorkerContext } from '../../transport/worker-context.ts';
 const QUIET_MS = 1;
 const LONGEST_ABSENCE_MS = 5;
 
-/** Requests served before a look at the clock. */
-const REQUESTS_PER_LOOK = 64;
-
 /** WAIT_OBJECT_0: the gate's event, which the wait takes. */
 const GATE = 0;
 const WAIT_FAILED = 0xffff_ffff;
@@ -63,23 +60,27 @@ export class DeviceLoop {
       this.#turnedAt = clock.now;
       control.advance();
       context.attend(command);
+      // What would wake the thread has been taken.
+      if (control.stopRequested) return;
       this.#sleep(context.patience);
     }
   }
 
   /** Serves what has come, for a while. @returns whether there was anything */
   #serve(): boolean {
-    const { clock, ring, serve, server } = this.#options;
+    const { clock, context, ring, serve, server } = this.#options;
     let served = false;
     for (let bell = server.nextDoorbell(); bell >= 0; bell = server.nextDoorbell()) {
       served = true;
+      context.control.advance();
       ring(bell);
     }
-    for (let count = 1; server.next(); count++) {
+    while (server.next()) {
+      // A backlog alone is worth a look at the clock: one device takes long for what another does in no time.
+      const isLate = served && clock.now - this.#turnedAt >= LONGEST_ABSENCE_MS;
       served = true;
       serve();
-      if (count % REQUESTS_PER_LOOK > 0) continue;
-      if (clock.now - this.#turnedAt >= LONGEST_ABSENCE_MS) break;
+      if (isLate) break;
     }
     return served;
   }

@@ -96,7 +96,10 @@ describe('a document', () => {
 describe('a field that cannot be honoured is named by its path', () => {
   test.each([
     [{ GuestState: {} }, '$.VirtualMachine.GuestState'],
-    [{ Chipset: { Uefi: { StopOnBootFailure: true } } }, '$.VirtualMachine.Chipset.Uefi.StopOnBootFailure'],
+    [
+      { Chipset: { Uefi: { StopOnBootFailure: true } } },
+      '$.VirtualMachine.Chipset.Uefi.StopOnBootFailure',
+    ],
     [
       { ComputeTopology: { Processor: { Limit: 50_000 } } },
       '$.VirtualMachine.ComputeTopology.Processor.Limit',
