@@ -29,6 +29,7 @@ interface Row {
   /** windows, linux, simulated. */
   readonly states: readonly string[];
   readonly proof: string;
+  readonly windowsProof: string;
 }
 
 const rows: readonly Row[] = readFileSync(join(root, 'docs/status.md'), 'utf8')
@@ -39,7 +40,8 @@ const rows: readonly Row[] = readFileSync(join(root, 'docs/status.md'), 'utf8')
       .split('|')
       .map((cell) => cell.trim())
       .slice(1, -1);
-    return { name: name.replaceAll('`', ''), states: cells.slice(0, 3), proof: cells[3] ?? '' };
+    const [proof = '', windowsProof = ''] = cells.slice(3);
+    return { name: name.replaceAll('`', ''), states: cells.slice(0, 3), proof, windowsProof };
   });
 
 const names = (pattern: RegExp): string[] =>
@@ -51,6 +53,18 @@ function titlesOf(file: string): string[] {
   const calls = text.matchAll(/\b(?:test|it)\b[\s\S]{0,400}?\(\s*(['"`])((?:(?!\1)[^\\]|\\.)*)\1/g);
   return [...calls].map((match) => (match[2] as string).replace(/\\(.)/g, '$1'));
 }
+
+/** What is wrong with a proof, `file › title`; undefined: the file has that test. */
+function problemOf(proof: string): string | undefined {
+  const [file = '', title = ''] = proof.split(' › ');
+  if (!existsSync(join(root, file))) return `there is no ${file}`;
+  return titlesOf(file).includes(title) ? undefined : `${file} has no test "${title}"`;
+}
+
+/** Files of test/windows, and their text. */
+const windowsTexts: readonly string[] = readdirSync(join(root, 'test/windows'))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => readFileSync(join(root, 'test/windows', file), 'utf8'));
 
 describe('docs/status.md', () => {
   test('has one row for every function, callback and event', () => {
@@ -80,23 +94,31 @@ describe('docs/status.md', () => {
   });
 
   test('says stand-in of nothing that no test for Windows names', () => {
-    const folder = join(root, 'test/windows');
-    const texts = readdirSync(folder)
-      .filter((file) => file.endsWith('.ts'))
-      .map((file) => readFileSync(join(folder, file), 'utf8'));
     const named = (name: string): boolean =>
-      texts.some((text) => new RegExp(`\\b${name}\\b`, 'i').test(text));
+      windowsTexts.some((text) => new RegExp(`\\b${name}\\b`, 'i').test(text));
     const wrong = rows.filter(({ name, states }) => states[0] === 'stand-in' && !named(name));
     expect(wrong.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('names a test that runs over the stand-ins for everything that is stand-in', () => {
+    const runsThere = (file: string): boolean =>
+      file.startsWith('test/windows/') ||
+      windowsTexts.some((text) => text.includes(`from '${file.replace(/^test/, '..')}'`));
+    const wrong = rows.flatMap(({ name, states, windowsProof }) => {
+      if (states[0] !== 'stand-in') return windowsProof === '' ? [] : [`${name} is not stand-in`];
+      const [file = ''] = windowsProof.split(' › ');
+      const problem = runsThere(file) ? problemOf(windowsProof) : `${file} does not run there`;
+      return problem === undefined ? [] : [`${name}: ${problem}`];
+    });
+    expect(wrong).toEqual([]);
   });
 
   test('names a test that exists for everything that is more than a plan', () => {
     const wrong = rows.flatMap(({ name, states, proof }) => {
       const isPlan = states.every((state) => state === 'later');
       if (proof === '') return isPlan ? [] : [`${name} has no proof`];
-      const [file = '', title = ''] = proof.split(' › ');
-      if (!existsSync(join(root, file))) return [`${name}: there is no ${file}`];
-      return titlesOf(file).includes(title) ? [] : [`${name}: ${file} has no test "${title}"`];
+      const problem = problemOf(proof);
+      return problem === undefined ? [] : [`${name}: ${problem}`];
     });
     expect(wrong).toEqual([]);
   });
