@@ -39,10 +39,13 @@ export function libraryFile(path: string): LibraryFile | undefined {
   const header = head.readUInt32LE(0x3c);
   if (header + 26 > head.length || head.readUInt32LE(header) !== 0x4550) return undefined;
   const machine = head.readUInt16LE(header + 4);
-  const known = PE_MACHINES[machine];
-  if (known !== undefined) return { format: 'PE', architecture: known[0], bits: known[1] };
-  const bits = head.readUInt16LE(header + 24) === 0x20b ? 64 : 32;
-  return { format: 'PE', architecture: `machine 0x${machine.toString(16)}`, bits };
+  const bits = PE_MACHINES[machine]?.[1] ?? (head.readUInt16LE(header + 24) === 0x20b ? 64 : 32);
+  return { format: 'PE', architecture: peArchitecture(machine), bits };
+}
+
+/** The architecture that the machine field of a PE header names, or `machine 0x…`. */
+export function peArchitecture(machine: number): string {
+  return PE_MACHINES[machine]?.[0] ?? `machine 0x${machine.toString(16)}`;
 }
 
 function readHead(path: string, length: number): Buffer {

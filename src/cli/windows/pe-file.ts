@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { peArchitecture } from '../../ffi/library-file.ts';
 
 /** What a Windows library says of itself. */
 export interface PeFile {
@@ -14,14 +15,6 @@ export interface PeFile {
 export class PeFormatError extends Error {
   override readonly name = 'PeFormatError';
 }
-
-/** "Machine Types" of Microsoft's PE format. */
-const MACHINES: Readonly<Record<number, string>> = {
-  332: 'ia32',
-  452: 'arm',
-  34404: 'x64',
-  43620: 'arm64',
-};
 
 const PE32_PLUS = 0x20b;
 /** Places of the data directories (PE format, "Optional Header Data Directories"). */
@@ -89,7 +82,7 @@ class PeReader {
     const directory = (index: number): number =>
       index < count ? bytes.readUInt32LE(directories + 8 * index) : 0;
     return {
-      architecture: MACHINES[machine] ?? `machine 0x${machine.toString(16)}`,
+      architecture: peArchitecture(machine),
       exports: this.#exports(directory(Directory.EXPORT)),
       fileVersion: this.#version(directory(Directory.RESOURCE)),
     };
