@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cacheDirectory } from '../../src/provision/cache-directory.ts';
 import { abiHeaders, writeAbiHeaders } from './abi-header.ts';
+import { keptBuild } from './kept-builds.ts';
 import { MINGW_GCC } from './mingw.ts';
 
 /** Shared objects for the machine's own system, or DLLs for Windows x64. */
@@ -78,23 +79,18 @@ export function canBuildStandIns(format: StandInFormat): boolean {
 }
 
 /**
- * The folder with the stand-ins, built unless it is there already: its name is made from the sources, the tables and
- * the compiler. Several processes may build at once; the first one's folder stays.
+ * The folder with the stand-ins, in the cache, built unless it is there already: its name is made from the sources, the
+ * tables and the compiler. Several processes may build at once. Builds that nobody uses any more are removed.
  * @param extraFlags for the compiler, sanitizers for instance
  * @throws Error with the compiler's output
  */
 export function buildStandIns(format: StandInFormat, extraFlags: readonly string[] = []): string {
-  const folder = join(tmpdir(), `hdvkit-stand-ins-${format}-${fingerprint(format, extraFlags)}`);
-  if (existsSync(folder)) return folder;
-  const work = mkdtempSync(`${folder}-`);
-  try {
-    writeAbiHeaders(join(work, 'include'), TOOLCHAINS[format].target);
-    for (const name of standInNames(format)) compile(format, name, work, extraFlags);
-    renameSync(work, folder);
-  } catch (error) {
-    rmSync(work, { recursive: true, force: true });
-    if (!existsSync(folder)) throw error;
-  }
+  const name = `${format}-${fingerprint(format, extraFlags)}`;
+  const folder = join(cacheDirectory(), 'stand-ins', name);
+  keptBuild(folder, (draft) => {
+    writeAbiHeaders(join(draft, 'include'), TOOLCHAINS[format].target);
+    for (const library of standInNames(format)) compile(format, library, draft, extraFlags);
+  });
   return folder;
 }
 
@@ -163,5 +159,5 @@ function fingerprint(format: StandInFormat, extraFlags: readonly string[]): stri
     hash.update(`\0${name}\0`).update(readFileSync(join(SOURCES, name)));
   }
   for (const [name, text] of Object.entries(abiHeaders(target))) hash.update(`\0${name}\0${text}`);
-  return `${process.getuid?.() ?? 0}-${hash.digest('hex').slice(0, 16)}`;
+  return hash.digest('hex').slice(0, 16);
 }
