@@ -1,4 +1,5 @@
 import type { DeviceEndpoint } from './device-directory.ts';
+import type { ResourcePath, ResourceRequest } from './resource-paths.ts';
 
 /** How a system ended. `ExitType` and `Status` of the SystemExitStatus document. */
 export interface EngineExit {
@@ -20,6 +21,12 @@ export interface EngineRequest {
    * them after the system was created.
    */
   readonly document: Readonly<Record<string, unknown>>;
+  /**
+   * Id (as in a request) of the system that this one is to be a clone of: one of the same engine that was saved as a
+   * template. The document's RestoreState.SaveStateFilePath, for a machine that goes on from a file, is the engine's to
+   * read; either way {@link EngineSystem.start} restores.
+   */
+  readonly template?: string | undefined;
   /** Called once, when the machine has ended for any reason; never before `create` resolved. */
   exited(exit: EngineExit): void;
   /** Called when something that is not the end happened. `crashed` precedes the exit of a guest that crashed. */
@@ -38,6 +45,24 @@ export interface EngineDevice {
   readonly configuration: readonly string[];
   readonly endpoint: DeviceEndpoint;
 }
+
+/** A change of one resource of a machine, checked against the schema. */
+export interface ResourceChange {
+  /** Which resource, without what varies in its path. */
+  readonly path: ResourcePath;
+  /** What stands in the places of the path that vary, in order. */
+  readonly keys: readonly string[];
+  readonly request: ResourceRequest;
+  /** The document or number of `Settings`; undefined where there is none. */
+  readonly settings: unknown;
+}
+
+/** Where the state of a machine goes. */
+export type SaveTarget =
+  /** A file, which must not be left half-written: what was there before stays until the new one is whole. */
+  | { readonly kind: 'file'; readonly path: string }
+  /** Kept for clones, until the system is terminated; the machine itself does not run again. */
+  | { readonly kind: 'template' };
 
 /**
  * Runs one kind of system and knows nothing of handles, operations or result documents. Errors that have an HRESULT
@@ -73,6 +98,15 @@ export interface EngineSystem {
   addDevice(device: EngineDevice): Promise<void>;
   /** Rejects with ERROR_NOT_SUPPORTED and the reason where removal cannot be done safely. */
   removeDevice(instanceId: string): Promise<void>;
+  /**
+   * Changes a resource of a machine that is created or running. Rejects with ERROR_NOT_SUPPORTED and the reason where it
+   * cannot be; what could not be done is undone.
+   */
+  modify(change: ResourceChange): Promise<void>;
+  /** Injects a non-maskable interrupt; resolves when it was sent. What the guest makes of it comes as events. */
+  crash(): Promise<void>;
+  /** Saves the paused machine, which stays paused. Nothing has changed when it rejects. */
+  save(target: SaveTarget): Promise<void>;
   /** Property documents that only the engine knows, by property type; types it does not know are absent. */
   properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
 }

@@ -1,54 +1,32 @@
 import type { HcsError } from '../hcs/hcs-error.ts';
 import type { FlexibleIoDevice, ModifySettingRequest } from '../hcs/schema/documents.ts';
-import { nearest } from '../hcs/schema/nearest.ts';
 import { checkDocument, invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
+import type { ResourceChange } from './engine.ts';
 import { failure } from './failure.ts';
 import { type FlexibleIovEntry, flexibleIovEntry } from './flexible-iov.ts';
+import {
+  type MatchedPath,
+  matchPath,
+  nearestPath,
+  type ResourceRequest,
+  resourceOf,
+} from './resource-paths.ts';
 
 /** What a modify request asks for, checked. */
 export type Modification =
   | { readonly kind: 'addDevice'; readonly entry: FlexibleIovEntry }
-  | { readonly kind: 'removeDevice'; readonly instanceId: string };
-
-/** Resource paths that HCS documents; a segment in angle brackets varies. Only FlexibleIov is served as yet. */
-const RESOURCE_PATHS = [
-  'VirtualMachine/ComputeTopology/Processor/CpuGroup',
-  'VirtualMachine/ComputeTopology/Processor/IdledProcessors',
-  'VirtualMachine/ComputeTopology/Processor/CpuFrequencyPowerCap',
-  'VirtualMachine/ComputeTopology/Processor/Limits',
-  'VirtualMachine/ComputeTopology/Memory/SizeInMB',
-  'VirtualMachine/ComputeTopology/Gpu',
-  'VirtualMachine/Devices/FlexibleIov/<instance id>',
-  'VirtualMachine/Devices/MappedPipes/<host pipe>',
-  'VirtualMachine/Devices/NetworkAdapters/<id>',
-  'VirtualMachine/Devices/Plan9/Shares',
-  'VirtualMachine/Devices/Scsi/<controller>/Attachments/<lun>',
-  'VirtualMachine/Devices/ComPorts/<port>',
-  'VirtualMachine/Devices/SharedMemory/Regions',
-  'VirtualMachine/Devices/VirtualPMem/Devices/<number>',
-  'VirtualMachine/Devices/VirtualPMem/Devices/<number>/Mappings/<offset>',
-  'VirtualMachine/Devices/VirtualSmb/Shares',
-  'VirtualMachine/Devices/VirtualPci/<id>',
-  'VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/<service id>',
-  'VirtualMachine/Devices/Licensing',
-  'Container/MappedDirectories',
-  'Container/MappedPipes',
-  'Container/Memory/SizeInMB',
-  'Container/Processor',
-  'Container/Devices/Generic',
-  'Container/RegistryFlushState',
-] as const;
-
-const FLEXIBLE_IOV = /^VirtualMachine\/Devices\/FlexibleIov\/\{?([^/{}]+)\}?$/;
+  | { readonly kind: 'removeDevice'; readonly instanceId: string }
+  /** Anything but a FlexibleIov device is the engine's. */
+  | { readonly kind: 'change'; readonly change: ResourceChange };
 
 /**
  * Reads a ModifySettingRequest.
  * @throws HcsError HCS_E_INVALID_JSON for a malformed document, E_INVALIDARG for a path or request type that does not
- * exist, ERROR_NOT_SUPPORTED for one that does and is not served
+ * exist or settings where there must be none, ERROR_NOT_SUPPORTED for a request that the path does not have
  */
 export function readModification(name: string, configuration: string): Modification {
   const request = parseDocument<ModifySettingRequest>('ModifySettingRequest', configuration, name);
-  const { ResourcePath = '', RequestType, Settings, GuestRequest } = request;
+  const { ResourcePath = '', Settings, GuestRequest } = request;
   if (GuestRequest !== undefined) {
     throw failure(
       name,
@@ -56,74 +34,72 @@ export function readModification(name: string, configuration: string): Modificat
       '$.GuestRequest cannot be forwarded: the system has no connection to an agent in the guest',
     );
   }
-  const instanceId = FLEXIBLE_IOV.exec(ResourcePath)?.[1];
-  if (instanceId === undefined) throw unknownPath(name, ResourcePath);
-  switch (RequestType) {
-    case 'Add': {
-      if (Settings === undefined) {
-        throw invalidDocument(name, 'ModifySettingRequest', [
-          { path: '$.Settings', message: 'is missing: it is the FlexibleIoDevice document to add' },
-        ]);
-      }
-      const device = checkDocument<FlexibleIoDevice>(
-        'FlexibleIoDevice',
-        Settings,
-        name,
-        '$.Settings',
-      );
-      const entry = flexibleIovEntry(
-        name,
-        'ModifySettingRequest',
-        instanceId,
-        device,
-        '$.Settings',
-      );
-      return { kind: 'addDevice', entry };
-    }
-    case 'Remove':
-      return { kind: 'removeDevice', instanceId };
-    case 'Update':
-      throw failure(
-        name,
-        'ERROR_NOT_SUPPORTED',
-        `$.RequestType is Update, which ${ResourcePath} does not have: remove the device and add it again`,
-      );
-    default:
-      throw failure(name, 'E_INVALIDARG', '$.RequestType is missing: write "Add" or "Remove"');
+  const matched = matchPath(ResourcePath);
+  if (matched === undefined) throw unknownPath(name, ResourcePath);
+  const type = requestType(name, ResourcePath, matched, request.RequestType);
+  const settings = checkSettings(name, matched, type, Settings);
+  const [key = ''] = matched.keys;
+  if (matched.path !== 'VirtualMachine/Devices/FlexibleIov/<instance id>') {
+    const change = { path: matched.path, keys: matched.keys, request: type, settings };
+    return { kind: 'change', change };
   }
+  if (type === 'Remove') return { kind: 'removeDevice', instanceId: key };
+  const device = settings as FlexibleIoDevice;
+  const entry = flexibleIovEntry(name, 'ModifySettingRequest', key, device, '$.Settings');
+  return { kind: 'addDevice', entry };
+}
+
+function requestType(
+  name: string,
+  path: string,
+  matched: MatchedPath,
+  given: ModifySettingRequest['RequestType'],
+): ResourceRequest {
+  const { requests, otherwise } = resourceOf(matched.path);
+  const type = given ?? otherwise;
+  if (type === undefined) {
+    const choice = requests.map((request) => `"${request}"`).join(' or ');
+    throw failure(name, 'E_INVALIDARG', `$.RequestType is missing: write ${choice}`);
+  }
+  if (requests.includes(type)) return type;
+  const remedy =
+    type === 'Update' ? 'remove the device and add it again' : `write ${requests.join(' or ')}`;
+  throw failure(
+    name,
+    'ERROR_NOT_SUPPORTED',
+    `$.RequestType is ${type}, which ${path} does not have: ${remedy}`,
+  );
+}
+
+function checkSettings(
+  name: string,
+  matched: MatchedPath,
+  type: ResourceRequest,
+  value: unknown,
+): unknown {
+  const { settings, removesBySettings } = resourceOf(matched.path);
+  if (settings === 'none') {
+    if (value === undefined) return undefined;
+    throw failure(name, 'E_INVALIDARG', `$.Settings must not be there: the path says it all`);
+  }
+  if (type === 'Remove' && removesBySettings !== true) return undefined;
+  if (value === undefined) {
+    const what = settings === 'any' || settings === 'number' ? 'value' : `${settings} document`;
+    const verb = { Add: 'to add', Remove: 'that names what to remove', Update: 'to set' }[type];
+    throw invalidDocument(name, 'ModifySettingRequest', [
+      { path: '$.Settings', message: `is missing: it is the ${what} ${verb}` },
+    ]);
+  }
+  if (settings === 'any') return value;
+  if (settings !== 'number') return checkDocument(settings, value, name, '$.Settings');
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
+  throw invalidDocument(name, 'ModifySettingRequest', [
+    { path: '$.Settings', message: `is ${JSON.stringify(value)}: write a number from 0` },
+  ]);
 }
 
 function unknownPath(name: string, path: string): HcsError {
-  const isKnown = RESOURCE_PATHS.some((known) => pathPattern(known).test(path));
-  if (isKnown) {
-    return failure(
-      name,
-      'ERROR_NOT_SUPPORTED',
-      `$.ResourcePath ${path} cannot be changed on this host`,
-    );
-  }
   const meant = nearestPath(path);
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
   return failure(name, 'E_INVALIDARG', `$.ResourcePath "${path}" does not exist${hint}`);
-}
-
-/** The documented path that a misspelt one most likely means; what varies in it does not count. */
-function nearestPath(path: string): string | undefined {
-  const segments = path.split('/');
-  const filled = new Map<string, string>();
-  for (const known of RESOURCE_PATHS) {
-    const parts = known.split('/');
-    if (parts.length !== segments.length) continue;
-    const text = parts.map((part, i) => (part.startsWith('<') ? segments[i] : part)).join('/');
-    filled.set(text, known);
-  }
-  const text = nearest(path, [...filled.keys()]);
-  return text === undefined ? undefined : filled.get(text);
-}
-
-function pathPattern(path: string): RegExp {
-  const parts = path
-    .split('/')
-    .map((part) => (part === '<host pipe>' ? '.+' : part.startsWith('<') ? '[^/]+' : part));
-  return new RegExp(`^${parts.join('/')}$`);
 }

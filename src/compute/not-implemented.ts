@@ -9,8 +9,6 @@ import { HRESULT } from '../hcs/hresult.ts';
 export const notImplemented: readonly ComputeCoreFunction[] = [
   'HcsCancelOperation',
   'HcsAddResourceToOperation',
-  'HcsCrashComputeSystem',
-  'HcsSaveComputeSystem',
   'HcsInitializeLiveMigrationOnSource',
   'HcsStartLiveMigrationOnSource',
   'HcsStartLiveMigrationTransfer',

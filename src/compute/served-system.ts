@@ -10,7 +10,7 @@ import type {
   SystemExitStatus,
 } from '../hcs/schema/documents.ts';
 import type { DeviceDirectory } from './device-directory.ts';
-import type { Engine, EngineDevice, EngineExit, EngineSystem } from './engine.ts';
+import type { Engine, EngineDevice, EngineExit, EngineSystem, SaveTarget } from './engine.ts';
 import { failure } from './failure.ts';
 import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
 import type { Modification } from './modify-request.ts';
@@ -26,6 +26,8 @@ export interface SystemPlan {
   readonly document: ComputeSystem;
   readonly entries: readonly FlexibleIovEntry[];
   readonly engine: Engine;
+  /** What the engine calls the template that the system is a clone of. */
+  readonly template: string | undefined;
   readonly directory: DeviceDirectory;
   /** Called once, when the system is no more: its id is free. */
   stopped(): void;
@@ -102,6 +104,7 @@ export class ServedSystem {
           id: this.plan.directoryId,
           runtimeId: this.plan.runtimeId,
           document: this.plan.document as Readonly<Record<string, unknown>>,
+          template: this.plan.template,
           exited: (exit) => this.#exited(exit),
           notify: (event) => this.#notify(event),
         });
@@ -196,8 +199,26 @@ export class ServedSystem {
   modify(name: string, modification: Modification): Promise<void> {
     return this.#inTurn(async () => {
       const machine = this.#require(name, 'modify');
-      if (modification.kind === 'addDevice') await this.#add(name, machine, modification.entry);
-      else await this.#remove(name, machine, modification.instanceId);
+      switch (modification.kind) {
+        case 'addDevice':
+          return await this.#add(name, machine, modification.entry);
+        case 'removeDevice':
+          return await this.#remove(name, machine, modification.instanceId);
+        default:
+          return await this.#guard(name, machine.modify(modification.change));
+      }
+    });
+  }
+
+  crash(name: string): Promise<void> {
+    return this.#inTurn(() => this.#guard(name, this.#require(name, 'crash').crash()));
+  }
+
+  /** Saves the paused machine. One that became a template can only be terminated. */
+  save(name: string, target: SaveTarget): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#guard(name, this.#require(name, 'save').save(target));
+      if (target.kind === 'template') this.#become('SavedAsTemplate');
     });
   }
 
@@ -237,7 +258,7 @@ export class ServedSystem {
       throw alreadyStopped(name, 'the system is not running any more');
     }
     if (code !== undefined || this.#machine === undefined) {
-      throw failure(name, 'HCS_E_INVALID_STATE', `the system is ${this.#state.toLowerCase()}`);
+      throw failure(name, 'HCS_E_INVALID_STATE', stateText(this.#state));
     }
     return this.#machine;
   }
@@ -387,6 +408,11 @@ export class ServedSystem {
     }
     this.#settle();
   }
+}
+
+function stateText(state: SystemState): string {
+  const word = state === 'SavedAsTemplate' ? 'saved as a template' : state.toLowerCase();
+  return `the system is ${word}`;
 }
 
 function crashReport(text: string): CrashReport {

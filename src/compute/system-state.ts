@@ -1,7 +1,7 @@
 import type { HresultName } from '../hcs/hresult.ts';
 
 /** States of a system as documents name them; a system whose creation is pending is `Created` only afterwards. */
-export type SystemState = 'Created' | 'Running' | 'Paused' | 'Stopped';
+export type SystemState = 'Created' | 'Running' | 'Paused' | 'SavedAsTemplate' | 'Stopped';
 
 /** Calls whose legality depends on the state. */
 export type StateCall =
@@ -10,6 +10,8 @@ export type StateCall =
   | 'terminate'
   | 'pause'
   | 'resume'
+  | 'save'
+  | 'crash'
   | 'modify'
   | 'properties';
 
@@ -20,11 +22,13 @@ export type StateCall =
 const LEGAL_STATES: Readonly<Record<StateCall, readonly SystemState[]>> = {
   start: ['Created'],
   shutDown: ['Running'],
-  terminate: ['Created', 'Running', 'Paused'],
+  terminate: ['Created', 'Running', 'Paused', 'SavedAsTemplate'],
   pause: ['Running'],
   resume: ['Paused'],
+  save: ['Paused'],
+  crash: ['Running'],
   modify: ['Created', 'Running'],
-  properties: ['Created', 'Running', 'Paused'],
+  properties: ['Created', 'Running', 'Paused', 'SavedAsTemplate'],
 };
 
 /** Why a call is not legal in a state, or undefined when it is. */

@@ -16,8 +16,11 @@ import type { SystemFunctions } from '../hcs/core/system-functions.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT } from '../hcs/hresult.ts';
 import type {
+  ComputeSystem,
+  CrashOptions,
   PauseOptions,
   Properties,
+  SaveOptions,
   ShutdownOptions,
   System_PropertyQuery,
   SystemQuery,
@@ -26,11 +29,10 @@ import type { ObjectType } from '../hcs/schema/schema-types.ts';
 import { invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
 import { readCreateDocument } from './create-document.ts';
 import type { DeviceDirectory } from './device-directory.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, SaveTarget } from './engine.ts';
 import { failure } from './failure.ts';
 import { nextHandleNumber } from './handle-numbers.ts';
 import { readModification } from './modify-request.ts';
-import { notImplementedError } from './not-implemented.ts';
 import { checkCallback, type Operations, settles } from './operations.ts';
 import { ServedSystem } from './served-system.ts';
 import { SystemHandle } from './system-handle.ts';
@@ -181,11 +183,14 @@ export class Systems implements SystemFunctions {
 
   HcsCrashComputeSystem(
     computeSystem: HCS_SYSTEM,
-    _operation: HCS_OPERATION,
-    _options: string | null,
+    operation: HCS_OPERATION,
+    options: string | null,
   ): void {
-    this.#find('HcsCrashComputeSystem', computeSystem);
-    throw notImplementedError('HcsCrashComputeSystem');
+    const name = 'HcsCrashComputeSystem';
+    this.#track(name, TYPE.HcsOperationTypeCrash, computeSystem, operation, (system) => {
+      optional<CrashOptions>('CrashOptions', options, name);
+      return () => system.crash(name);
+    });
   }
 
   HcsPauseComputeSystem(
@@ -214,11 +219,14 @@ export class Systems implements SystemFunctions {
 
   HcsSaveComputeSystem(
     computeSystem: HCS_SYSTEM,
-    _operation: HCS_OPERATION,
-    _options: string | null,
+    operation: HCS_OPERATION,
+    options: string | null,
   ): void {
-    this.#find('HcsSaveComputeSystem', computeSystem);
-    throw notImplementedError('HcsSaveComputeSystem');
+    const name = 'HcsSaveComputeSystem';
+    this.#track(name, TYPE.HcsOperationTypeSave, computeSystem, operation, (system) => {
+      const target = saveTarget(name, optional<SaveOptions>('SaveOptions', options, name));
+      return () => system.save(name, target);
+    });
   }
 
   HcsGetComputeSystemProperties(
@@ -339,6 +347,7 @@ export class Systems implements SystemFunctions {
       const system = new ServedSystem({
         ...checked,
         id,
+        template: this.#template(name, idNamespace, checked.document),
         directoryId,
         runtimeId: runtimeIdOf(id),
         directory,
@@ -355,6 +364,23 @@ export class Systems implements SystemFunctions {
       };
     });
     return handle.handle;
+  }
+
+  /** What the engine calls the template that a document names. */
+  #template(name: string, idNamespace: string, document: ComputeSystem): string | undefined {
+    const id = document.VirtualMachine?.RestoreState?.TemplateSystemId;
+    if (id === undefined) return undefined;
+    const at = '$.VirtualMachine.RestoreState.TemplateSystemId';
+    const system = this.#systems.get(`${idNamespace}\n${id}`);
+    if (system === undefined) {
+      throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `${at}: no compute system has the id "${id}"`);
+    }
+    if (system.state === 'SavedAsTemplate') return system.plan.directoryId;
+    throw failure(
+      name,
+      'HCS_E_INVALID_STATE',
+      `${at}: the system "${id}" is ${system.state.toLowerCase()}, not saved as a template: pause it, and save it with SaveType AsTemplate`,
+    );
   }
 
   async #openSystem(
@@ -411,6 +437,18 @@ function isOneOf(value: string | undefined, list: readonly string[] | undefined)
 /** An options or query document; null and `""` stand for one without fields. */
 function optional<T extends object>(type: ObjectType, text: string | null, name: string): T {
   return parseDocument<T>(type, text === null || text === '' ? '{}' : text, name);
+}
+
+function saveTarget(name: string, options: SaveOptions): SaveTarget {
+  const { SaveType = 'ToFile', SaveStateFilePath: path } = options;
+  const problem = (message: string): HcsError =>
+    invalidDocument(name, 'SaveOptions', [{ path: '$.SaveStateFilePath', message }]);
+  if (SaveType === 'AsTemplate') {
+    if (path === undefined) return { kind: 'template' };
+    throw problem('is for SaveType ToFile only: leave it out');
+  }
+  if (path === undefined || path === '') throw problem('is missing: it is the file to write');
+  return { kind: 'file', path };
 }
 
 /** Options of calls that have none as yet: null, `""` and `{}` are accepted. */

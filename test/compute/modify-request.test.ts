@@ -36,14 +36,19 @@ test.each([
   ],
   [{ RequestType: 'Add' }, 'E_INVALIDARG', '$.ResourcePath ""'],
   [
-    { ResourcePath: 'VirtualMachine/ComputeTopology/Memory/SizeInMB', Settings: 512 },
-    'ERROR_NOT_SUPPORTED',
-    'cannot be changed on this host',
+    { ResourcePath: 'VirtualMachine/ComputeTopology/Memory/SizeInMB', Settings: '512' },
+    'HCS_E_INVALID_JSON',
+    '$.Settings is "512": write a number from 0',
   ],
   [
-    { ResourcePath: 'VirtualMachine/Devices/MappedPipes/\\\\.\\pipe\\x/y', RequestType: 'Add' },
-    'ERROR_NOT_SUPPORTED',
-    'cannot be changed on this host',
+    { ResourcePath: 'VirtualMachine/Devices/MappedPipes/x', RequestType: 'Add', Settings: {} },
+    'E_INVALIDARG',
+    '$.Settings must not be there',
+  ],
+  [
+    { ResourcePath: 'VirtualMachine/Devices/Plan9/Shares', RequestType: 'Remove' },
+    'HCS_E_INVALID_JSON',
+    '$.Settings is missing: it is the Plan9Share document that names what to remove',
   ],
   [{ ResourcePath: '', GuestRequest: {} }, 'ERROR_NOT_SUPPORTED', '$.GuestRequest'],
 ])('refuses the request %j', async (request, code, text) => {
@@ -57,4 +62,40 @@ test.each([
   expect(error.code).toBe(code);
   expect(error.reason).toContain(text);
   expect(rig.engine.log).toEqual(['create', 'start']);
+});
+
+test.each([
+  [
+    { ResourcePath: 'VirtualMachine/ComputeTopology/Memory/SizeInMB', Settings: 512 },
+    'modify Update VirtualMachine/ComputeTopology/Memory/SizeInMB 512',
+  ],
+  [
+    {
+      ResourcePath: 'VirtualMachine/Devices/MappedPipes/\\\\.\\pipe\\x/y',
+      RequestType: 'Add',
+    },
+    'modify Add VirtualMachine/Devices/MappedPipes/<host pipe> \\\\.\\pipe\\x/y',
+  ],
+  [
+    {
+      ResourcePath: 'VirtualMachine/Devices/Scsi/disks/Attachments/3',
+      RequestType: 'Remove',
+      Settings: { Path: '/ignored' },
+    },
+    'modify Remove VirtualMachine/Devices/Scsi/<controller>/Attachments/<lun> disks 3',
+  ],
+  [
+    {
+      ResourcePath: 'VirtualMachine/Devices/NetworkAdapters/{6a0c7c0e-1d2f-4f3a-9a55-0d3f5b0e1c11}',
+      RequestType: 'Add',
+      Settings: { MacAddress: '00-15-5D-00-00-01' },
+    },
+    'modify Add VirtualMachine/Devices/NetworkAdapters/<id> 6a0c7c0e-1d2f-4f3a-9a55-0d3f5b0e1c11 {"MacAddress":"00-15-5D-00-00-01"}',
+  ],
+])('hands the request %j to the engine', async (request, asked) => {
+  const rig = new Rig();
+  const system = await rig.create();
+  await rig.start(system);
+  await rig.modify(system, request);
+  expect(rig.engine.log).toEqual(['create', 'start', asked]);
 });

@@ -5,6 +5,8 @@ import type {
   EngineExit,
   EngineRequest,
   EngineSystem,
+  ResourceChange,
+  SaveTarget,
 } from '../../src/compute/engine.ts';
 import { ComputeService } from '../../src/compute/service.ts';
 import { INFINITE } from '../../src/hcs/core/constants.ts';
@@ -21,6 +23,9 @@ type Step =
   | 'terminate'
   | 'addDevice'
   | 'removeDevice'
+  | 'modify'
+  | 'crash'
+  | 'save'
   | 'properties';
 
 /** An engine that does nothing but remember what it was asked, and wait or fail where a test says so. */
@@ -134,6 +139,19 @@ export class RecordedMachine implements EngineSystem {
   async removeDevice(instanceId: string): Promise<void> {
     await this.#engine.step('removeDevice', instanceId);
     this.connected.delete(instanceId);
+  }
+
+  async modify({ path, keys, request, settings }: ResourceChange): Promise<void> {
+    const detail = [request, path, ...keys, JSON.stringify(settings)].join(' ');
+    await this.#engine.step('modify', detail.trim());
+  }
+
+  crash(): Promise<void> {
+    return this.#engine.step('crash');
+  }
+
+  save(target: SaveTarget): Promise<void> {
+    return this.#engine.step('save', target.kind === 'file' ? target.path : target.kind);
   }
 
   async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {

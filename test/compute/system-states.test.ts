@@ -10,7 +10,7 @@ import {
   vm,
 } from './recording-engine.ts';
 
-type State = 'Created' | 'Running' | 'Paused' | 'Stopped';
+type State = 'Created' | 'Running' | 'Paused' | 'SavedAsTemplate' | 'Stopped';
 
 const INVALID = 'HCS_E_INVALID_STATE';
 const STOPPED = 'HCS_E_SYSTEM_ALREADY_STOPPED';
@@ -23,6 +23,9 @@ const calls: Record<string, Call> = {
   HcsTerminateComputeSystem: ({ core }, s, o) => core.HcsTerminateComputeSystem(s, o, null),
   HcsPauseComputeSystem: ({ core }, s, o) => core.HcsPauseComputeSystem(s, o, null),
   HcsResumeComputeSystem: ({ core }, s, o) => core.HcsResumeComputeSystem(s, o, null),
+  HcsCrashComputeSystem: ({ core }, s, o) => core.HcsCrashComputeSystem(s, o, null),
+  HcsSaveComputeSystem: ({ core }, s, o) =>
+    core.HcsSaveComputeSystem(s, o, '{"SaveStateFilePath":"/saved"}'),
   HcsModifyComputeSystem: ({ core }, s, o) =>
     core.HcsModifyComputeSystem(s, o, JSON.stringify(deviceRequest('Add', OTHER_INSTANCE)), null),
   HcsGetComputeSystemProperties: ({ core }, s, o) => core.HcsGetComputeSystemProperties(s, o, null),
@@ -30,50 +33,44 @@ const calls: Record<string, Call> = {
     core.HcsGetComputeSystemProperties(s, o, '{"PropertyTypes":["Memory"]}'),
 };
 
-const expected: Record<string, Record<State, string>> = {
-  HcsStartComputeSystem: { Created: 'S_OK', Running: INVALID, Paused: INVALID, Stopped: STOPPED },
-  HcsShutDownComputeSystem: {
-    Created: INVALID,
-    Running: 'S_OK',
-    Paused: INVALID,
-    Stopped: STOPPED,
-  },
-  HcsTerminateComputeSystem: { Created: 'S_OK', Running: 'S_OK', Paused: 'S_OK', Stopped: STOPPED },
-  HcsPauseComputeSystem: { Created: INVALID, Running: 'S_OK', Paused: INVALID, Stopped: STOPPED },
-  HcsResumeComputeSystem: { Created: INVALID, Running: INVALID, Paused: 'S_OK', Stopped: STOPPED },
-  HcsModifyComputeSystem: { Created: 'S_OK', Running: 'S_OK', Paused: INVALID, Stopped: STOPPED },
-  HcsGetComputeSystemProperties: {
-    Created: 'S_OK',
-    Running: 'S_OK',
-    Paused: 'S_OK',
-    Stopped: 'S_OK',
-  },
-  'HcsGetComputeSystemProperties (Memory)': {
-    Created: 'S_OK',
-    Running: 'S_OK',
-    Paused: 'S_OK',
-    Stopped: STOPPED,
-  },
+/** In the order of {@link STATES}. */
+const expected: Record<string, readonly string[]> = {
+  HcsStartComputeSystem: ['S_OK', INVALID, INVALID, INVALID, STOPPED],
+  HcsShutDownComputeSystem: [INVALID, 'S_OK', INVALID, INVALID, STOPPED],
+  HcsTerminateComputeSystem: ['S_OK', 'S_OK', 'S_OK', 'S_OK', STOPPED],
+  HcsPauseComputeSystem: [INVALID, 'S_OK', INVALID, INVALID, STOPPED],
+  HcsResumeComputeSystem: [INVALID, INVALID, 'S_OK', INVALID, STOPPED],
+  HcsCrashComputeSystem: [INVALID, 'S_OK', INVALID, INVALID, STOPPED],
+  HcsSaveComputeSystem: [INVALID, INVALID, 'S_OK', INVALID, STOPPED],
+  HcsModifyComputeSystem: ['S_OK', 'S_OK', INVALID, INVALID, STOPPED],
+  HcsGetComputeSystemProperties: ['S_OK', 'S_OK', 'S_OK', 'S_OK', 'S_OK'],
+  'HcsGetComputeSystemProperties (Memory)': ['S_OK', 'S_OK', 'S_OK', 'S_OK', STOPPED],
 };
+
+const STATES: readonly State[] = ['Created', 'Running', 'Paused', 'SavedAsTemplate', 'Stopped'];
 
 async function systemIn(rig: Rig, state: State): Promise<HCS_SYSTEM> {
   rig.announce(OTHER_INSTANCE);
   const system = await rig.create();
   if (state === 'Created') return system;
   await rig.start(system);
-  if (state === 'Paused') {
+  if (state === 'Paused' || state === 'SavedAsTemplate') {
     await rig.run((operation) => rig.core.HcsPauseComputeSystem(system, operation, null));
+  }
+  if (state === 'SavedAsTemplate') {
+    const options = '{"SaveType":"AsTemplate"}';
+    await rig.run((operation) => rig.core.HcsSaveComputeSystem(system, operation, options));
   }
   if (state === 'Stopped') await rig.terminate(system);
   return system;
 }
 
 describe.each(Object.keys(calls))('%s', (name) => {
-  test.each(Object.entries(expected[name] ?? {}))(
+  test.each(STATES.map((state, i) => [state, expected[name]?.[i]] as const))(
     'in state %s ends with %s',
     async (state, code) => {
       const rig = new Rig();
-      const system = await systemIn(rig, state as State);
+      const system = await systemIn(rig, state);
       expect((await rig.properties(system)).State).toBe(state);
       expect(await codeOf(() => rig.run((o) => calls[name]?.(rig, system, o)))).toBe(code);
     },

@@ -4,6 +4,8 @@ import type {
   EngineExit,
   EngineRequest,
   EngineSystem,
+  ResourceChange,
+  SaveTarget,
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
@@ -95,6 +97,26 @@ export class QemuSystem implements EngineSystem {
       });
     }
     await this.#slots.unplug(instanceId);
+  }
+
+  async modify({ path }: ResourceChange): Promise<void> {
+    throw new HcsError({
+      function: 'HcsModifyComputeSystem',
+      hresult: HRESULT.ERROR_NOT_SUPPORTED,
+      message: `${path} cannot be changed on this host`,
+    });
+  }
+
+  async crash(): Promise<void> {
+    await this.#parts.qemu.qmp.execute('inject-nmi');
+  }
+
+  async save(_target: SaveTarget): Promise<void> {
+    throw new HcsError({
+      function: 'HcsSaveComputeSystem',
+      hresult: HRESULT.ERROR_NOT_SUPPORTED,
+      message: 'a machine cannot be saved on this host',
+    });
   }
 
   async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {

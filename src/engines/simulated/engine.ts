@@ -4,6 +4,8 @@ import type {
   EngineExit,
   EngineRequest,
   EngineSystem,
+  ResourceChange,
+  SaveTarget,
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
@@ -133,6 +135,26 @@ class SimulatedSystem implements EngineSystem {
     }
     this.#plugged.delete(instanceId);
     await this.#unplug(plugged);
+  }
+
+  async modify({ path }: ResourceChange): Promise<void> {
+    throw new HcsError({
+      function: 'HcsModifyComputeSystem',
+      hresult: HRESULT.ERROR_NOT_SUPPORTED,
+      message: `${path} cannot be changed on this host`,
+    });
+  }
+
+  async crash(): Promise<void> {
+    this.#machine.injectNonMaskableInterrupt();
+  }
+
+  async save(_target: SaveTarget): Promise<void> {
+    throw new HcsError({
+      function: 'HcsSaveComputeSystem',
+      hresult: HRESULT.ERROR_NOT_SUPPORTED,
+      message: 'a machine cannot be saved on this host',
+    });
   }
 
   async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {

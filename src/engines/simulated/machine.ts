@@ -48,6 +48,8 @@ export class SimulatedMachine {
   readonly random: SeededRandom;
   /** Called when the host asks the guest to shut down; guest programs set it and then call {@link powerOff}. */
   onShutDown: (() => void) | undefined;
+  /** Called when the host injects a non-maskable interrupt; a machine whose guest programs set none crashes. */
+  onNonMaskableInterrupt: (() => void) | undefined;
   /** Called once when the guest ends the machine. Set by the engine. */
   onEnd: ((end: MachineEnd) => void) | undefined;
   readonly #ended = new AbortController();
@@ -221,6 +223,12 @@ export class SimulatedMachine {
     if (this.onShutDown === undefined) return false;
     this.onShutDown();
     return true;
+  }
+
+  /** A non-maskable interrupt, as HcsCrashComputeSystem injects it. */
+  injectNonMaskableInterrupt(): void {
+    if (this.onNonMaskableInterrupt !== undefined) this.onNonMaskableInterrupt();
+    else this.crash('Non-maskable interrupt, which no guest program handles');
   }
 
   /** The guest turns the machine off. */

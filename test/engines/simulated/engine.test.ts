@@ -200,3 +200,22 @@ describe('the end', () => {
     expect(exits).toMatchObject([{ exitType: 'UnexpectedExit', detail: 'out of cheese' }]);
   });
 });
+
+describe('a non-maskable interrupt', () => {
+  test('goes to the guest program that handles it', async () => {
+    let interrupts = 0;
+    machine().onNonMaskableInterrupt = () => interrupts++;
+    await system.crash();
+    expect(interrupts).toBe(1);
+    expect(exits).toEqual([]);
+  });
+
+  test('crashes a machine whose guest programs handle none', async () => {
+    await system.crash();
+    expect(events).toEqual([
+      'crashed {"SystemId":"vm","CrashLog":"Non-maskable interrupt, which no guest program handles"}',
+    ]);
+    await system.terminate();
+    expect(exits).toMatchObject([{ exitType: 'UnexpectedExit' }]);
+  });
+});
