@@ -6,11 +6,16 @@ import type { SystemFunctions } from './core/system-functions.ts';
 
 /**
  * computecore.dll: every declared function, same name, same order of parameters. `_Out_` parameters are return values;
- * a failing HRESULT throws {@link HcsError}.
+ * a failing HRESULT throws {@link HcsError}. Source: computecore.h of the Windows SDK, and the reference pages.
  *
  * Members that only touch handles and operations are synchronous. Members that wait, or that ask the service without
  * an operation, return a Promise on every host. No member blocks the thread: the machine may be waiting for a device
  * that lives on it.
+ *
+ * Under Windows the library is loaded at the first call. Each member may then throw, or reject with,
+ * `NativeLibraryError` where the library cannot be used, and `NotSupportedError` where this Windows does not have the
+ * function. Handles are those of this package: one that was closed is refused before Windows sees it. Callbacks can be
+ * set on the main thread only; everything else works on worker threads too.
  */
 export interface ComputeCore
   extends OperationFunctions,

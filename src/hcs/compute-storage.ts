@@ -2,7 +2,10 @@ import type { HANDLE } from './core/handles.ts';
 
 /**
  * computestorage.dll: container layers. All may take long and return promises. `_Out_` parameters are return
- * values; a failing HRESULT throws {@link HcsError}.
+ * values; a failing HRESULT throws {@link HcsError}. Source: computestorage.h of the Windows SDK, and the reference pages.
+ *
+ * Under Windows calls run one after the other. Each may reject with `NativeLibraryError` where the library cannot be
+ * used, and with `NotSupportedError` where this Windows does not have the function. Other hosts answer E_NOTIMPL.
  */
 export interface ComputeStorage {
   /**

@@ -26,6 +26,7 @@ export interface OperationFunctions {
    * Since: Windows 10 1809 / Windows Server 2019.
    * @param context any value; the callback gets it back
    * @returns an idle operation; the caller closes it
+   * @throws HcsError ERROR_NOT_SUPPORTED under Windows for a callback on a worker thread
    */
   HcsCreateOperation(context: unknown, callback: HCS_OPERATION_COMPLETION | null): HCS_OPERATION;
 
@@ -36,6 +37,7 @@ export interface OperationFunctions {
    * Since: first build not documented; in the current SDK header.
    * @param eventTypes bits of HCS_OPERATION_OPTIONS
    * @returns an idle operation; the caller closes it
+   * @throws HcsError ERROR_NOT_SUPPORTED under Windows on a worker thread
    */
   HcsCreateOperationWithNotifications(
     eventTypes: number,
@@ -45,9 +47,10 @@ export interface OperationFunctions {
 
   /**
    * Frees an operation. Allowed in its completion callback, and while its call is in flight: the call goes on, its
-   * result is dropped and its callback is not called. Closing does not cancel.
+   * result is dropped and its callback is not called. Closing does not cancel. Under Windows the operation itself is
+   * given back once its call has completed and nobody waits for it any more.
    * Since: Windows 10 1809 / Windows Server 2019.
-   * @throws HcsError ERROR_INVALID_HANDLE when it is not open (hosts of this package; undefined on Windows)
+   * @throws HcsError ERROR_INVALID_HANDLE when it is not open: the library does not check, this package does
    */
   HcsCloseOperation(operation: HCS_OPERATION): void;
 
@@ -66,7 +69,8 @@ export interface OperationFunctions {
   /**
    * Sets context and completion callback of an idle or completed operation.
    * Since: Windows 10 1809 / Windows Server 2019.
-   * @throws HcsError HCS_E_OPERATION_ALREADY_STARTED while a call is in flight
+   * @throws HcsError HCS_E_OPERATION_ALREADY_STARTED while a call is in flight; ERROR_NOT_SUPPORTED under Windows on a
+   * worker thread
    */
   HcsSetOperationCallback(
     operation: HCS_OPERATION,

@@ -93,7 +93,7 @@ export interface SystemFunctions {
    * delivered from the call on. With ShouldTerminateOnLastHandleClosed, closing the last handle terminates the
    * system. A promise, because the callbacks that it waits for run on this thread.
    * Since: Windows 10 1809 / Windows Server 2019.
-   * @throws HcsError ERROR_INVALID_HANDLE when it is not open (hosts of this package; undefined on Windows)
+   * @throws HcsError ERROR_INVALID_HANDLE when it is not open: the library does not check, this package does
    */
   HcsCloseComputeSystem(computeSystem: HCS_SYSTEM): Promise<void>;
 
@@ -227,11 +227,11 @@ export interface SystemFunctions {
   HcsWaitForComputeSystemExit(computeSystem: HCS_SYSTEM, timeoutMs: number): Promise<string | null>;
 
   /**
-   * Sets the one event callback of a handle. Null with options 0 takes it off where the host supports it; closing
-   * the handle is the certain way. Events from before the call are not delivered.
+   * Sets the one event callback of a handle. Null takes it off. Events from before the call are not delivered. The
+   * process stays alive for a callback until its system's exit was delivered or the handle is closed.
    * Since: Windows 10 1809 / Windows Server 2019.
-   * @param callbackOptions bits of HCS_EVENT_OPTIONS
-   * @throws HcsError HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET
+   * @param callbackOptions bits of HCS_EVENT_OPTIONS; under Windows the same each time that a handle's callback is set
+   * @throws HcsError HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET; ERROR_NOT_SUPPORTED under Windows on a worker thread
    */
   HcsSetComputeSystemCallback(
     computeSystem: HCS_SYSTEM,

@@ -3,7 +3,7 @@ import type { WindowsSystem } from '../../ffi/windows-system.ts';
 import { HRESULT } from '../hresult.ts';
 import { blockingCalls } from './blocking-calls.ts';
 import type { EventHandle } from './event-handle.ts';
-import { isTimeout, nativeFailure, notOpen, take } from './native-result.ts';
+import { isTimeout, nativeFailure, notOpen, resultOf } from './native-result.ts';
 import { waitInSlices } from './open-handle.ts';
 
 /**
@@ -20,21 +20,21 @@ export async function waitForExit(
   call: (milliseconds: number, document: OutCell) => Promise<number>,
 ): Promise<string | null> {
   const outcome = await waitInSlices(handle, timeoutMs, async (remaining) => {
-    const document: OutCell = [0];
+    const cell: OutCell = [0];
     const hresult = await handle.use(() =>
       blockingCalls.run(async () => {
         if (!handle.isOpen) return HRESULT.HCS_E_OPERATION_TIMEOUT;
-        return await call(Math.min(remaining, blockingCalls.slice), document);
+        return await call(Math.min(remaining, blockingCalls.slice), cell);
       }),
     );
-    if (!isTimeout(hresult)) return { hresult, document };
-    system.takeString(document[0]);
-    return undefined;
+    // Taken at once: the handle may be closed by now, and then nobody asks for it.
+    const document = system.takeString(cell[0]);
+    return isTimeout(hresult) ? undefined : { hresult, document };
   });
   if (outcome === 'closed') throw notOpen(name, 'handle', handle.native);
   if (outcome === 'elapsed') throw nativeFailure(name, HRESULT.HCS_E_OPERATION_TIMEOUT, null);
   const { hresult, document } = outcome.value;
-  const text = take(system, name, hresult, document);
+  const text = resultOf(name, hresult, document);
   handle.ended();
   return text;
 }

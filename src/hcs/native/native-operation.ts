@@ -32,6 +32,8 @@ export class NativeOperation extends OpenHandle {
   callbacks: OperationCallbacks;
   /** Name of the function that it tracks, or tracked last. */
   tracked: string | undefined;
+  /** Whether somebody has the pipes of the process that the tracked call has made. */
+  hasGivenPipes = false;
   readonly #outstanding: OutstandingCall[] = [];
   /** Whether a call is being made on this thread right now. */
   #isStarting = false;
@@ -72,6 +74,7 @@ export class NativeOperation extends OpenHandle {
       this.#isStarting = false;
       if (isFailure(hresult)) this.#forget(outstanding);
       if (hresult === HRESULT.HCS_E_OPERATION_ALREADY_STARTED) this.tracked = before;
+      else this.hasGivenPipes = false;
     }
     return hresult;
   }

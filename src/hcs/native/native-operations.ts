@@ -39,6 +39,7 @@ import {
   isFailure,
   nativeFailure,
   notOpen,
+  resultOf,
   take,
 } from './native-result.ts';
 import { waitInSlices } from './open-handle.ts';
@@ -57,9 +58,10 @@ const OF_THE_QUESTION: readonly number[] = [
 /** The calls whose operations have process information. */
 const WITH_PROCESS: readonly (string | undefined)[] = ['HcsCreateProcess', 'HcsGetProcessInfo'];
 
-/** What a wait stores. */
+/** What a wait was told. */
 interface Results {
-  readonly document: OutCell;
+  readonly hresult: number;
+  readonly document: string | null;
   readonly information: Uint8Array;
 }
 
@@ -197,18 +199,20 @@ export class NativeOperations implements OperationFunctions {
   HcsGetOperationResult(operation: HCS_OPERATION): string | null {
     const name = 'HcsGetOperationResult';
     const entry = this.#find(name, operation);
-    const document: OutCell = [0];
-    const hresult = this.#library.core.function(name)(entry.native, document);
-    return this.#take(name, entry, hresult, document);
+    const cell: OutCell = [0];
+    const hresult = this.#library.core.function(name)(entry.native, cell);
+    return this.#resultOf(name, entry, hresult, this.#library.system().takeString(cell[0]));
   }
 
   HcsGetOperationResultAndProcessInfo(operation: HCS_OPERATION): HCS_OPERATION_PROCESS_RESULT {
     const name = 'HcsGetOperationResultAndProcessInfo';
     const entry = this.#find(name, operation);
-    const document: OutCell = [0];
+    const cell: OutCell = [0];
     const information = structBytes(INFORMATION, {});
-    const hresult = this.#library.core.function(name)(entry.native, information, document);
-    const resultDocument = this.#take(name, entry, hresult, document);
+    const hresult = this.#library.core.function(name)(entry.native, information, cell);
+    const document = this.#library.system().takeString(cell[0]);
+    const resultDocument = this.#resultOf(name, entry, hresult, document);
+    entry.hasGivenPipes = true;
     return { processInformation: readInformation(information), resultDocument };
   }
 
@@ -308,40 +312,57 @@ export class NativeOperations implements OperationFunctions {
     timeoutMs: number,
     call: (milliseconds: number, document: OutCell, information: Uint8Array) => Promise<number>,
   ): Promise<{ readonly document: string | null; readonly information: Uint8Array }> {
-    const outcome = await waitInSlices(operation, timeoutMs, async (remaining) => {
+    const slice = async (remaining: number): Promise<Results | undefined> => {
       const isToldByCallback = operation.isAwaited;
       if (isToldByCallback) await operation.reported(remaining);
-      const results: Results = { document: [0], information: structBytes(INFORMATION, {}) };
+      const cell: OutCell = [0];
+      const information = structBytes(INFORMATION, {});
       const hresult = await operation.use(() =>
         blockingCalls.run(async () => {
           if (!operation.isOpen) return HRESULT.HCS_E_OPERATION_TIMEOUT;
           const longest = isToldByCallback ? 0 : Math.min(remaining, blockingCalls.slice);
-          return await call(longest, results.document, results.information);
+          return await call(longest, cell, information);
         }),
       );
-      if (hresult !== HRESULT.HCS_E_OPERATION_TIMEOUT) return { hresult, ...results };
-      this.#library.system().takeString(results.document[0]);
-      return undefined;
-    });
+      // Taken at once: the operation may be closed by now, and then nobody asks for it.
+      const document = this.#library.system().takeString(cell[0]);
+      if (hresult === HRESULT.HCS_E_OPERATION_TIMEOUT) return undefined;
+      return { hresult, document, information };
+    };
+    const outcome = await waitInSlices(operation, timeoutMs, slice, ({ information }) =>
+      this.#closePipes(operation, information),
+    );
     if (outcome === 'closed') throw notOpen(name, 'operation', operation.handle);
     if (outcome === 'elapsed') {
       throw nativeFailure(name, HRESULT.HCS_E_OPERATION_TIMEOUT, null);
     }
     const { hresult, document, information } = outcome.value;
-    return { document: this.#take(name, operation, hresult, document), information };
+    const resultDocument = this.#resultOf(name, operation, hresult, document);
+    if (name.endsWith('AndProcessInfo')) operation.hasGivenPipes = true;
+    return { document: resultDocument, information };
+  }
+
+  /** Closes the pipes of a process, which are the caller's, where there is no caller any more, and was none before. */
+  #closePipes(operation: NativeOperation, information: Uint8Array): void {
+    if (operation.hasGivenPipes) return;
+    operation.hasGivenPipes = true;
+    const { StdInput, StdOutput, StdError } = readInformation(information);
+    for (const pipe of [StdInput, StdOutput, StdError]) {
+      if (pipe !== 0n) this.#library.system().CloseHandle(pipe);
+    }
   }
 
   /** The result document; a failure is that of the tracked call, unless the question was wrong. */
-  #take(
+  #resultOf(
     name: string,
     { tracked = name }: NativeOperation,
     hresult: number,
-    document: OutCell,
+    document: string | null,
   ): string | null {
     const isWrongQuestion =
       OF_THE_QUESTION.includes(hresult) ||
       (name.endsWith('AndProcessInfo') && !WITH_PROCESS.includes(tracked));
-    return take(this.#library.system(), isWrongQuestion ? name : tracked, hresult, document);
+    return resultOf(isWrongQuestion ? name : tracked, hresult, document);
   }
 
   #add(

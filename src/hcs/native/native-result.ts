@@ -47,9 +47,13 @@ export function take(
   hresult: number,
   document: OutCell,
 ): string | null {
-  const text = system.takeString(document[0]);
-  if (isFailure(hresult)) throw nativeFailure(name, hresult, text);
-  return text;
+  return resultOf(name, hresult, system.takeString(document[0]));
+}
+
+/** The document of a call, or its failure, which has the document as its part. */
+export function resultOf(name: string, hresult: number, document: string | null): string | null {
+  if (isFailure(hresult)) throw nativeFailure(name, hresult, document);
+  return document;
 }
 
 /** The error for a handle that this process has closed, or never had. */

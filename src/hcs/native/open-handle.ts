@@ -64,12 +64,15 @@ export type WaitOutcome<T> = { readonly value: T } | 'elapsed' | 'closed';
 /**
  * Waits by calls that each wait a little, as a thread that waits for long is one that nobody else has.
  * @param timeoutMs milliseconds as the API has them: unsigned, INFINITE never elapses
- * @param slice makes one call, which waits at most so many milliseconds; undefined: not yet
+ * @param slice makes one call, which waits at most so many milliseconds, and frees what it does not return; undefined:
+ *   not yet
+ * @param discard gives back what a call has returned after the handle was closed, when nobody is there to take it
  */
 export function waitInSlices<T>(
   handle: OpenHandle,
   timeoutMs: number,
   slice: (remaining: number) => Promise<T | undefined>,
+  discard: (value: T) => void = () => {},
 ): Promise<WaitOutcome<T>> {
   const milliseconds = timeoutMs >>> 0;
   const end =
@@ -83,17 +86,26 @@ export function waitInSlices<T>(
       if (!handle.isOpen) return 'closed';
     }
   };
-  return untilClosed(handle, wait());
+  return untilClosed(handle, wait(), discard);
 }
 
 /** What a promise resolves to, or `closed` as soon as the handle is. */
 function untilClosed<T>(
   handle: OpenHandle,
   outcome: Promise<WaitOutcome<T>>,
+  discard: (value: T) => void,
 ): Promise<WaitOutcome<T>> {
   return new Promise((resolve, reject) => {
-    const closed = (): void => resolve('closed');
+    let isClosed = false;
+    const closed = (): void => {
+      isClosed = true;
+      resolve('closed');
+    };
+    const ended = (last: WaitOutcome<T>): void => {
+      if (isClosed && typeof last === 'object') discard(last.value);
+      else resolve(last);
+    };
     handle.closeListeners.add(closed);
-    void outcome.then(resolve, reject).finally(() => handle.closeListeners.delete(closed));
+    void outcome.then(ended, reject).finally(() => handle.closeListeners.delete(closed));
   });
 }

@@ -368,9 +368,14 @@ STAND_IN_EXPORT HRESULT WINAPI HcsWaitForProcessExit(HCS_PROCESS handle, DWORD t
   uint64_t until = timeoutMs == 0xffffffffu ? UINT64_MAX : now_ms() + timeoutMs;
   HRESULT status = INVALID_HANDLE_;
   Wide document = { 0 };
+  uint32_t failure;
   if (result != NULL) *result = NULL;
   Client *client = process_client(handle, "HcsWaitForProcessExit");
-  if (client != NULL) {
+  if (client != NULL) RecorderGate("HcsWaitForProcessExit", subject_of(client), STAND_IN_AT_CALL);
+  if (client != NULL &&
+      RecorderFails("HcsWaitForProcessExit", subject_of(client), STAND_IN_AT_CALL, &failure, NULL)) {
+    status = (HRESULT)failure;
+  } else if (client != NULL) {
     lock(&service);
     Process *process = client->process;
     while (client->is_open && !process->has_exited) {
