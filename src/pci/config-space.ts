@@ -1,4 +1,5 @@
 import type { ResetKind } from '../device/services.ts';
+import { GuestSetup } from './guest-setup.ts';
 
 /**
  * The bytes of a configuration space, and which of their bits a guest can write. Access is by dword, as HDV has it.
@@ -17,20 +18,26 @@ export class ConfigSpace {
   readonly view: DataView;
   readonly writable: Uint32Array;
   readonly live: Uint32Array;
+  /** The memory of all but `kept`. */
+  readonly setup: GuestSetup;
   readonly #kept: Uint32Array;
   readonly #initial: Uint32Array;
   readonly #readers: (((stored: number) => number) | undefined)[] = [];
   readonly #writers: (((value: number, old: number) => void) | undefined)[] = [];
 
-  constructor(size: number) {
+  /** @param vectors entries of the MSI-X table that goes with it */
+  constructor(size: number, vectors = 0) {
+    const setup = GuestSetup.create(size, vectors);
+    const { buffer, byteOffset, byteLength } = setup.words;
     this.size = size;
-    this.words = new Uint32Array(size / 4);
-    this.bytes = new Uint8Array(this.words.buffer);
-    this.view = new DataView(this.words.buffer);
-    this.writable = new Uint32Array(size / 4);
-    this.live = new Uint32Array(size / 4);
+    this.setup = setup;
+    this.words = setup.words;
+    this.bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    this.view = new DataView(buffer, byteOffset, byteLength);
+    this.writable = setup.writable;
+    this.live = setup.live;
     this.#kept = new Uint32Array(size / 4);
-    this.#initial = new Uint32Array(size / 4);
+    this.#initial = setup.initial;
   }
 
   /** Makes the present contents those after a reset. */
@@ -107,7 +114,16 @@ export class ConfigSpace {
       );
     }
     const bytes = Uint8Array.from(Buffer.from(state, 'hex'));
-    const words = new Uint32Array(bytes.buffer);
+    return this.checkWords(new Uint32Array(bytes.buffer));
+  }
+
+  /** As {@link ConfigSpace.check}, of words. @throws TypeError */
+  checkWords(words: Uint32Array): Uint32Array {
+    if (words.length !== this.words.length) {
+      throw new TypeError(
+        `Cannot restore config space: ${words.length * 4} bytes were saved, and there are ${this.size}`,
+      );
+    }
     words.forEach((word, dword) => {
       const fixed = ~(this.writable[dword]! | this.live[dword]!);
       if (((word ^ this.#initial[dword]!) & fixed) !== 0) {
@@ -119,6 +135,7 @@ export class ConfigSpace {
     return words;
   }
 
+  /** Takes the writable bits of words that were checked. */
   apply(words: Uint32Array): void {
     words.forEach((word, dword) => {
       const mask = this.writable[dword]!;

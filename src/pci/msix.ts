@@ -52,10 +52,11 @@ export class Msix implements MessageSink {
   #space: ConfigSpace | undefined;
   #offset = 0;
 
-  constructor(state: FunctionState, count: number, place: MsixPlace) {
+  /** @param entries the table's memory, 4 dwords per vector */
+  constructor(state: FunctionState, count: number, place: MsixPlace, entries: Uint32Array) {
     this.#state = state;
     this.#count = count;
-    this.#entries = new Uint32Array(count * 4);
+    this.#entries = entries;
     this.#pending = new Uint32Array(Math.ceil(count / 64) * 2);
     const sizes = msixSizes(count);
     this.table = new DwordRegion(sizes.table, this.#entries, (dword, value) =>
@@ -143,6 +144,11 @@ export class Msix implements MessageSink {
       );
     }
     return saved as SavedMsix;
+  }
+
+  /** Takes the table of another function, none of whose interrupts is pending here. */
+  adopt(table: Uint32Array): void {
+    this.#entries.set(table);
   }
 
   apply({ table, pending }: SavedMsix): void {

@@ -32,6 +32,7 @@ import { DeviceClock } from './device-clock.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { DirectAccess } from './direct-access.ts';
 import { FunctionState } from './function-state.ts';
+import type { GuestSetup } from './guest-setup.ts';
 import type { PciHost } from './host.ts';
 import { InterruptLine } from './interrupt-line.ts';
 import { Msi } from './msi.ts';
@@ -97,14 +98,15 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
       functionLevelReset: () => this.reset('function'),
     });
     const express = conventional.some(({ id }) => id === CapabilityId.PCI_EXPRESS);
-    const space = new ConfigSpace(express ? EXPRESS_SIZE : CONVENTIONAL_SIZE);
+    const vectors = interrupts.kind === 'msix' ? interrupts.count : 0;
+    const space = new ConfigSpace(express ? EXPRESS_SIZE : CONVENTIONAL_SIZE, vectors);
     this.#space = space;
 
     let bars = declared;
     let place: MsixPlace | undefined;
     if (interrupts.kind === 'msix') {
       place = placeMsix(declared, interrupts.count, interrupts.options);
-      this.#msix = new Msix(state, interrupts.count, place);
+      this.#msix = new Msix(state, interrupts.count, place, space.setup.table);
       this.#interrupts = this.#msix;
       bars = addMsix(declared, place, this.#msix.table, this.#msix.pendingBits);
       conventional.unshift(this.#msix.block);
@@ -132,7 +134,7 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     const ranges = mappedRanges(bars);
     const doorbells = doorbellRows(bars);
     this.#direct = new DirectAccess(state, ranges, doorbells, (bar, offset) =>
-      this.writeInterceptedMemory(bar, offset, 4, 0),
+      this.#ring(bar, offset),
     );
     this.shape = {
       bars: bars.map(({ slot, size, is64Bit, prefetchable }) => {
@@ -162,6 +164,11 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
 
   get failure(): DeviceFailedError | undefined {
     return this.#state.failure;
+  }
+
+  /** What the guest has set up, in memory that outlives this function: configuration space and MSI-X table. */
+  get setup(): GuestSetup {
+    return this.#space.setup;
   }
 
   /** How often the guest did something that the device's specification forbids. */
@@ -395,13 +402,28 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
       if (wasStarted) this.start();
       throw error;
     }
-    this.#space.apply(config);
-    const power = findCapability(this.#space.bytes, CapabilityId.POWER_MANAGEMENT);
-    state.asleep = power !== 0 && (this.#space.bytes[power + 4]! & 3) === 3;
+    this.#applyConfig(config);
     this.#interrupts?.apply(interrupts);
     this.#demand(() => this.device.restore(saved.state), 'restore');
     this.#gatesChanged();
     if (wasStarted) this.start();
+  }
+
+  /**
+   * Goes on with what the guest has set up in a function that this one takes the place of: configuration space and
+   * MSI-X table. Registers stay as they are, no interrupt is pending. Comes before {@link PciFunction.start}.
+   * @throws TypeError when the function does not look the same; nothing has been changed then
+   */
+  adopt(setup: GuestSetup): void {
+    const { words, table } = setup;
+    if (table.length !== this.#space.setup.table.length) {
+      throw new TypeError(
+        `Cannot adopt the MSI-X table: it has ${table.length / 4} vectors, and ${this.#state.name} has ${this.#space.setup.table.length / 4}`,
+      );
+    }
+    this.#applyConfig(this.#space.checkWords(words));
+    this.#msix?.adopt(table);
+    this.#gatesChanged();
   }
 
   setMsixEntry(vector: number, address: number, data: number, masked: boolean): void {
@@ -415,11 +437,30 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
     this.#msix.setEntry(vector, address, data, masked);
   }
 
+  #applyConfig(words: Uint32Array): void {
+    const space = this.#space;
+    space.apply(words);
+    const power = findCapability(space.bytes, CapabilityId.POWER_MANAGEMENT);
+    this.#state.asleep = power !== 0 && (space.bytes[power + 4]! & 3) === 3;
+  }
+
   #regions(): MmioRegion[] {
     const ours = [this.#msix?.table, this.#msix?.pendingBits];
     return this.bars.flatMap(({ parts }) =>
       parts.map(({ region }) => region).filter((region) => !ours.includes(region)),
     );
+  }
+
+  /** A doorbell was rung without an access. Its region hears of it as of a write whose value says nothing. */
+  #ring(bar: number, offset: number): void {
+    const router = this.#decoded[bar];
+    if (router === undefined) return;
+    if (this.#observer !== undefined) this.#observer.doorbellRung?.(bar, offset);
+    try {
+      router.write(offset, 4, 0);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #interruptShape(place: MsixPlace | undefined): InterruptShape {
