@@ -20,7 +20,10 @@ export interface Attachment {
   readonly function: PciFunction | undefined;
 }
 
-/** Something that an attached device reports. */
+/**
+ * Something that an attached device reports. `failed` with an {@link Attachment.failure} stops the device; without one
+ * it says why a device of the create document refused to come up, where the start of the system has a number only.
+ */
 export type DeviceNotice =
   | {
       readonly type: 'guestError';

@@ -64,8 +64,8 @@ export interface AttachOptions {
 const inUse = new WeakMap<ComputeSystem, Set<DeviceHost>>();
 
 /**
- * The devices that this process gives to one compute system. One per process and system; it carries any number of
- * devices. Attach before or after the start of the system.
+ * The devices that this process gives to one compute system. One per process and system, under Windows one per
+ * process; it carries any number of devices. Attach before or after the start of the system.
  *
  * ```ts no-run
  * await using devices = await DeviceHost.create(system);
@@ -108,9 +108,10 @@ export class DeviceHost implements AsyncDisposable {
 
   /**
    * Makes this process a device host of a system, which must stay open as long. Under Windows this sets the COM
-   * security of the process, unless somebody has set it before.
-   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has one for the system; E_NOTIMPL for a
-   * restricted one where the host has none
+   * security of the process, unless somebody has set it before, and the process stays alive until the disposal.
+   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has one for the system, under Windows for any;
+   * E_NOTIMPL for a restricted one where the host has none
+   * @throws NativeLibraryError, NotSupportedError (by name) where Windows lacks the library or its functions
    */
   static async create(
     system: ComputeSystem,

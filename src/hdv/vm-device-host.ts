@@ -25,9 +25,14 @@ export type HdvDeviceInterface = PciDeviceCallbacks & Partial<PciFunctionExtras>
 /**
  * vmdevicehost.dll: its 18 exports, one member each, with Microsoft's names and parameter order. `_Out_` parameters
  * are return values; buffers that the caller supplies stay parameters. A failing HRESULT throws {@link HdvError}.
+ * Source: HyperVDeviceVirtualization.h of the Windows SDK and the reference pages; doorbell pages are in neither.
  *
  * Members that wait for the platform return a Promise. Members that a device calls while it serves an access
  * (memory, apertures, interrupts, doorbells, mapped ranges) are synchronous.
+ *
+ * Under Windows the library is loaded at the first call. Each member may then throw, or reject with,
+ * `NativeLibraryError` where the library cannot be used, and `NotSupportedError` where this Windows does not have the
+ * function.
  *
  * **Numbers.** Guest-physical and MSI addresses are `number`: x86-64 and ARM64 guests have at most 52 address bits and
  * a double holds 53, and a `bigint` would cost an allocation per access. A doorbell's trigger value is compared over
@@ -36,9 +41,10 @@ export type HdvDeviceInterface = PciDeviceCallbacks & Partial<PciFunctionExtras>
 export interface VmDeviceHost {
   /**
    * Makes this process a device host of a compute system. The system's handle must stay open as long as the host.
-   * One device host per process and system. Under Windows all of these calls are made on one thread of their own.
+   * One device host per process and system; under Windows one per process. There all of these calls are made on one
+   * thread of their own, which keeps the process alive until the teardown.
    * @param computeSystem HCS_SYSTEM of this process
-   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET (0xC0370030) when this process already hosts devices of the system;
+   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET (0xC0370030) when this process has such a device host already;
    * E_INVALIDARG when the handle is not an open system
    */
   HdvInitializeDeviceHost(computeSystem: HCS_SYSTEM): Promise<HDV_HOST>;

@@ -25,6 +25,9 @@ export interface HostBinding {
   readonly computeCore: ComputeCore;
   readonly computeStorage: ComputeStorage;
   readonly hdv: HdvBinding;
-  /** Ends what the host holds: machines that their owners left running, devices on workers, files. Safe to call twice. */
+  /**
+   * Ends what the host holds: devices on workers, device hosts, files, and machines that their owners left running. Under
+   * Windows the handles of machines are closed, and those end that are to end with their last handle. Safe to call twice.
+   */
   close(): Promise<void>;
 }
