@@ -113,7 +113,7 @@ export interface ComputeStorage {
   /**
    * The volume path of an attached writable layer.
    * Since: Windows 10 1809 / Windows Server 2019.
-   * @returns `\\\\?\\Volume{guid}` on Windows
+   * @returns `\\?\Volume{guid}`; append `\` for Storage.Path of a container
    * @throws HcsError ERROR_NOT_FOUND when it is not mounted
    */
   HcsGetLayerVhdMountPath(vhdHandle: HANDLE): Promise<string>;

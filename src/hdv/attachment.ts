@@ -7,10 +7,14 @@ import type { GUID } from './vm-device-host.ts';
 export interface Attachment {
   /** Name of the device class. */
   readonly name: string;
+  /** Key of its FlexibleIov entry. */
   readonly instanceId: GUID;
+  /** EmulatorId of its FlexibleIov entry. */
   readonly classId: GUID;
   readonly placement: Placement;
+  /** Strings for the device's `configure`. */
   readonly configuration: readonly string[];
+  /** What it shows to a guest. Another one after a restart, when the module has changed. */
   readonly shape: FunctionShape;
   /** The error that stopped the device; it answers as if unplugged since. */
   readonly failure: Error | undefined;
