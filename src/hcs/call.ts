@@ -1,5 +1,7 @@
 import type { ComputeCore } from './compute-core.ts';
-import type { HCS_OPERATION } from './core/handles.ts';
+import { INFINITE } from './core/constants.ts';
+import type { HCS_OPERATION, HCS_OPERATION_COMPLETION } from './core/handles.ts';
+import { HcsError } from './hcs-error.ts';
 
 /** Options that every asynchronous method of the idiomatic layer takes last. */
 export interface CallOptions {
@@ -28,8 +30,25 @@ export function beginCall(
   signal: AbortSignal | undefined,
 ): PendingCall {
   signal?.throwIfAborted();
-  const completed = new Promise<string | null>((resolve, reject) => {
-    const operation = core.HcsCreateOperation(null, (done) => {
+  const completed = callBack(core, start) ?? waitFor(core, start);
+  return { completed, awaited: abortable(completed, signal) };
+}
+
+/** Makes the call with an operation that calls back. @returns undefined on threads where none can */
+function callBack(
+  core: ComputeCore,
+  start: (operation: HCS_OPERATION) => void,
+): Promise<string | null> | undefined {
+  let settle: HCS_OPERATION_COMPLETION = () => {};
+  let operation: HCS_OPERATION;
+  try {
+    operation = core.HcsCreateOperation(null, (done, context) => settle(done, context));
+  } catch (error) {
+    if (error instanceof HcsError && error.code === 'ERROR_NOT_SUPPORTED') return undefined;
+    return Promise.reject(error);
+  }
+  return new Promise((resolve, reject) => {
+    settle = (done) => {
       try {
         resolve(core.HcsGetOperationResult(done));
       } catch (error) {
@@ -37,7 +56,7 @@ export function beginCall(
       } finally {
         core.HcsCloseOperation(done);
       }
-    });
+    };
     try {
       start(operation);
     } catch (error) {
@@ -45,7 +64,20 @@ export function beginCall(
       reject(error);
     }
   });
-  return { completed, awaited: abortable(completed, signal) };
+}
+
+/** Makes the call, at once, and waits for it. */
+async function waitFor(
+  core: ComputeCore,
+  start: (operation: HCS_OPERATION) => void,
+): Promise<string | null> {
+  const operation = core.HcsCreateOperation(null, null);
+  try {
+    start(operation);
+    return await core.HcsWaitForOperationResult(operation, INFINITE);
+  } finally {
+    core.HcsCloseOperation(operation);
+  }
 }
 
 /** A promise that also rejects, with the signal's reason, as soon as the signal aborts. */

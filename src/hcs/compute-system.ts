@@ -2,7 +2,7 @@ import { abortable, beginCall, type CallOptions } from './call.ts';
 import type { ComputeCore } from './compute-core.ts';
 import { GENERIC_ALL } from './core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from './core/handles.ts';
-import { HcsError } from './hcs-error.ts';
+import { isGone, isNotOpen } from './is-gone.ts';
 import { type OwnedHandle, ownHandle } from './owned-handle.ts';
 import type {
   ComputeSystem as ComputeSystemDocument,
@@ -27,8 +27,9 @@ export interface CoreOptions extends CallOptions {
 /**
  * A compute system: a virtual machine or container. Owns one handle of it; only `create` and `open` make objects.
  *
- * Every asynchronous method takes a signal, and rejects with {@link HcsError} or the signal's reason; see
- * {@link CallOptions.signal} for what aborting does not do.
+ * Every asynchronous method takes a signal, and rejects with an `HcsError` or the signal's reason; see
+ * {@link CallOptions.signal} for what aborting does not do. On a worker thread of Windows all of it works but
+ * {@link events}, as the compute service calls back on the main thread only.
  *
  * Disposal terminates the system, waits until it has ended and closes the handle; {@link close} only closes it. An
  * object that is garbage-collected before is closed then, with a warning of the process; as long as somebody waits for
@@ -65,7 +66,7 @@ export class ComputeSystem implements AsyncDisposable {
     this.handle = handle;
     this.#owned = ownHandle(this, {
       what: `Compute system ${id}`,
-      close: () => core.HcsCloseComputeSystem(handle),
+      close: () => closeHandle(core, handle),
     });
   }
 
@@ -176,8 +177,9 @@ export class ComputeSystem implements AsyncDisposable {
   }
 
   /**
-   * What happens to the system from now on; a system that has stopped yields its exit. Ends after the exit, or when the
-   * handle is closed; leaving the loop ends it too.
+   * What happens to the system from now on; a system that has stopped yields its exit. Ends after the exit, when the
+   * connection to the service is lost, or when the handle is closed; leaving the loop ends it too. Rejects when nothing
+   * can be heard: on worker threads of Windows, or where somebody else has set the event callback of the handle.
    */
   events(): AsyncIterableIterator<SystemEvent, void, void> {
     return this.#watch().eventsOf(this);
@@ -231,8 +233,11 @@ export class ComputeSystem implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#owned.release();
-    await this.core.HcsCloseComputeSystem(this.handle);
-    this.#watched?.fail(new Error(`Compute system ${this.id} was closed before it ended`));
+    try {
+      await closeHandle(this.core, this.handle);
+    } finally {
+      this.#watched?.fail(new Error(`Compute system ${this.id} was closed before it ended`));
+    }
   }
 
   async #dispose(): Promise<void> {
@@ -241,8 +246,10 @@ export class ComputeSystem implements AsyncDisposable {
     try {
       await this.terminate();
     } catch (error) {
+      // Of a handle that the service does not know any more, or that was closed with its host, nothing will be heard.
       if (!isGone(error)) {
         await this.close();
+        if (isNotOpen(error)) return;
         throw error;
       }
     }
@@ -263,10 +270,15 @@ async function undoCreate(
   }
 }
 
-const GONE: readonly string[] = ['HCS_E_SYSTEM_ALREADY_STOPPED', 'HCS_E_SYSTEM_NOT_FOUND'];
-
-function isGone(error: unknown): boolean {
-  return error instanceof HcsError && GONE.includes(error.code);
+/** Closes a handle. @returns false when it was closed already: with its host, for example */
+async function closeHandle(core: ComputeCore, handle: HCS_SYSTEM): Promise<boolean> {
+  try {
+    await core.HcsCloseComputeSystem(handle);
+    return true;
+  } catch (error) {
+    if (isNotOpen(error)) return false;
+    throw error;
+  }
 }
 
 function json(document: object | undefined): string | null {

@@ -2,15 +2,24 @@
 export class EventStream<T> {
   readonly #readers = new Set<Reader<T>>();
   #hasEnded = false;
+  #failure: Failure | undefined;
 
   push(value: T): void {
     for (const reader of this.#readers) reader.push(value);
   }
 
-  /** Ends all iterators once they have yielded what they hold. Later ones end at once. */
+  /** Ends all iterators once they have yielded what they hold. Later ones end at once, also after {@link fail}. */
   end(): void {
     this.#hasEnded = true;
+    this.#failure = undefined;
     for (const reader of this.#readers) reader.end();
+    this.#readers.clear();
+  }
+
+  /** Ends all iterators, later ones too, by a rejection once they have yielded what they hold. */
+  fail(reason: unknown): void {
+    this.#failure ??= { reason };
+    for (const reader of this.#readers) reader.end(this.#failure);
     this.#readers.clear();
   }
 
@@ -21,19 +30,31 @@ export class EventStream<T> {
   open(first: readonly T[] = [], owner?: object): AsyncIterableIterator<T, void, void> {
     const reader = new Reader<T>(() => this.#readers.delete(reader), owner);
     for (const value of first) reader.push(value);
-    if (this.#hasEnded) reader.end();
+    if (this.#hasEnded || this.#failure !== undefined) reader.end(this.#failure);
     else this.#readers.add(reader);
     return reader;
   }
 }
 
+/** Why there are no events. */
+interface Failure {
+  readonly reason: unknown;
+}
+
+interface Waiting<T> {
+  resolve(result: IteratorResult<T, void>): void;
+  reject(reason: unknown): void;
+}
+
 class Reader<T> implements AsyncIterableIterator<T, void, void> {
   readonly #queue: T[] = [];
-  readonly #waiting: ((result: IteratorResult<T, void>) => void)[] = [];
+  readonly #waiting: Waiting<T>[] = [];
   readonly #leave: () => void;
   /** What must not be garbage-collected while this is open. */
   readonly #kept = new Set<object>();
   #hasEnded = false;
+  /** Told once, to whoever asks next. */
+  #failure: Failure | undefined;
 
   constructor(leave: () => void, owner: object | undefined) {
     this.#leave = leave;
@@ -43,20 +64,26 @@ class Reader<T> implements AsyncIterableIterator<T, void, void> {
   push(value: T): void {
     const waiting = this.#waiting.shift();
     if (waiting === undefined) this.#queue.push(value);
-    else waiting({ value, done: false });
+    else waiting.resolve({ value, done: false });
   }
 
-  end(): void {
+  end(failure?: Failure): void {
     this.#hasEnded = true;
+    this.#failure = failure;
     this.#kept.clear();
-    for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
+    for (const { resolve, reject } of this.#waiting.splice(0)) this.next().then(resolve, reject);
   }
 
   next(): Promise<IteratorResult<T, void>> {
     const value = this.#queue.shift();
     if (value !== undefined) return Promise.resolve({ value, done: false });
-    if (this.#hasEnded) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    if (!this.#hasEnded) {
+      return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    }
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) return Promise.reject(failure.reason);
+    return Promise.resolve({ value: undefined, done: true });
   }
 
   return(): Promise<IteratorResult<T, void>> {

@@ -8,7 +8,7 @@ export interface OwnedHandle {
 export interface OwnedHandleOptions {
   /** Begins the sentence of the warning: `'Compute system vm'`. */
   readonly what: string;
-  /** Closes the handle. */
+  /** Closes the handle. Resolves to false when it was closed already, which is no leak. */
   readonly close: () => Promise<unknown>;
   /** Owner of a handle that must outlive this one: it is closed after it. */
   readonly within?: object;
@@ -44,13 +44,11 @@ class Leak implements OwnedHandle {
   async #warnAndClose(): Promise<void> {
     const { what, close } = this.#options;
     for (const inner of this.#inner) await inner.close();
-    process.emitWarning(
-      `${what} was garbage-collected while it was open, and is closed now: keep it in a variable, and close it or declare it by "await using"`,
-      { code: 'HDVKIT_NOT_CLOSED' },
-    );
     try {
-      await close();
+      const wasOpen = await close();
+      if (wasOpen !== false) warn(what);
     } catch (error) {
+      warn(what);
       process.emitWarning(error instanceof Error ? error : String(error));
     } finally {
       this.#leaveOuter();
@@ -60,6 +58,13 @@ class Leak implements OwnedHandle {
   #leaveOuter(): void {
     if (this.#outer !== undefined) this.#outer.#inner.delete(this);
   }
+}
+
+function warn(what: string): void {
+  process.emitWarning(
+    `${what} was garbage-collected while it was open, and is closed now: keep it in a variable, and close it or declare it by "await using"`,
+    { code: 'HDVKIT_NOT_CLOSED' },
+  );
 }
 
 const leaks = new WeakMap<object, Leak>();

@@ -1,8 +1,12 @@
+import { beginCall } from './call.ts';
 import type { ComputeCore } from './compute-core.ts';
+import { INFINITE } from './core/constants.ts';
 import type { HCS_SYSTEM } from './core/handles.ts';
 import { EventStream } from './event-stream.ts';
 import { ExitPromise } from './exit-promise.ts';
-import type { SystemExitStatus } from './schema/documents.ts';
+import { HcsError } from './hcs-error.ts';
+import { isGone } from './is-gone.ts';
+import type { Properties, SystemExitStatus } from './schema/documents.ts';
 import { readEventData, type SystemEvent, systemEvent } from './system-event.ts';
 
 /** What happens to a system, as its handle tells it. Does not know the object that owns the handle, which may go. */
@@ -27,14 +31,36 @@ export class SystemWatch {
         if (event !== undefined) this.#happened(event);
       });
     } catch (error) {
-      // A handle has one callback, and somebody else may have set it.
-      this.fail(error);
+      // A handle has one callback, which somebody else may have set, and none on a worker of Windows. The exit can be
+      // waited for all the same.
+      this.#events.fail(error);
+      this.#waitForExit(core, handle, INFINITE).catch((reason) => this.fail(reason));
       return;
     }
-    core.HcsWaitForComputeSystemExit(handle, 0).then(
-      (text) => this.#happened({ type: 'exited', status: readEventData(text) }),
-      () => {},
+    this.#waitForExit(core, handle, 0).catch((reason) => {
+      if (!(reason instanceof HcsError)) void this.#askForState(core, handle);
+    });
+  }
+
+  async #waitForExit(core: ComputeCore, handle: HCS_SYSTEM, timeoutMs: number): Promise<void> {
+    const text = await core.HcsWaitForComputeSystemExit(handle, timeoutMs);
+    this.#happened({ type: 'exited', status: readEventData(text) });
+  }
+
+  /** For a Windows that lacks the wait: of an exit that lies before the callback it says no more than that it was. */
+  async #askForState(core: ComputeCore, handle: HCS_SYSTEM): Promise<void> {
+    const ask = beginCall(
+      core,
+      (operation) => core.HcsGetComputeSystemProperties(handle, operation, null),
+      undefined,
     );
+    try {
+      const { State } = readEventData<Properties>(await ask.awaited);
+      if (State !== 'Stopped') return;
+    } catch (error) {
+      if (!isGone(error)) return;
+    }
+    this.#happened({ type: 'exited', status: { ExitType: 'Unknown' } });
   }
 
   /** Nothing will be heard of the system. */
@@ -63,7 +89,7 @@ export class SystemWatch {
   }
 
   #happened(event: SystemEvent): void {
-    if (this.#status !== undefined) return;
+    if (this.#isOver) return;
     this.#events.push(event);
     if (event.type === 'exited') {
       this.#status = event.status;
@@ -73,6 +99,7 @@ export class SystemWatch {
       this.#exit.reject(
         new Error(`Cannot watch compute system ${this.#id}: the connection to its service is lost`),
       );
+      this.#events.end();
     } else {
       return;
     }

@@ -5,6 +5,7 @@ import type { ComputeCore } from '../../src/hcs/compute-core.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
+import { HRESULT } from '../../src/hcs/hresult.ts';
 import { provideComputeCore } from '../../src/hcs/selected-core.ts';
 import type { SystemEvent } from '../../src/hcs/system-event.ts';
 import {
@@ -150,16 +151,63 @@ test('closes on disposal also what has ended or cannot be ended', async () => {
   expect(stuck.core.systemIdOf(other.handle)).toBeUndefined();
 });
 
-test('ends also where somebody else has set the event callback of its handle', async () => {
+test('waits for its end also where somebody else has set the event callback of its handle', async () => {
   const rig = new Rig();
   const system = await running(rig);
   rig.core.HcsSetComputeSystemCallback(system.handle, 0, null, () => {});
-  await expect(system.exited).rejects.toThrow(/has an event callback/);
-  await expect(system.exited).rejects.toThrow(/has an event callback/);
-  expect(await all(system.events())).toEqual([]);
+  const { exited } = system;
+  await expect(all(system.events())).rejects.toThrow(/has an event callback/);
+  await expect(all(system.events())).rejects.toThrow(/has an event callback/);
   await system[Symbol.asyncDispose]();
+  expect(await exited).toMatchObject({ ExitType: 'ForcedExit' });
+  expect((await all(system.events())).map(({ type }) => type)).toEqual(['exited']);
   expect(rig.engine.log).toEqual(['create', 'start', 'terminate']);
   expect(rig.core.systemIdOf(system.handle)).toBeUndefined();
+});
+
+test.each([
+  'HCS_E_SYSTEM_ALREADY_STOPPED',
+  'HCS_E_SYSTEM_NOT_FOUND',
+  'ERROR_VMCOMPUTE_SYSTEM_ALREADY_STOPPED',
+  'ERROR_NOT_FOUND',
+  'ERROR_INVALID_HANDLE',
+] as const)('is disposed of quietly where its end fails with %s', async (code) => {
+  const rig = new Rig();
+  const system = await running(rig);
+  const failure = new HcsError({ function: 'HcsTerminateComputeSystem', hresult: HRESULT[code] });
+  rig.engine.fail('terminate', failure);
+  const disposed = system[Symbol.asyncDispose]();
+  rig.engine.machine.exit({ exitType: 'GracefulExit', status: 0 });
+  await disposed;
+  expect(rig.core.systemIdOf(system.handle)).toBeUndefined();
+});
+
+/** A service of a Windows before HcsWaitForComputeSystemExit. */
+class OlderService extends ComputeService {
+  override async HcsWaitForComputeSystemExit(): Promise<never> {
+    throw new Error(
+      'Cannot call HcsWaitForComputeSystemExit as computecore.dll does not export it',
+    );
+  }
+}
+
+test('tells of an exit before the first question also where nobody can wait for it', async () => {
+  const engine = new RecordingEngine();
+  const core = new OlderService({ engines: [engine], directory: new DeviceDirectory() });
+  const system = await ComputeSystem.create('vm', vm(), { core });
+  await system.start();
+  engine.machine.exit({ exitType: 'GracefulExit', status: 0 });
+  await turn();
+  expect(await system.exited).toEqual({ ExitType: 'Unknown' });
+  await system[Symbol.asyncDispose]();
+
+  const other = await ComputeSystem.create('other', vm(), { core });
+  await other.start();
+  const { exited } = other;
+  await other.properties();
+  engine.machine.exit({ exitType: 'GracefulExit', status: 0 });
+  expect(await exited).toMatchObject({ ExitType: 'GracefulExit' });
+  await other.close();
 });
 
 test('only closes the handle on close: the system runs on', async () => {

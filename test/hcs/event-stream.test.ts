@@ -30,6 +30,22 @@ test('lets a reader that waits have the event, and the end', async () => {
   expect(await second).toEqual({ value: undefined, done: true });
 });
 
+test('tells each reader once why there is nothing more, until the end', async () => {
+  const stream = new EventStream<number>();
+  const waiting = stream.open();
+  const [first, second] = [waiting.next(), waiting.next()];
+  const holding = stream.open([1]);
+  stream.fail(new Error('nobody calls'));
+  await expect(first).rejects.toThrow('nobody calls');
+  expect(await second).toEqual({ value: undefined, done: true });
+  expect(await holding.next()).toEqual({ value: 1, done: false });
+  await expect(holding.next()).rejects.toThrow('nobody calls');
+  expect(await holding.next()).toEqual({ value: undefined, done: true });
+  await expect(all(stream.open())).rejects.toThrow('nobody calls');
+  stream.end();
+  expect(await all(stream.open([2]))).toEqual([2]);
+});
+
 test('forgets a reader that leaves the loop', async () => {
   const stream = new EventStream<number>();
   const reader = stream.open([1, 2]);

@@ -113,6 +113,18 @@ test('closes what was opened within a handle before the handle, whichever is fou
   expect(warnings.map((text) => text.split(' ')[0])).toEqual(['Inner', 'Outer']);
 });
 
+test('says nothing of a handle that was closed by its number', async () => {
+  const [rig, other] = [new Rig(), new Rig()];
+  const warnings = await warningsDuring(async () => {
+    await abandon(rig, (system) => rig.core.HcsCloseComputeSystem(system.handle));
+    // One that stays open shows that garbage was collected.
+    const handle = await abandon(other);
+    await collectUntil(() => other.core.systemIdOf(handle) === undefined);
+    await collectGarbage();
+  });
+  expect(warnings).toHaveLength(1);
+});
+
 test('warns of a handle that cannot be closed', async () => {
   const warnings = await warningsDuring(async () => {
     let tried = false;

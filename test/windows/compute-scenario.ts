@@ -3,6 +3,8 @@
  * test starts them and looks at the lines and at how they ended.
  */
 import { isMainThread, Worker } from 'node:worker_threads';
+import type { ComputeCore } from '../../src/hcs/compute-core.ts';
+import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { HCS_EVENT_TYPE, INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION } from '../../src/hcs/core/handles.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
@@ -11,6 +13,13 @@ import { ComputeRig, DOCUMENT } from './compute-rig.ts';
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const DELAY_MS = 300;
+
+async function heldCreation(rig: ComputeRig): Promise<HCS_OPERATION> {
+  rig.standIns.hold('HcsCreateComputeSystem', { id: 'vm' });
+  const operation = rig.core.HcsCreateOperation(null, () => say('completed'));
+  rig.core.HcsCreateComputeSystem('vm', DOCUMENT, operation, null);
+  return operation;
+}
 
 async function slowCreation(rig: ComputeRig): Promise<HCS_OPERATION> {
   rig.standIns.delay('HcsCreateComputeSystem', DELAY_MS, { id: 'vm' });
@@ -25,9 +34,35 @@ const SCENARIOS: Readonly<Record<string, (rig: ComputeRig) => Promise<void>>> = 
     await slowCreation(rig);
   },
 
-  /** The same, closed: nobody will hear of it. */
+  /** One that never completes, closed: nobody will hear of it. */
   async closedOperation(rig) {
-    rig.core.HcsCloseOperation(await slowCreation(rig));
+    rig.core.HcsCloseOperation(await heldCreation(rig));
+  },
+
+  /** An event callback of a handle that is closed. */
+  async closedHandle(rig) {
+    const system = await rig.create('vm');
+    rig.core.HcsSetComputeSystemCallback(system, 0, null, () => say('event'));
+    await rig.core.HcsCloseComputeSystem(system);
+  },
+
+  /** A wait that never ends, and the handle is closed. */
+  async closedWait(rig) {
+    const operation = rig.core.HcsCreateOperation(null, null);
+    rig.standIns.hold('HcsCreateComputeSystem', { id: 'vm' });
+    const system = rig.core.HcsCreateComputeSystem('vm', DOCUMENT, operation, null);
+    void rig.core.HcsWaitForComputeSystemExit(system, INFINITE).catch(() => {});
+    void rig.core.HcsWaitForOperationResult(operation, INFINITE).catch(() => {});
+    rig.core.HcsCloseOperation(operation);
+    await rig.core.HcsCloseComputeSystem(system);
+  },
+
+  /** Everything that a ComputeSystem does, and then nothing. */
+  async object(rig) {
+    const system = await ComputeSystem.create('vm', JSON.parse(DOCUMENT), { core: rig.core });
+    await system.start();
+    void system.exited.then(({ ExitType }) => say(String(ExitType)));
+    await system[Symbol.asyncDispose]();
   },
 
   /** Nothing but a wait. */
@@ -106,9 +141,27 @@ const SCENARIOS: Readonly<Record<string, (rig: ComputeRig) => Promise<void>>> = 
     say(refusal(() => core.HcsSetComputeSystemCallback(system, 0, null, () => {})));
     await rig.terminate(system);
     await core.HcsCloseComputeSystem(system);
+    await useObjects(core);
     say('done');
   },
 };
+
+/** What a ComputeSystem does on a thread without callbacks. */
+async function useObjects(core: ComputeCore): Promise<void> {
+  await using system = await ComputeSystem.create('object', JSON.parse(DOCUMENT), { core });
+  await system.start();
+  await system.pause();
+  await system.resume();
+  say(String((await system.properties()).State));
+  try {
+    for await (const event of system.events()) say(event.type);
+  } catch (error) {
+    say(error instanceof HcsError ? `events ${error.code}` : String(error));
+  }
+  const { exited } = system;
+  await system.terminate();
+  say(String((await exited).ExitType));
+}
 
 const name = process.argv[2] ?? '';
 const scenario = SCENARIOS[name];

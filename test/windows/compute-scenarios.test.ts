@@ -44,9 +44,15 @@ describe.runIf(standInsUnavailable === undefined)('a process', () => {
 
   test.each([
     ['an operation that was closed in flight', 'closedOperation'],
+    ['a closed handle whose event callback was set', 'closedHandle'],
+    ['waits whose handles were closed', 'closedWait'],
     ['an open handle whose event callback was taken off', 'quietHandle'],
   ])('does not live for %s', async (_title, name) => {
     expect(await play(name)).toEqual({ lines: [], code: 0 });
+  });
+
+  test('does not live for a ComputeSystem that was disposed of', async () => {
+    expect(await play('object')).toEqual({ lines: ['ForcedExit'], code: 0 });
   });
 
   test('hears of what a callback throws, and the next callback comes', async () => {
@@ -65,6 +71,9 @@ describe.runIf(standInsUnavailable === undefined)('a process', () => {
         'HcsCreateOperationWithNotifications ERROR_NOT_SUPPORTED',
         'HcsSetOperationCallback ERROR_NOT_SUPPORTED',
         'HcsSetComputeSystemCallback ERROR_NOT_SUPPORTED',
+        'Running',
+        'events ERROR_NOT_SUPPORTED',
+        'ForcedExit',
         'done',
       ],
       code: 0,

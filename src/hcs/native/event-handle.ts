@@ -1,5 +1,5 @@
 import { HCS_EVENT_TYPE } from '../core/constants.ts';
-import type { HCS_EVENT, HCS_EVENT_CALLBACK } from '../core/handles.ts';
+import type { HCS_EVENT, HCS_EVENT_CALLBACK, HCS_OPERATION } from '../core/handles.ts';
 import { HcsError } from '../hcs-error.ts';
 import { HRESULT } from '../hresult.ts';
 import { keepAlive } from './keep-alive.ts';
@@ -91,6 +91,22 @@ export class EventHandle extends OpenHandle {
   ended(): void {
     this.#hasEnded = true;
     keepAlive.release(this);
+  }
+
+  /** Tells the event callback that nothing will be heard any more: its host closes. */
+  disconnect(): void {
+    try {
+      this.deliver({
+        Type: HCS_EVENT_TYPE.HcsEventServiceDisconnect,
+        EventData: null,
+        Operation: 0n as HCS_OPERATION,
+      });
+    } catch (error) {
+      // As from native code: nobody who closes a host expects what a callback throws.
+      setImmediate(() => {
+        throw error;
+      });
+    }
   }
 
   deliver(event: HCS_EVENT): void {

@@ -17,7 +17,10 @@ import { NativeSystems } from './native-systems.ts';
 export interface NativeComputeCore extends ComputeCore {
   /** Id of the system behind a handle that is open here. */
   systemIdOf(computeSystem: bigint): string | undefined;
-  /** Closes the handles that were left open; systems whose documents say so end by that. Safe to call twice. */
+  /**
+   * Closes the handles that were left open; systems whose documents say so end by that. Their event callbacks are told
+   * HcsEventServiceDisconnect; operations in flight whose callbacks are to come are not closed. Safe to call twice.
+   */
   close(): Promise<void>;
 }
 
@@ -41,6 +44,7 @@ export function createNativeComputeCore(options: NativeLibraryOptions): NativeCo
     ...core,
     systemIdOf: (handle) => systems.idOf(handle),
     close: async () => {
+      operations.closeAll();
       await Promise.all([processes.closeAll(), systems.closeAll()]);
     },
   };

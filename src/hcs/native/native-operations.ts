@@ -93,6 +93,13 @@ export class NativeOperations implements OperationFunctions {
     if (isFailure(hresult)) throw this.#refusal(name, hresult, operation);
   }
 
+  /** Closes what is open. Who waits for a callback gets it still, and closes its operation then. */
+  closeAll(): void {
+    for (const { handle, isAwaited } of [...this.#open.values()]) {
+      if (!isAwaited) this.HcsCloseOperation(handle);
+    }
+  }
+
   /** Whether an event may name the operation: it is open, or there is none. */
   mayBeNamed(operation: bigint): boolean {
     return operation === 0n || this.#open.has(operation);

@@ -32,8 +32,9 @@ export class NativeProcesses implements ProcessFunctions {
     return this.#open.has(handle);
   }
 
-  /** Closes what is open. */
+  /** Closes what is open, and says so to event callbacks. */
   async closeAll(): Promise<void> {
+    for (const handle of [...this.#open.values()]) handle.disconnect();
     const open = [...this.#open.keys()] as HCS_PROCESS[];
     await Promise.all(open.map((process) => this.HcsCloseProcess(process)));
   }

@@ -68,8 +68,9 @@ export class NativeSystems implements SystemFunctions {
     return this.#open.get(handle)?.id;
   }
 
-  /** Closes what is open. */
+  /** Closes what is open, and says so to event callbacks. */
   async closeAll(): Promise<void> {
+    for (const handle of [...this.#open.values()]) handle.disconnect();
     const open = [...this.#open.keys()] as HCS_SYSTEM[];
     await Promise.all(open.map((system) => this.HcsCloseComputeSystem(system)));
   }
