@@ -1,33 +1,57 @@
-/** `npm run bench [NAME …]`: runs the benchmarks one after the other and keeps each result in bench/results/. */
+/**
+ * `npm run bench [NAME …]`: runs the benchmarks one after the other, each in a process of its own, keeps each result in
+ * bench/results/, and makes the page of them. What this machine has no tool for is left out, unless it was named.
+ */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { ExitCode, presentFailure } from '../src/cli/failure.ts';
 
 const folder = new URL('./', import.meta.url);
-const notBenchmarks = ['run.ts', 'report.ts'];
+const notBenchmarks = ['run.ts', 'report.ts', 'page.ts'];
+const SOURCE = ['--import', 'tsx', '--conditions=hdvkit-source'] as const;
+/** What is no part of `npm run bench` without a name: `windows` is for Windows, `windows-wine` is its run under Wine. */
+const elsewhere: Readonly<Record<string, NodeJS.Platform>> = { windows: 'win32' };
+
 const all = readdirSync(folder)
   .filter((name) => name.endsWith('.ts') && !notBenchmarks.includes(name))
   .map((name) => name.slice(0, -3));
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !all.includes(name));
-if (unknown.length > 0) {
-  console.error(`Cannot run benchmark ${unknown.join(', ')}: there are ${all.join(', ')}`);
-  process.exit(2);
+
+function node(file: string, ...args: readonly string[]): number {
+  const path = fileURLToPath(new URL(file, folder));
+  const { status } = spawnSync(process.execPath, [...SOURCE, path, ...args], { stdio: 'inherit' });
+  return status ?? ExitCode.INTERRUPTED;
 }
-let failed = false;
-for (const name of wanted.length > 0 ? wanted : all) {
-  const result = spawnSync(
-    process.execPath,
-    [
-      '--import',
-      'tsx',
-      '--conditions=hdvkit-source',
-      fileURLToPath(new URL(`${name}.ts`, folder)),
-      '--json',
-      fileURLToPath(new URL(`results/${name}.json`, folder)),
-    ],
-    { stdio: 'inherit' },
-  );
-  failed ||= result.status !== 0;
+
+/** Runs one in this process, and ends as the command line does. */
+async function runOne(name: string): Promise<void> {
+  try {
+    await import(new URL(`${name}.ts`, folder).href);
+  } catch (error) {
+    const { text, code } = presentFailure(error);
+    process.stderr.write(text);
+    process.exit(code);
+  }
 }
-process.exitCode = failed ? 1 : 0;
+
+function runAll(wanted: readonly string[]): number {
+  const unknown = wanted.filter((name) => !all.includes(name));
+  if (unknown.length > 0) {
+    console.error(`Cannot run benchmark ${unknown.join(', ')}: there are ${all.join(', ')}`);
+    return ExitCode.BAD_INPUT;
+  }
+  let code: number = ExitCode.DONE;
+  for (const name of wanted.length > 0 ? wanted : all) {
+    if (wanted.length === 0 && (elsewhere[name] ?? process.platform) !== process.platform) continue;
+    const json = fileURLToPath(new URL(`results/${name}.json`, folder));
+    const status = node('run.ts', '--only', name, '--json', json);
+    if (status >= ExitCode.HUNG_UP) return status;
+    if (status === ExitCode.BAD_INPUT && wanted.length === 0) console.error(`Left out: ${name}`);
+    else if (status !== ExitCode.DONE) code = ExitCode.FAILED;
+  }
+  return node('page.ts') === ExitCode.DONE ? code : ExitCode.FAILED;
+}
+
+const [first, second] = process.argv.slice(2);
+if (first === '--only' && second !== undefined && all.includes(second)) await runOne(second);
+else process.exitCode = runAll(process.argv.slice(2));

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addBench } from './bench.ts';
 import { addDemo } from './demo.ts';
 import { addDoctor } from './doctor.ts';
 import { addNew } from './new.ts';
@@ -24,6 +25,7 @@ export function createProgram(): Command {
   addNew(program);
   addShow(program);
   addDoctor(program);
+  addBench(program);
   addProvision(program);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   return program;

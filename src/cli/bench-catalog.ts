@@ -1,0 +1,35 @@
+/** A benchmark that makes sense on the machine of who installed this package. */
+export interface BenchmarkEntry {
+  readonly name: string;
+  readonly question: string;
+  /** What it takes besides Node; undefined: nothing. */
+  readonly needs?: string;
+  /** How long it takes, about. */
+  readonly seconds: number;
+  /** Whether `--rounds` means something to it. */
+  readonly rounds: boolean;
+}
+
+/** The benchmarks of `hdvkit bench`, each a file of bench/. */
+export const BENCHMARKS: readonly BenchmarkEntry[] = [
+  {
+    name: 'vfio-user',
+    question: 'How long does a plain client wait for a register of a vfio-user server?',
+    needs: 'Linux; a C compiler for the server in C',
+    seconds: 30,
+    rounds: true,
+  },
+  {
+    name: 'dispatch',
+    question: 'What does an access of a BAR cost from the host to the device and back?',
+    seconds: 10,
+    rounds: false,
+  },
+  {
+    name: 'slot',
+    question: 'How long does a processor wait for a device on another thread?',
+    needs: 'a C compiler for the comparison with C',
+    seconds: 60,
+    rounds: true,
+  },
+];
