@@ -16,7 +16,17 @@ export interface CommandLineOptions {
   readonly sandbox: boolean;
   /** The machine's UEFI firmware; `variables` is its own copy. Undefined: QEMU's BIOS. */
   readonly firmware?: Pick<Firmware, 'code' | 'variables'> | undefined;
+  /** A machine that goes on where another one was saved; it waits for that one's state. */
+  readonly restore?: RestoredMake | undefined;
   readonly extraArgs?: readonly string[];
+}
+
+/** What a restored machine must be made of. */
+export interface RestoredMake {
+  /** QEMU's versioned name of the machine type. */
+  readonly machineType: string;
+  /** File with the RAM, of which the machine gets a private copy on write. Undefined: the state has it. */
+  readonly ram: string | undefined;
 }
 
 /** Slots for devices: a q35 machine takes most devices behind a root port only. */
@@ -32,14 +42,16 @@ export function rootPort(index: number): string {
  * name goes in as JSON or as an argument of its own, so that none is taken for an option.
  */
 export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): string[] {
-  const { id, runtimeId, accelerator } = options;
+  const { id, runtimeId, accelerator, restore } = options;
+  const machine = restore?.machineType ?? 'q35';
   return [
     '-S',
+    ...(restore === undefined ? [] : ['-incoming', 'defer']),
     ...['-name', `guest=${escapeOption(id)},debug-threads=on`],
     ...['-uuid', runtimeId],
     ...[
       '-machine',
-      `q35,memory-backend=ram${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}`,
+      `${machine},memory-backend=ram${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}`,
     ],
     ...flash(options.firmware),
     ...(accelerator === 'kvm'
@@ -55,10 +67,11 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...['-action', `shutdown=pause,panic=pause,reboot=${plan.stopOnReset ? 'shutdown' : 'reset'}`],
     ...control(options),
     ...json('-object', {
-      'qom-type': 'memory-backend-memfd',
+      ...(restore?.ram === undefined
+        ? { 'qom-type': 'memory-backend-memfd', share: true }
+        : { 'qom-type': 'memory-backend-file', 'mem-path': restore.ram, share: false }),
       id: 'ram',
       size: plan.memoryMB * 1024 * 1024,
-      share: true,
     }),
     ...['-m', `${plan.memoryMB}M`, '-smp', String(plan.processors)],
     ...(plan.kernel === undefined ? [] : ['-kernel', plan.kernel]),

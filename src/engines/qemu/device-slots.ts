@@ -43,6 +43,11 @@ export class DeviceSlots {
     this.#options = options;
   }
 
+  /** Devices that are in the machine. */
+  get instanceIds(): readonly string[] {
+    return [...this.#plugged.values()].map(({ device }) => device.instanceId);
+  }
+
   /**
    * Powers a device on and connects QEMU to it.
    * @throws HcsError when no slot is free, or QEMU refuses; the device is off again then

@@ -18,6 +18,8 @@ export interface MachinePlan {
   readonly comPorts: readonly (string | undefined)[];
   readonly disks: readonly PlannedDisk[];
   readonly shares: readonly PlannedShare[];
+  /** File with the state that the machine goes on from. */
+  readonly savedState: string | undefined;
 }
 
 /** An attachment of a SCSI controller. */
@@ -44,6 +46,7 @@ type Fields = { readonly [key: string]: Fields | true };
 const HONOURED: Fields = {
   Version: true,
   StopOnReset: true,
+  RestoreState: { SaveStateFilePath: true, TemplateSystemId: true },
   Chipset: {
     UseUtc: true,
     Uefi: {},
@@ -83,7 +86,15 @@ export function planMachine(document: Readonly<Record<string, unknown>>): Machin
     throw refusal('$.VirtualMachine', 'this engine runs virtual machines only');
   }
   refuseOthers(machine as Readonly<Record<string, unknown>>, HONOURED, '$.VirtualMachine');
-  const { Chipset, ComputeTopology, Devices, StopOnReset = false } = machine;
+  const { Chipset, ComputeTopology, Devices, RestoreState, StopOnReset = false } = machine;
+  const { SaveStateFilePath: savedState, TemplateSystemId } = RestoreState ?? {};
+  if (savedState !== undefined) {
+    const path = '$.VirtualMachine.RestoreState.SaveStateFilePath';
+    if (TemplateSystemId !== undefined) {
+      throw failure('E_INVALIDARG', `${path} and TemplateSystemId exclude each other: write one`);
+    }
+    requireFile(path, savedState);
+  }
   const at = '$.VirtualMachine.Chipset.LinuxKernelDirect';
   const boot = Chipset?.LinuxKernelDirect;
   const uefi = Chipset?.Uefi !== undefined;
@@ -117,6 +128,7 @@ export function planMachine(document: Readonly<Record<string, unknown>>): Machin
     comPorts: planComPorts(Devices?.ComPorts ?? {}),
     disks: planDisks(Devices?.Scsi ?? {}),
     shares: (Devices?.Plan9?.Shares ?? []).map(planShare),
+    savedState,
   };
 }
 

@@ -8,6 +8,7 @@ import { chooseAccelerator } from './accelerator.ts';
 import { qemuArguments } from './command-line.ts';
 import { planMachine } from './document.ts';
 import { QemuProcess } from './qemu-process.ts';
+import { restoreSource, type Template } from './restore.ts';
 import { creationFailure, QemuSystem } from './system.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
@@ -37,6 +38,8 @@ export const NO_MESSAGE_TIMEOUT = 2147483647;
 export class QemuEngine implements Engine {
   readonly name = 'qemu';
   readonly #options: QemuEngineOptions;
+  /** Machines that were saved as templates and not terminated since, by the ids of their systems. */
+  readonly #templates = new Map<string, Template>();
 
   constructor(options: QemuEngineOptions = {}) {
     this.#options = options;
@@ -53,6 +56,7 @@ export class QemuEngine implements Engine {
     try {
       const qemu = await findQemu({ explicit: options.qemu });
       const accelerator = await chooseAccelerator(qemu, options.accelerator ?? 'tcg');
+      const source = await restoreSource(plan, this.#templateOf(request), qemu.version);
       const ports = plan.comPorts.filter((path) => path !== undefined);
       const listening = listeningSockets(ports);
       folder = WatchedFolder.create();
@@ -71,6 +75,10 @@ export class QemuEngine implements Engine {
             controlSocket,
             listening,
             firmware,
+            restore:
+              source === undefined
+                ? undefined
+                : { machineType: source.machine.machineType, ram: source.ram },
             sandbox: qemu.source !== 'explicit',
             extraArgs: options.extraArgs ?? [],
           }),
@@ -85,6 +93,12 @@ export class QemuEngine implements Engine {
         qemu: qemuProcess,
         folder,
         comSockets,
+        source,
+        make: { qemu: qemu.version, accelerator, plan },
+        saved: (template) => {
+          if (template === undefined) this.#templates.delete(request.id);
+          else this.#templates.set(request.id, template);
+        },
         slots: {
           messageTimeout: options.messageTimeout,
           msixUnplug: options.msixUnplug ?? false,
@@ -95,6 +109,13 @@ export class QemuEngine implements Engine {
       await folder?.remove();
       throw creationFailure(error);
     }
+  }
+
+  #templateOf({ template }: EngineRequest): Template | undefined {
+    if (template === undefined) return undefined;
+    const found = this.#templates.get(template);
+    if (found !== undefined) return found;
+    throw new Error(`Cannot make a clone of system ${template}: it is no template any more`);
   }
 }
 

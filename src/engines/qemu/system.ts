@@ -11,9 +11,13 @@ import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
 import type { MachinePlan } from './document.ts';
+import { restoreFrom } from './migration.ts';
 import { memoryInformation, statistics } from './properties.ts';
 import { describeExit, type ProcessExit, type QemuProcess } from './qemu-process.ts';
 import type { QmpEvent } from './qmp.ts';
+import type { RestoreSource, Template } from './restore.ts';
+import { LastSave, saveAsTemplate } from './save.ts';
+import type { SavedMachine } from './saved-state.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** What a {@link QemuSystem} is made of. */
@@ -25,6 +29,12 @@ export interface QemuSystemParts {
   /** Sockets of COM ports that QEMU made. */
   readonly comSockets: readonly string[];
   readonly slots: DeviceSlotsOptions;
+  /** What the machine goes on from, when it starts. */
+  readonly source: RestoreSource | undefined;
+  /** What is kept with the state when the machine is saved. */
+  readonly make: Omit<SavedMachine, 'machineType'>;
+  /** Called when the machine has become a template, and when that has ended. */
+  saved(template: Template | undefined): void;
 }
 
 /** Why the machine ended, as far as QEMU said before its process did. */
@@ -35,6 +45,7 @@ export class QemuSystem implements EngineSystem {
   readonly #parts: QemuSystemParts;
   readonly #slots: DeviceSlots;
   readonly #createdAt = Date.now();
+  readonly #lastSave = new LastSave();
   readonly #gone: Promise<void>;
   #cause: Cause;
   #isPaused = false;
@@ -47,9 +58,13 @@ export class QemuSystem implements EngineSystem {
   }
 
   async start(devices: readonly EngineDevice[]): Promise<void> {
-    const { qmp } = this.#parts.qemu;
+    const { source, qemu } = this.#parts;
+    const { qmp } = qemu;
+    if (source !== undefined) {
+      await restoreFrom(qmp, source.uri, source.ram !== undefined);
+    }
     for (const device of devices) await this.#slots.plug(device);
-    if (devices.length > 0) {
+    if (devices.length > 0 && source === undefined) {
       // Makes a cold boot of it: slots are powered as if the devices had always been there.
       await new Promise<void>((resolve, reject) => {
         const stop = qmp.listen(({ event }) => {
@@ -70,6 +85,7 @@ export class QemuSystem implements EngineSystem {
   }
 
   async resume(): Promise<void> {
+    await this.#lastSave.forget();
     await this.#parts.qemu.qmp.execute('cont');
     this.#isPaused = false;
   }
@@ -111,12 +127,18 @@ export class QemuSystem implements EngineSystem {
     await this.#parts.qemu.qmp.execute('inject-nmi');
   }
 
-  async save(_target: SaveTarget): Promise<void> {
-    throw new HcsError({
-      function: 'HcsSaveComputeSystem',
-      hresult: HRESULT.ERROR_NOT_SUPPORTED,
-      message: 'a machine cannot be saved on this host',
-    });
+  async save(target: SaveTarget): Promise<void> {
+    const { qemu, make, folder, saved } = this.#parts;
+    const devices = this.#slots.instanceIds;
+    if (devices.length > 0) {
+      throw new HcsError({
+        function: 'HcsSaveComputeSystem',
+        hresult: HRESULT.ERROR_NOT_SUPPORTED,
+        message: `Cannot save the machine as it has the device ${devices.join(', ')}: QEMU does not save the state of a device outside it; remove it first`,
+      });
+    }
+    if (target.kind === 'file') await this.#lastSave.toFile(qemu, make, target.path);
+    else saved(await saveAsTemplate(qemu, make, folder.file('template')));
   }
 
   async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
@@ -151,7 +173,9 @@ export class QemuSystem implements EngineSystem {
   }
 
   async #end(exit: ProcessExit): Promise<void> {
-    const { request, folder, comSockets, qemu } = this.#parts;
+    const { request, folder, comSockets, qemu, saved } = this.#parts;
+    saved(undefined);
+    await this.#lastSave.forget();
     qemu.qmp.close();
     await this.#slots.powerOffAll();
     for (const path of comSockets) rmSync(path, { force: true });

@@ -17,6 +17,7 @@ const PLAN: MachinePlan = {
   comPorts: ['/run/a,b', undefined],
   disks: [],
   shares: [],
+  savedState: undefined,
 };
 const OPTIONS: CommandLineOptions = {
   id: 'demo',

@@ -1,0 +1,94 @@
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import type { MachinePlan } from './document.ts';
+import {
+  readSavedState,
+  type SavedMachine,
+  SavedStateError,
+  STREAM_OFFSET,
+} from './saved-state.ts';
+
+/** A machine that was saved as a template, for its clones. */
+export interface Template {
+  readonly machine: SavedMachine;
+  /** File with all but the RAM. */
+  readonly state: string;
+  /** File with the RAM, which stays as it is while the template is there. */
+  readonly ram: string;
+}
+
+/** What a new machine goes on from. */
+export interface RestoreSource {
+  readonly machine: SavedMachine;
+  /** Where QEMU reads the state. */
+  readonly uri: string;
+  /** RAM that is not in the state. */
+  readonly ram: string | undefined;
+}
+
+/**
+ * What a machine goes on from, if it does.
+ * @param qemu version of the QEMU that will run it
+ * @throws HcsError ERROR_VID_SAVED_STATE_CORRUPT for a file that is damaged or of another kind,
+ * ERROR_VID_SAVED_STATE_INCOMPATIBLE when the state is of a machine that the document does not describe
+ */
+export async function restoreSource(
+  plan: MachinePlan,
+  template: Template | undefined,
+  qemu: string,
+): Promise<RestoreSource | undefined> {
+  const path = plan.savedState;
+  if (template !== undefined) {
+    const { machine, state, ram } = template;
+    checkFit(machine, plan, qemu);
+    return { machine, uri: `file:${state}`, ram };
+  }
+  if (path === undefined) return undefined;
+  try {
+    const machine = await readSavedState(path);
+    checkFit(machine, plan, qemu);
+    return { machine, uri: `file:${path},offset=${STREAM_OFFSET}`, ram: undefined };
+  } catch (error) {
+    if (!(error instanceof SavedStateError)) throw error;
+    throw failure('ERROR_VID_SAVED_STATE_CORRUPT', error.message);
+  }
+}
+
+/** A stream fits the make of machine that wrote it and no other; what is plugged outside may differ. */
+function checkFit(saved: SavedMachine, plan: MachinePlan, qemu: string): void {
+  const problem =
+    saved.qemu === qemu
+      ? difference(makeOf(saved.plan), makeOf(plan), '')
+      : `it was saved by QEMU ${saved.qemu}, and this is QEMU ${qemu}`;
+  if (problem === undefined) return;
+  throw failure(
+    'ERROR_VID_SAVED_STATE_INCOMPATIBLE',
+    `Cannot restore the machine: ${problem}; create it from the document that it was saved with`,
+  );
+}
+
+function makeOf({ savedState: _, comPorts, ...plan }: MachinePlan): unknown {
+  return { ...plan, comPorts: comPorts.map((path) => path !== undefined) };
+}
+
+/** The first place where two plans differ, in words. */
+function difference(saved: unknown, asked: unknown, at: string): string | undefined {
+  if (typeof saved === 'object' && saved !== null && typeof asked === 'object' && asked !== null) {
+    for (const key of new Set([...Object.keys(saved), ...Object.keys(asked)])) {
+      const path = at === '' ? key : `${at}.${key}`;
+      const inner = difference(
+        (saved as Record<string, unknown>)[key],
+        (asked as Record<string, unknown>)[key],
+        path,
+      );
+      if (inner !== undefined) return inner;
+    }
+    return undefined;
+  }
+  if (saved === asked) return undefined;
+  return `its ${at} was ${JSON.stringify(saved)}, and the document says ${JSON.stringify(asked)}`;
+}
+
+function failure(code: HresultName, message: string): HcsError {
+  return new HcsError({ function: 'HcsCreateComputeSystem', hresult: HRESULT[code], message });
+}

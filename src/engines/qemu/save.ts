@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import { saveTo } from './migration.ts';
+import type { QemuProcess } from './qemu-process.ts';
+import type { Template } from './restore.ts';
+import { type SavedMachine, STREAM_OFFSET, sealSavedState } from './saved-state.ts';
+
+type Make = Omit<SavedMachine, 'machineType'>;
+
+/** What the last save since a machine was stopped has written, for the next one: QEMU writes it once. */
+export class LastSave {
+  #file: FileHandle | undefined;
+
+  /** A machine that runs again is another one. */
+  async forget(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+
+  /**
+   * Saves a stopped machine to a file. What the file had before stays until the new state is whole and on the disk;
+   * after a failure nothing new is left.
+   * @throws HcsError for a path that is not absolute, or where no file can be made
+   */
+  async toFile(qemu: QemuProcess, make: Make, path: string): Promise<void> {
+    checkPath(path);
+    const part = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
+    await createFile(part, path);
+    try {
+      if (this.#file === undefined) {
+        await saveTo(qemu.qmp, `file:${part},offset=${STREAM_OFFSET}`);
+        await sealSavedState(part, { ...make, machineType: await machineType(qemu) });
+      } else {
+        await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
+        await sync(part);
+      }
+      const file = await open(part, 'r');
+      await this.forget();
+      this.#file = file;
+      await rename(part, path);
+    } catch (error) {
+      await rm(part, { force: true });
+      throw error;
+    }
+    await sync(dirname(path));
+  }
+}
+
+/** Makes a stopped machine one that clones go on from. It must not run again. */
+export async function saveAsTemplate(
+  qemu: QemuProcess,
+  make: Make,
+  state: string,
+): Promise<Template> {
+  const ram = ramOf(qemu.pid);
+  await saveTo(qemu.qmp, `file:${state}`, true);
+  return { machine: { ...make, machineType: await machineType(qemu) }, state, ram };
+}
+
+async function machineType({ qmp }: QemuProcess): Promise<string> {
+  const type = await qmp.execute('qom-get', { path: '/machine', property: 'type' });
+  return String(type).replace(/-machine$/, '');
+}
+
+/** The RAM of a QEMU, which is a file in memory, by a name that other processes of the user can open. */
+function ramOf(pid: number): string {
+  const folder = `/proc/${pid}/fd`;
+  for (const fd of readdirSync(folder)) {
+    const path = join(folder, fd);
+    if (readlinkSync(path).startsWith('/memfd:memory-backend-memfd')) return path;
+  }
+  throw failure(
+    'ERROR_NOT_SUPPORTED',
+    'the machine is a clone, whose memory is partly that of its template: make clones of the template itself',
+  );
+}
+
+function checkPath(path: string): void {
+  if (!path.startsWith('/')) {
+    throw failure('E_INVALIDARG', `$.SaveStateFilePath is "${path}": use an absolute path`);
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw failure('ERROR_FILE_EXISTS', `$.SaveStateFilePath is "${path}", which is a folder`);
+  }
+}
+
+async function createFile(part: string, path: string): Promise<void> {
+  try {
+    const file = await open(part, 'wx', 0o600);
+    await file.close();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const name = code === 'ENOENT' ? 'ERROR_PATH_NOT_FOUND' : 'E_ACCESSDENIED';
+    throw failure(name, `$.SaveStateFilePath is "${path}", where no file can be made: ${message}`);
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function failure(code: HresultName, message: string): HcsError {
+  return new HcsError({ function: 'HcsSaveComputeSystem', hresult: HRESULT[code], message });
+}
