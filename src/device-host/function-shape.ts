@@ -37,6 +37,11 @@ export function functionShape(fn: ServedFunction): FunctionShape {
   );
 }
 
+/** The BARs of a function, without a look at anything else. */
+export function functionBars(fn: ServedFunction): readonly BarShape[] {
+  return fn.shape?.bars ?? barsOf(fn.getDetails().probedBars);
+}
+
 /** BARs from the values that read back after all ones were written (PCI 3.0, 6.2.5.1). */
 function barsOf(probed: readonly number[]): readonly BarShape[] {
   const bars: BarShape[] = [];

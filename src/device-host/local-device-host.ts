@@ -2,7 +2,7 @@
 import type { DeviceDirectory, DeviceEndpoint } from '../compute/device-directory.ts';
 import type { Aperture, GuestMemory } from '../device/services.ts';
 import type { HANDLE, HCS_SYSTEM } from '../hcs/core/handles.ts';
-import { HDV_DEVICE_TYPE } from '../hdv/hdv-constants.ts';
+import { HDV_DEVICE_TYPE, type HDV_PCI_BAR_SELECTOR } from '../hdv/hdv-constants.ts';
 import { HdvError } from '../hdv/hdv-error.ts';
 import type {
   GUID,
@@ -11,6 +11,9 @@ import type {
   HdvDeviceInterface,
   VmDeviceHost,
 } from '../hdv/vm-device-host.ts';
+import { DirectTable } from '../pci/direct-table.ts';
+import { functionBars } from './function-shape.ts';
+import { LocalDirect } from './local-direct.ts';
 import type { LocalInstance, LocalPlatform } from './local-platform.ts';
 
 interface HostEntry {
@@ -25,8 +28,16 @@ interface DeviceEntry {
   readonly withdraw: () => void;
   /** Absent for a device that runs on a worker: nothing here answers for it. */
   readonly instance: LocalInstance | undefined;
+  /** Absent likewise. */
+  readonly direct: LocalDirect | undefined;
   readonly apertures: Map<Buffer, Aperture>;
 }
+
+/** A device whose callbacks are on this thread. */
+type LocalEntry = DeviceEntry & {
+  readonly instance: LocalInstance;
+  readonly direct: LocalDirect;
+};
 
 const GUID_TEXT = /^\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?$/i;
 
@@ -98,10 +109,11 @@ export class LocalDeviceHost implements VmDeviceHost {
       guid(name, 'instance id', deviceInstanceId),
       deviceInterface,
     );
-    const endpoint = new InstanceEndpoint(instance, this.#platform);
+    const direct = new LocalDirect(instance, this.#platform);
     return this.#register(name, deviceHostHandle, instance.classId, instance.instanceId, {
-      endpoint,
+      endpoint: new InstanceEndpoint(instance, this.#platform, direct),
       instance,
+      direct,
     });
   }
 
@@ -118,7 +130,7 @@ export class LocalDeviceHost implements VmDeviceHost {
       host,
       guid(name, 'class id', classId),
       guid(name, 'instance id', instanceId),
-      { endpoint, instance: undefined },
+      { endpoint, instance: undefined, direct: undefined },
     );
   }
 
@@ -131,6 +143,7 @@ export class LocalDeviceHost implements VmDeviceHost {
     try {
       await entry.endpoint.powerOff();
     } finally {
+      entry.direct?.clear();
       for (const aperture of entry.apertures.values()) aperture[Symbol.dispose]();
       entry.apertures.clear();
       this.#devices.delete(device);
@@ -208,28 +221,79 @@ export class LocalDeviceHost implements VmDeviceHost {
     this.#platform.deliverInterrupt(instance, msiAddress, msiData);
   }
 
-  HdvRegisterDoorbell(): void {
-    throw notYet('HdvRegisterDoorbell');
+  HdvRegisterDoorbell(
+    requestor: HDV_DEVICE,
+    barIndex: HDV_PCI_BAR_SELECTOR,
+    barOffset: number,
+    triggerValue: bigint,
+    flags: number,
+    doorbellEvent: HANDLE,
+  ): void {
+    const name = 'HdvRegisterDoorbell';
+    const { direct } = this.#local(name, requestor);
+    direct.registerDoorbell(name, barIndex, barOffset, triggerValue, flags, doorbellEvent);
   }
 
-  HdvUnregisterDoorbell(): void {
-    throw notYet('HdvUnregisterDoorbell');
+  HdvUnregisterDoorbell(
+    requestor: HDV_DEVICE,
+    barIndex: HDV_PCI_BAR_SELECTOR,
+    barOffset: number,
+    triggerValue: bigint,
+    flags: number,
+  ): void {
+    const name = 'HdvUnregisterDoorbell';
+    const { direct } = this.#local(name, requestor);
+    direct.unregisterDoorbell(name, barIndex, barOffset, triggerValue, flags);
   }
 
-  HdvRegisterDoorbellPage(): void {
-    throw notYet('HdvRegisterDoorbellPage');
+  HdvRegisterDoorbellPage(
+    requestor: HDV_DEVICE,
+    barIndex: HDV_PCI_BAR_SELECTOR,
+    pageIndex: number,
+    doorbellEvent: HANDLE,
+  ): void {
+    const name = 'HdvRegisterDoorbellPage';
+    const { direct } = this.#local(name, requestor);
+    direct.registerDoorbellPage(name, barIndex, pageIndex, doorbellEvent);
   }
 
-  HdvUnregisterDoorbellPage(): void {
-    throw notYet('HdvUnregisterDoorbellPage');
+  HdvUnregisterDoorbellPage(
+    requestor: HDV_DEVICE,
+    barIndex: HDV_PCI_BAR_SELECTOR,
+    pageIndex: number,
+  ): void {
+    const name = 'HdvUnregisterDoorbellPage';
+    this.#local(name, requestor).direct.unregisterDoorbellPage(name, barIndex, pageIndex);
   }
 
-  HdvCreateSectionBackedMmioRange(): void {
-    throw notYet('HdvCreateSectionBackedMmioRange');
+  HdvCreateSectionBackedMmioRange(
+    requestor: HDV_DEVICE,
+    barIndex: HDV_PCI_BAR_SELECTOR,
+    offsetInPages: number,
+    lengthInPages: number,
+    mappingFlags: number,
+    sectionHandle: HANDLE,
+    sectionOffsetInPages: number,
+  ): void {
+    const name = 'HdvCreateSectionBackedMmioRange';
+    this.#local(name, requestor).direct.createRange(
+      name,
+      barIndex,
+      offsetInPages,
+      lengthInPages,
+      mappingFlags,
+      sectionHandle,
+      sectionOffsetInPages,
+    );
   }
 
-  HdvDestroySectionBackedMmioRange(): void {
-    throw notYet('HdvDestroySectionBackedMmioRange');
+  HdvDestroySectionBackedMmioRange(
+    requestor: HDV_DEVICE,
+    barIndex: HDV_PCI_BAR_SELECTOR,
+    offsetInPages: number,
+  ): void {
+    const name = 'HdvDestroySectionBackedMmioRange';
+    this.#local(name, requestor).direct.destroyRange(name, barIndex, offsetInPages);
   }
 
   async #initialize(name: string, computeSystem: HCS_SYSTEM): Promise<HDV_HOST> {
@@ -262,7 +326,7 @@ export class LocalDeviceHost implements VmDeviceHost {
     host: HDV_HOST,
     classId: GUID,
     instanceId: GUID,
-    what: Pick<DeviceEntry, 'endpoint' | 'instance'>,
+    what: Pick<DeviceEntry, 'endpoint' | 'instance' | 'direct'>,
   ): HDV_DEVICE {
     const entry = this.#host(name, host);
     if (!this.#isAlive(entry)) {
@@ -301,7 +365,7 @@ export class LocalDeviceHost implements VmDeviceHost {
     return host;
   }
 
-  #local(name: string, handle: HDV_DEVICE): DeviceEntry & { readonly instance: LocalInstance } {
+  #local(name: string, handle: HDV_DEVICE): LocalEntry {
     const entry = this.#devices.get(handle);
     if (entry === undefined) throw new HdvError(name, 'E_HANDLE', 'not a device instance');
     if (entry.instance === undefined) {
@@ -311,7 +375,7 @@ export class LocalDeviceHost implements VmDeviceHost {
         'the device runs on a worker, which alone can reach its guest',
       );
     }
-    return entry as DeviceEntry & { readonly instance: LocalInstance };
+    return entry as LocalEntry;
   }
 
   #memory(name: string, requestor: HDV_DEVICE): GuestMemory {
@@ -331,6 +395,7 @@ class CallbackInstance implements LocalInstance {
   readonly instanceId: GUID;
   readonly interface: HdvDeviceInterface;
   #runs = false;
+  #direct: DirectTable | undefined;
 
   constructor(
     device: HDV_DEVICE,
@@ -344,6 +409,12 @@ class CallbackInstance implements LocalInstance {
     this.classId = classId;
     this.instanceId = instanceId;
     this.interface = callbacks;
+  }
+
+  /** Made when it is first asked for: what is not a `PciFunction` has to answer GetDetails for it. */
+  get direct(): DirectTable {
+    this.#direct ??= new DirectTable(functionBars(this.interface));
+    return this.#direct;
   }
 
   start(): void {
@@ -363,11 +434,13 @@ class CallbackInstance implements LocalInstance {
 class InstanceEndpoint implements DeviceEndpoint {
   readonly #instance: LocalInstance;
   readonly #platform: LocalPlatform;
+  readonly #direct: LocalDirect;
   #isPowered = false;
 
-  constructor(instance: LocalInstance, platform: LocalPlatform) {
+  constructor(instance: LocalInstance, platform: LocalPlatform, direct: LocalDirect) {
     this.#instance = instance;
     this.#platform = platform;
+    this.#direct = direct;
   }
 
   async powerOn(configuration: readonly string[]): Promise<unknown> {
@@ -406,6 +479,7 @@ class InstanceEndpoint implements DeviceEndpoint {
   #tearDown(): void {
     const { instanceId, interface: callbacks } = this.#instance;
     withoutResult(instanceId, 'Teardown', () => callbacks.teardown());
+    this.#direct.clear();
   }
 }
 
@@ -453,8 +527,4 @@ function notMemory(name: string, gpa: number, length: number): HdvError {
 
 function noCom(name: string): HdvError {
   return new HdvError(name, 'E_NOTIMPL', 'restricted device hosts exist under Windows only');
-}
-
-function notYet(name: string): HdvError {
-  return new HdvError(name, 'E_NOTIMPL', 'this host does not have it yet');
 }

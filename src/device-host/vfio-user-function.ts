@@ -1,11 +1,13 @@
 import type { GuestMemory } from '../device/services.ts';
 import { peekConfig, readConfig, writeConfig } from '../pci/config-access.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
+import { DirectTable } from '../pci/direct-table.ts';
 import {
   type AccessWidth,
   type DisconnectReason,
   Irq,
   Region,
+  type RegionMapping,
   type VfioUserDevice,
   type VfioUserPort,
   type VfioUserRegion,
@@ -43,6 +45,13 @@ export interface VfioUserFunctionHooks {
   disconnected(reason: DisconnectReason): void;
 }
 
+/** What a {@link VfioUserFunction} serves without its function. */
+export interface VfioUserDirect {
+  readonly table: DirectTable;
+  /** Memory of a BAR that clients may map, as it is at the moment. A client asks once, when it attaches the device. */
+  mapping(bar: number): RegionMapping | undefined;
+}
+
 /**
  * A PCI function behind a vfio-user connection. The VMM keeps the MSI-X table and hands out one eventfd per vector;
  * here each eventfd becomes a table entry with a message that can be found again, so that the function is in the state
@@ -55,6 +64,8 @@ export class VfioUserFunction implements VfioUserDevice {
   readonly memory: GuestMemory;
   readonly regions: readonly VfioUserRegion[];
   readonly irqCounts: readonly number[];
+  /** Writes to them never reach the function. */
+  readonly doorbells: DirectTable;
   readonly #function: ServedFunction;
   readonly #shape: FunctionShape;
   readonly #hooks: VfioUserFunctionHooks;
@@ -63,12 +74,14 @@ export class VfioUserFunction implements VfioUserDevice {
   readonly #assigned: Uint8Array;
   #port: VfioUserPort | undefined;
 
-  constructor(fn: ServedFunction, hooks: VfioUserFunctionHooks) {
+  /** @param direct default: nothing */
+  constructor(fn: ServedFunction, hooks: VfioUserFunctionHooks, direct?: VfioUserDirect) {
     this.#function = fn;
     this.#hooks = hooks;
     this.#shape = functionShape(fn);
     this.memory = this.#lent;
-    this.regions = regionsOf(this.#shape);
+    this.doorbells = direct?.table ?? new DirectTable([]);
+    this.regions = regionsOf(this.#shape, direct);
     this.irqCounts = irqCountsOf(this.#shape);
     this.#assigned = new Uint8Array(this.irqCounts[Irq.MSIX]!);
   }
@@ -84,11 +97,18 @@ export class VfioUserFunction implements VfioUserDevice {
 
   readRegion(region: number, offset: number, width: AccessWidth): number {
     if (region === Region.CONFIG) return readConfig(this.#function, offset, width);
+    // Pages that a client has not mapped, or cannot reach at the moment, are memory all the same.
+    if (this.doorbells.rangeCount > 0) {
+      const value = this.doorbells.read(region, offset, width);
+      if (value >= 0) return value;
+    }
     return this.#function.readInterceptedMemory(region, offset, width);
   }
 
   writeRegion(region: number, offset: number, width: AccessWidth, value: number): void {
     if (region !== Region.CONFIG) {
+      const direct = this.doorbells;
+      if (direct.rangeCount > 0 && direct.write(region, offset, width, value)) return;
       this.#function.writeInterceptedMemory(region, offset, width, value);
       return;
     }
@@ -172,9 +192,31 @@ export class VfioUserFunction implements VfioUserDevice {
 
 const ABSENT: VfioUserRegion = { size: 0 };
 
-function regionsOf(shape: FunctionShape): readonly VfioUserRegion[] {
+/** One BAR, with the memory that is behind it when a client asks. */
+class BarRegion implements VfioUserRegion {
+  readonly size: number;
+  readonly #slot: number;
+  readonly #direct: VfioUserDirect | undefined;
+
+  constructor(slot: number, size: number, direct: VfioUserDirect | undefined) {
+    this.size = size;
+    this.#slot = slot;
+    this.#direct = direct;
+  }
+
+  get mapping(): RegionMapping | undefined {
+    return this.#direct?.mapping(this.#slot);
+  }
+}
+
+function regionsOf(
+  shape: FunctionShape,
+  direct: VfioUserDirect | undefined,
+): readonly VfioUserRegion[] {
   const regions = new Array<VfioUserRegion>(Region.COUNT).fill(ABSENT);
-  for (const bar of shape.bars) regions[Region.BAR0 + bar.slot] = { size: bar.size };
+  for (const { slot, size } of shape.bars) {
+    regions[Region.BAR0 + slot] = new BarRegion(slot, size, direct);
+  }
   regions[Region.CONFIG] = { size: shape.configSize };
   return regions;
 }

@@ -12,8 +12,18 @@ export interface DoorbellEvent extends Disposable {
 /** Memory for `HdvCreateSectionBackedMmioRange`. Dispose it after the range was destroyed. */
 export interface Section extends Disposable {
   readonly handle: HANDLE;
+  /** Where the memory starts in what the handle names; 0 when absent. */
+  readonly offsetInPages?: number;
   /** The memory, zero at first. Harmless to touch after disposal. */
   readonly bytes: Buffer;
+}
+
+/** Where a device will map a section. */
+export interface SectionPlace {
+  readonly requestor: HDV_DEVICE;
+  readonly bar: number;
+  /** Bytes from the BAR's base, a multiple of the page size. */
+  readonly offset: number;
 }
 
 /** What a device needs of its host and HDV has no function for. */
@@ -34,8 +44,17 @@ export interface DevicePlatform {
    * any number of signals. Undefined when there are no more; absent where the host has no doorbells.
    */
   doorbellEvent?(requestor: HDV_DEVICE, ring: () => void): DoorbellEvent | undefined;
-  /** Makes memory that can be mapped into a BAR. Undefined when there is none; absent where the host has no mapped ranges. */
-  section?(size: number): Section | undefined;
+  /**
+   * Makes memory that can be mapped into a BAR. Undefined when there is none; absent where the host has no mapped ranges.
+   * @param size bytes, a multiple of the page size
+   * @param place where it will be mapped, if that is known: a VMM that asks once can then map it, too
+   */
+  section?(size: number, place?: SectionPlace): Section | undefined;
+  /**
+   * Does the host know a device while its Start runs, so that doorbells and ranges can be asked for at once? Default:
+   * not before Start was answered.
+   */
+  readonly knowsDeviceInStart?: boolean;
   /**
    * The broker's COM object for `HdvInitializeDeviceHostForProxy`, which registers the device host with the system by
    * `HdvProxyDeviceHost`; stays as long as the process. Absent where there is no COM.

@@ -37,7 +37,7 @@ export class HdvDirectAccess {
     const offsetOf = (index: number): number => row.offset + index * row.stride;
     const events: DoorbellEvent[] = [];
     let isOpen = true;
-    afterThis(() => {
+    this.#afterThis(() => {
       for (let index = 0; isOpen && index < row.count; index++) {
         const ringThis = (): void => {
           if (isOpen) ring(index);
@@ -74,20 +74,30 @@ export class HdvDirectAccess {
     };
   }
 
-  barMemory(size: number): BarMemory | undefined {
-    const section = this.#platform.section?.(size);
+  barMemory(size: number, bar: number, offset: number): BarMemory | undefined {
+    const place = { requestor: this.#device, bar, offset };
+    const section = this.#platform.section?.(size, place);
     if (section === undefined) return undefined;
     return {
       bytes: section.bytes,
-      show: (bar, offset) => this.#show(section, bar as HDV_PCI_BAR_SELECTOR, offset / PAGE, size),
+      show: (slot, at) => this.#show(section, slot as HDV_PCI_BAR_SELECTOR, at / PAGE, size),
       [Symbol.dispose]: () => section[Symbol.dispose](),
     };
+  }
+
+  /**
+   * Runs once Start has been answered, which the function is in the middle of: what is asked of Hyper-V's worker
+   * process before then may find a device that it does not know yet.
+   */
+  #afterThis(run: () => void): void {
+    if (this.#platform.knowsDeviceInStart === true) run();
+    else setImmediate(run);
   }
 
   #show(section: Section, bar: HDV_PCI_BAR_SELECTOR, page: number, size: number): Disposable {
     let isOpen = true;
     let isMapped = false;
-    afterThis(() => {
+    this.#afterThis(() => {
       isMapped =
         isOpen &&
         isGranted(() =>
@@ -98,7 +108,7 @@ export class HdvDirectAccess {
             size / PAGE,
             WRITEABLE,
             section.handle,
-            0,
+            section.offsetInPages ?? 0,
           ),
         );
     });
@@ -133,14 +143,6 @@ export function withdrawDirectAccess(
       if (!isGranted(() => host.HdvUnregisterDoorbell(device, slot, at, 0n, FLAGS))) break;
     }
   }
-}
-
-/**
- * Runs once Start has been answered, which the function is in the middle of: what is asked of Hyper-V's worker process
- * before then may find a device that it does not know yet.
- */
-function afterThis(run: () => void): void {
-  setImmediate(run);
 }
 
 /** @returns whether HDV did it; a refusal costs time, not correctness */

@@ -22,6 +22,10 @@ export class TraceRecorder implements FunctionObserver {
     this.#ring.record(TraceKind.BAR_WRITE, bar, offset, width, value);
   }
 
+  doorbellRung(bar: number, offset: number): void {
+    this.#ring.record(TraceKind.DOORBELL, bar, offset, 0, 0);
+  }
+
   configRead(offset: number, value: number): void {
     this.#ring.record(TraceKind.CONFIG_READ, 0, offset, 4, value);
   }

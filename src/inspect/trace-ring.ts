@@ -13,6 +13,7 @@ export const TraceKind = {
   INTERRUPT_SENT: 11,
   APERTURE: 12,
   FAILED: 13,
+  DOORBELL: 14,
 } as const;
 
 /** One of {@link TraceKind}. */

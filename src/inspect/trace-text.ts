@@ -33,6 +33,8 @@ export function formatTraceRecord(record: TraceRecord, names: TraceNames): strin
       return `read   ${formatAccess(record, names.bars)}`;
     case TraceKind.BAR_WRITE:
       return `write  ${formatAccess(record, names.bars)}`;
+    case TraceKind.DOORBELL:
+      return `ring   ${names.bars.locate(record.slot, location).name}`;
     case TraceKind.DMA_READ:
       return `dma    ${length} bytes from ${hex(location)}${value ? '' : ' refused'}`;
     case TraceKind.DMA_WRITE:

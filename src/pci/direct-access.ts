@@ -19,7 +19,7 @@ export class DirectAccess {
   /** A guest may have rung while nobody was there to hear. */
   #mayHaveMissed = false;
 
-  /** @param ring does what a guest's write to that doorbell does */
+  /** @param ring lets the device hear of a doorbell */
   constructor(
     state: FunctionState,
     ranges: readonly MappedRange[],
@@ -35,7 +35,7 @@ export class DirectAccess {
   /** The function is attached: its mapped regions get the host's memory, where the host has some. */
   attach(): void {
     for (const range of this.#ranges) {
-      const memory = this.#state.host?.barMemory?.(range.region.size);
+      const memory = this.#state.host?.barMemory?.(range.region.size, range.bar, range.offset);
       if (memory === undefined) continue;
       range.region.adopt(memory.bytes);
       this.#memory.set(range, memory);

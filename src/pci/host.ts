@@ -49,8 +49,11 @@ export interface PciHost {
    * where it never can.
    */
   watchDoorbells?(row: DoorbellShape, ring: (index: number) => void): Disposable;
-  /** Memory for pages that the guest maps directly; undefined when there is none to be had. Absent where there never is. */
-  barMemory?(size: number): BarMemory | undefined;
+  /**
+   * Memory for pages that the guest maps directly; undefined when there is none to be had. Absent where there never is.
+   * @param bar, offset where it will be shown: some hosts make it for one place
+   */
+  barMemory?(size: number, bar: number, offset: number): BarMemory | undefined;
   /** Receives notices; must not throw. */
   report(notice: FunctionNotice): void;
 }

@@ -10,6 +10,8 @@ export interface FunctionObserver {
   memoryRead?(bar: number, offset: number, width: Width, value: number): void;
   /** A guest wrote a BAR. Called before the device acts on it. */
   memoryWrite?(bar: number, offset: number, width: Width, value: number): void;
+  /** The host noticed that the doorbell at this place was rung, once or more. Called before the device hears of it. */
+  doorbellRung?(bar: number, offset: number): void;
   /** A dword of config space was read. */
   configRead?(offset: number, value: number): void;
   /** A dword of config space was written. Called before the function acts on it. */

@@ -4,10 +4,13 @@ import type { ServerState } from './server-state.ts';
 /** Huge pages want this alignment. */
 const ALIGNMENT = 2 << 20;
 
+/** Where stretches of addresses are entered, so that another thread can give them back. */
+export type MappingLedger = Pick<ServerState, 'enterMapping' | 'leaveMapping'>;
+
 interface Reservation {
   readonly address: number;
   readonly length: number;
-  readonly state: ServerState;
+  readonly ledger: MappingLedger | undefined;
   /** Views that JavaScript can still reach. */
   views: number;
   released: boolean;
@@ -21,7 +24,7 @@ const unreachable = new FinalizationRegistry<Reservation>((reservation) => {
 
 function giveBack(reservation: Reservation): void {
   if (!reservation.released || reservation.views > 0) return;
-  reservation.state.leaveMapping(reservation.address);
+  reservation.ledger?.leaveMapping(reservation.address);
   unmap(reservation.address, reservation.length);
 }
 
@@ -37,15 +40,16 @@ export class AddressRange {
 
   /**
    * @param length bytes, a multiple of the page size
+   * @param ledger default: none
    * @throws SystemCallError when there is no room
    */
-  constructor(length: number, state: ServerState) {
+  constructor(length: number, ledger?: MappingLedger) {
     this.length = length;
     const total = length >= ALIGNMENT ? length + ALIGNMENT : length;
     const address = reserve(total);
     this.#address = length >= ALIGNMENT ? Math.ceil(address / ALIGNMENT) * ALIGNMENT : address;
-    this.#reservation = { address, length: total, state, views: 0, released: false };
-    state.enterMapping(address, total);
+    this.#reservation = { address, length: total, ledger, views: 0, released: false };
+    ledger?.enterMapping(address, total);
     this.#views = [];
     try {
       mapZerosOver(this.#address, length);
@@ -59,6 +63,11 @@ export class AddressRange {
       this.release();
       throw error;
     }
+  }
+
+  /** Where it starts. */
+  get address(): number {
+    return this.#address;
   }
 
   /** One Buffer per {@link MAX_VIEW} bytes; none after release. */

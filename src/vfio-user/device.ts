@@ -30,13 +30,27 @@ export interface VfioUserRegion {
    * Memory behind the region that the client may map. The descriptor stays the device's: the server sends duplicates.
    * One mapped region turns posted writes off for the whole device in QEMU.
    */
-  readonly mapping?: {
-    readonly fd: number;
-    /** Where the region starts in the file. */
-    readonly offset: number;
-    /** Empty: the whole region. */
-    readonly areas: readonly MappableArea[];
-  };
+  readonly mapping?: RegionMapping | undefined;
+}
+
+/** Memory behind a region. Asked for when a client wants to know: it may be another thing for each connection. */
+export interface RegionMapping {
+  readonly fd: number;
+  /** Where the region starts in the file. */
+  readonly offset: number;
+  /** Empty: the whole region. */
+  readonly areas: readonly MappableArea[];
+}
+
+/** Doorbells of a device: writes that the server signals in place of passing them on. */
+export interface RegionDoorbells {
+  /** How many there are; 0 spares the question. */
+  readonly doorbellCount: number;
+  /**
+   * @param width 1, 2, 4 or 8 bytes; @param low, high the value, unsigned
+   * @returns whether the write was a doorbell's, which has been signalled then
+   */
+  ring(region: number, offset: number, width: number, low: number, high: number): boolean;
 }
 
 /** Why a connection ended. */
@@ -56,6 +70,8 @@ export interface VfioUserDevice {
   readonly regions: readonly VfioUserRegion[];
   /** Number of vectors of each of the five {@link Irq} indexes; 0 where there is none. Fixed likewise. */
   readonly irqCounts: readonly number[];
+  /** Asked for each write before the device is. Default: none. */
+  readonly doorbells?: RegionDoorbells | undefined;
 
   /**
    * Reads one register. `offset + width` lies inside the region; accesses of 1, 2 and 4 bytes arrive as the guest made

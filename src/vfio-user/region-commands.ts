@@ -1,5 +1,5 @@
 import type { Connection } from './connection.ts';
-import { Region, type VfioUserDevice } from './device.ts';
+import { Region, type RegionDoorbells, type VfioUserDevice } from './device.ts';
 import { readRegion, writeRegion } from './region-access.ts';
 import { type ServerState, StateWord } from './server-state.ts';
 import { Errno, getUint64, HEADER_SIZE, Limit, PayloadSize } from './wire.ts';
@@ -12,11 +12,13 @@ export class RegionCommands {
   readonly #sizes = new Float64Array(Region.COUNT);
   readonly #readable = new Uint8Array(Region.COUNT);
   readonly #writable = new Uint8Array(Region.COUNT);
+  readonly #doorbells: RegionDoorbells | undefined;
 
   constructor(device: VfioUserDevice, state: ServerState, connection: Connection) {
     this.#device = device;
     this.#state = state;
     this.#connection = connection;
+    this.#doorbells = device.doorbells;
     for (const [index, region] of device.regions.entries()) {
       this.#sizes[index] = region.size;
       this.#readable[index] = region.readable === false ? 0 : 1;
@@ -81,7 +83,36 @@ export class RegionCommands {
     const region = view.getUint32(at + 8, true);
     if (region >= Region.COUNT || offset + count > this.#sizes[region]!) return Errno.EINVAL;
     if (this.#writable[region] === 0) return Errno.EINVAL;
+    const doorbells = this.#doorbells;
+    if (doorbells !== undefined && doorbells.doorbellCount > 0) {
+      if (ring(doorbells, region, offset, count, view, at + PayloadSize.REGION_ACCESS)) return 0;
+    }
     writeRegion(this.#device, region, offset, count, view, at + PayloadSize.REGION_ACCESS);
     return 0;
+  }
+}
+
+/** Offers a write as the guest made it. @returns whether a doorbell took it */
+function ring(
+  doorbells: RegionDoorbells,
+  region: number,
+  offset: number,
+  count: number,
+  view: DataView,
+  at: number,
+): boolean {
+  switch (count) {
+    case 1:
+      return doorbells.ring(region, offset, 1, view.getUint8(at), 0);
+    case 2:
+      return doorbells.ring(region, offset, 2, view.getUint16(at, true), 0);
+    case 4:
+      return doorbells.ring(region, offset, 4, view.getUint32(at, true), 0);
+    case 8: {
+      const low = view.getUint32(at, true);
+      return doorbells.ring(region, offset, 8, low, view.getUint32(at + 4, true));
+    }
+    default:
+      return false;
   }
 }

@@ -34,6 +34,7 @@ beforeEach(async () => {
   const platform = new VfioUserPlatform({
     systemIdOf: () => 'system',
     socketPath: () => join(folder, 'device'),
+    instanceOf: (device) => host.instanceOf(device),
   });
   host = new LocalDeviceHost(directory, platform);
   hdv = await host.HdvInitializeDeviceHost(1n as HCS_SYSTEM);

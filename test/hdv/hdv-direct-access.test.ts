@@ -134,7 +134,7 @@ describe('a row of doorbells', () => {
 
 describe('memory of a BAR', () => {
   test('is mapped by pages once Start has been answered, and taken out again', async () => {
-    const memory = direct.barMemory(8192);
+    const memory = direct.barMemory(8192, 4, 0x3000);
     const shown = memory?.show(4, 0x3000);
     expect(take()).toEqual([]);
     await afterThis();
@@ -151,7 +151,7 @@ describe('memory of a BAR', () => {
 
   test('that is refused stays memory of the device', async () => {
     host.refusal = (name) => new HdvError(name, 'E_ACCESSDENIED', 'restricted');
-    const shown = direct.barMemory(4096)?.show(0, 0);
+    const shown = direct.barMemory(4096, 0, 0)?.show(0, 0);
     await afterThis();
     shown?.[Symbol.dispose]();
     expect(take()).toEqual(['CreateSectionBackedMmioRange 0 0 1 1 55 0 refused']);

@@ -186,7 +186,7 @@ test('doorbells and mapped pages are there where the platform has events and sec
     doorbellEvent: () => undefined,
     section: () => undefined,
   });
-  expect(barMemory?.(4096)).toBeUndefined();
+  expect(barMemory?.(4096, 0, 0)).toBeUndefined();
   const row = { bar: 0, offset: 0, count: 1, stride: 4 };
   watchDoorbells?.(row, () => {})[Symbol.dispose]();
 });

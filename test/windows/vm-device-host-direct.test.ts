@@ -193,7 +193,7 @@ describe.runIf(standInsUnavailable === undefined)('direct access by vmdevicehost
 
   describe('mapped pages', () => {
     test('are memory that guest and device share', async () => {
-      const pages = direct.barMemory(2 * 4096);
+      const pages = direct.barMemory(2 * 4096, 0, 0);
       const shown = pages?.show(BAR, 0x1000);
       await afterThis();
       await fn.writeBar(BAR, 0x1ffc, 4, 0x0403_0201);
@@ -230,7 +230,7 @@ describe.runIf(standInsUnavailable === undefined)('direct access by vmdevicehost
 
     test('can be touched when they are gone, and their handles are given back', () => {
       const before = machine.abi.standIns.systemObjects('section');
-      const pages = direct.barMemory(4096);
+      const pages = direct.barMemory(4096, 0, 0);
       const { bytes } = pages ?? { bytes: Buffer.alloc(0) };
       bytes.fill(3);
       pages?.[Symbol.dispose]();

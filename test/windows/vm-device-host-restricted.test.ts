@@ -98,7 +98,7 @@ describe.runIf(standInsUnavailable === undefined)('a restricted device host', ()
     const rung: number[] = [];
     const row = { bar: BAR, offset: 0x100, count: 2, stride: 4 };
     const watch = direct.watchDoorbells(row, (index) => rung.push(index));
-    const pages = direct.barMemory(4096);
+    const pages = direct.barMemory(4096, 0, 0);
     const shown = pages?.show(BAR, 0x1000);
     await new Promise((resolve) => setImmediate(resolve));
     await fn.writeBar(BAR, 0x104, 4, 0x77);

@@ -9,6 +9,7 @@ import type {
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import type { DirectTable } from '../../pci/direct-table.ts';
 import { checkDocument, memoryBytes } from './document.ts';
 import type { InterruptLine } from './interrupts.ts';
 import { SimulatedMachine } from './machine.ts';
@@ -19,6 +20,8 @@ export interface FunctionConnection {
   readonly kind: 'function';
   readonly function: SlotFunction;
   readonly line: InterruptLine;
+  /** What the machine serves without the function. */
+  readonly direct?: DirectTable | undefined;
   /** Runs Start, when it is not running. A promise where the function is on another thread. */
   start(): unknown;
   /** Runs Stop, when it is running. A promise where the function is on another thread. */
@@ -178,7 +181,7 @@ class SimulatedSystem implements EngineSystem {
       }
       if (this.#ending !== undefined)
         throw new Error('Cannot plug a device: the machine has ended');
-      const slot = this.#machine.plug(endpoint.function, endpoint.line);
+      const slot = this.#machine.plug(endpoint.function, endpoint.line, undefined, endpoint.direct);
       this.#plugged.set(device.instanceId, { device, connection: endpoint, slot });
       endpoint.onDisconnect = () => this.#machine.unplug(slot);
     } catch (error) {

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { ALL_ONES } from '../../pci/bar-router.ts';
+import type { DirectTable } from '../../pci/direct-table.ts';
 import type { PciHost } from '../../pci/host.ts';
 import { AddressMap } from './address-map.ts';
 import { GuestRam, type RamPart, type ReadOnlyRange } from './guest-ram.ts';
@@ -127,9 +128,17 @@ export class SimulatedMachine {
     };
   }
 
-  /** Puts an initialized function on the bus. The caller starts it. */
-  plug(fn: SlotFunction, line: InterruptLine = new InterruptLine(), device?: number): Slot {
-    return this.bus.plug(fn, fn.getDetails().probedBars, line, device);
+  /**
+   * Puts an initialized function on the bus. The caller starts it.
+   * @param direct what is served without the function
+   */
+  plug(
+    fn: SlotFunction,
+    line: InterruptLine = new InterruptLine(),
+    device?: number,
+    direct?: DirectTable,
+  ): Slot {
+    return this.bus.plug(fn, fn.getDetails().probedBars, line, device, direct);
   }
 
   /** Takes a function off the bus. The caller has stopped it. */

@@ -1,6 +1,7 @@
 import { ALL_ONES } from '../../pci/bar-router.ts';
 import { peekConfig, readConfig, writeConfig } from '../../pci/config-access.ts';
 import type { PciDeviceCallbacks, PciFunctionExtras } from '../../pci/device-callbacks.ts';
+import type { DirectTable } from '../../pci/direct-table.ts';
 import type { InterruptLine } from './interrupts.ts';
 
 /** What sits in a slot: HDV's ten callbacks, and the extras where the function has them. */
@@ -12,6 +13,8 @@ export interface Slot {
   readonly device: number;
   readonly function: SlotFunction;
   readonly line: InterruptLine;
+  /** Asked for each access of memory before the function is. */
+  readonly direct: DirectTable | undefined;
 }
 
 /** Device numbers on the bus. */
@@ -46,7 +49,7 @@ export class RootComplex {
   #seenGeneration = 0;
   /** Called when another processor has changed the bus; it plugs and unplugs what that did. */
   onElsewhereChanged: (() => void) | undefined;
-  /** Called after a function was plugged or unplugged. */
+  /** Called after a function was plugged or unplugged, and after pages that processors reach have come or gone. */
   onPlugged: (() => void) | undefined;
 
   // Claimed windows, one row each; rebuilt when a guest may have changed what they are made from.
@@ -55,6 +58,7 @@ export class RootComplex {
   readonly #end = new Float64Array(SLOT_COUNT * 6);
   readonly #bar = new Uint8Array(SLOT_COUNT * 6);
   readonly #function: SlotFunction[] = [];
+  readonly #direct: (DirectTable | undefined)[] = [];
 
   /** Slots that are taken, by device number. */
   get slots(): readonly Slot[] {
@@ -65,10 +69,17 @@ export class RootComplex {
   /**
    * Puts a function into a slot.
    * @param probedBars as GetDetails gave them: their sizes are what the function decodes
+   * @param direct what is served without the function
    * @param device wanted device number; otherwise the lowest that is free
    * @throws RangeError when the slot, or every slot, is taken
    */
-  plug(fn: SlotFunction, probedBars: readonly number[], line: InterruptLine, device = -1): Slot {
+  plug(
+    fn: SlotFunction,
+    probedBars: readonly number[],
+    line: InterruptLine,
+    device = -1,
+    direct?: DirectTable,
+  ): Slot {
     const free = device >= 0 ? device : this.#slots.indexOf(undefined);
     if (free < 0) {
       throw new RangeError(`Cannot plug another function: all ${SLOT_COUNT} slots are taken`);
@@ -81,7 +92,7 @@ export class RootComplex {
     if (this.#slots[free] !== undefined) {
       throw new RangeError(`Cannot plug a function as device ${free}: the slot is taken`);
     }
-    const slot = { device: free, function: fn, line };
+    const slot = { device: free, function: fn, line, direct };
     this.#sizes[free] = barSizes(probedBars);
     this.#slots[free] = slot;
     this.#decodeIsStale = true;
@@ -96,6 +107,11 @@ export class RootComplex {
     this.#sizes[slot.device] = [];
     this.#decodeIsStale = true;
     slot.line.set(false);
+    this.onPlugged?.();
+  }
+
+  /** To be called when pages that processors reach without the function have come or gone. */
+  pagesChanged(): void {
     this.onPlugged?.();
   }
 
@@ -134,6 +150,11 @@ export class RootComplex {
     if (row < 0) return ALL_ONES[width]!;
     if (gpa + width > this.#end[row]!) return this.#readAcross(gpa, width);
     const offset = gpa - this.#start[row]!;
+    const direct = this.#direct[row];
+    if (direct !== undefined && direct.rangeCount > 0) {
+      const value = direct.read(this.#bar[row]!, offset, width);
+      if (value >= 0) return value;
+    }
     return this.#function[row]!.readInterceptedMemory(this.#bar[row]!, offset, width);
   }
 
@@ -146,6 +167,13 @@ export class RootComplex {
       return;
     }
     const offset = gpa - this.#start[row]!;
+    const direct = this.#direct[row];
+    if (direct !== undefined) {
+      const bar = this.#bar[row]!;
+      if (direct.rangeCount > 0 && direct.write(bar, offset, width, value)) return;
+      // As every bus has it: what a processor stores is as wide as its access.
+      if (direct.doorbellCount > 0 && direct.ring(bar, offset, width, value >>> 0, 0)) return;
+    }
     this.#function[row]!.writeInterceptedMemory(this.#bar[row]!, offset, width, value);
   }
 
@@ -190,13 +218,14 @@ export class RootComplex {
         this.#end[row] = this.#start[row]! + size;
         this.#bar[row] = bar;
         this.#function[row] = fn;
+        this.#direct[row] = slot.direct;
       }
     }
   }
 }
 
 /** Sizes out of what the BARs read back after all ones (PCIe 6.0, 7.5.1.2.1). I/O BARs are never claimed. */
-function barSizes(probedBars: readonly number[]): BarSize[] {
+export function barSizes(probedBars: readonly number[]): BarSize[] {
   const sizes: BarSize[] = [];
   for (let slot = 0; slot < 6; slot++) {
     const low = (probedBars[slot] ?? 0) >>> 0;

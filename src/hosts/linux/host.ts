@@ -14,8 +14,8 @@ export const LINUX_CAPABILITIES: HostCapabilities = {
   commandRegister: 'forwarded',
   intx: true,
   flexibleIovRemove: 'exceptMsix',
-  doorbells: 'no',
-  mappedRanges: 'no',
+  doorbells: 'yes',
+  mappedRanges: 'yes',
   placements: ['worker', 'inline'],
 };
 
@@ -41,8 +41,9 @@ export function createLinuxHost({ engine, ...options }: LinuxHostOptions = {}): 
   const platform = new VfioUserPlatform({
     systemIdOf: (handle) => service.systemIdOf(handle),
     socketPath,
+    instanceOf: (device) => deviceHost.instanceOf(device),
   });
-  const deviceHost = new LocalDeviceHost(directory, platform);
+  const deviceHost: LocalDeviceHost = new LocalDeviceHost(directory, platform);
   const placement = new VfioUserPlacement({ deviceHost, socketPath, ...options });
   return {
     name: 'linux',
@@ -56,6 +57,9 @@ export function createLinuxHost({ engine, ...options }: LinuxHostOptions = {}): 
       platform: {
         clock: () => platform.clock(),
         setInterruptLine: (device, asserted) => platform.setInterruptLine(device, asserted),
+        doorbellEvent: (_device, ring) => platform.doorbellEvent(ring),
+        section: (size, place) => platform.section(size, place),
+        knowsDeviceInStart: true,
         release: (device) => deviceHost.release(device),
       },
     },

@@ -1,4 +1,5 @@
 import { eventLoopClock } from '../../device-host/event-loop-clock.ts';
+import { TableDirectAccess } from '../../device-host/table-direct-access.ts';
 import { GuestRam } from '../../engines/simulated/guest-ram.ts';
 import { InterruptQueue } from '../../engines/simulated/interrupts.ts';
 import type { SharedMachine } from '../../engines/simulated/machine.ts';
@@ -7,6 +8,7 @@ import { loadDevice } from '../../hdv/load-device.ts';
 import { TraceRecorder } from '../../inspect/trace-recorder.ts';
 import { TraceRing } from '../../inspect/trace-ring.ts';
 import type { FunctionShape, PciDetails } from '../../pci/device-callbacks.ts';
+import { DirectTable, type SharedPages } from '../../pci/direct-table.ts';
 import type { FunctionNotice, PciHost, PciHostCapabilities } from '../../pci/host.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
 import { type ErrorMessage, encodeError } from '../../transport/error-message.ts';
@@ -51,6 +53,8 @@ export interface PowerOnCommand {
   /** Number of the interrupt line in the machine. */
   readonly line: number;
   readonly configuration: readonly string[];
+  /** Memory for the pages that the device declares as mapped, which processors reach as well. */
+  readonly pages: readonly SharedPages[];
 }
 
 /** What the worker reports by itself. */
@@ -75,6 +79,7 @@ class DeviceThread {
   readonly #context: WorkerContext<DeviceWorkerData>;
   readonly #target = new FunctionTarget();
   readonly #functions = new Map<number, PciFunction>();
+  readonly #tables = new Map<number, DirectTable>();
 
   constructor(context: WorkerContext<DeviceWorkerData>) {
     this.#context = context;
@@ -124,6 +129,7 @@ class DeviceThread {
       case 'unload':
         this.#function(argument).teardown();
         this.#functions.delete(argument as number);
+        this.#tables.delete(argument as number);
         this.#target.delete(argument as number);
         return undefined;
       default:
@@ -135,7 +141,9 @@ class DeviceThread {
     const fn = new PciFunction(await loadDevice(new URL(module), exportName));
     if (trace !== undefined) fn.observer = new TraceRecorder(new TraceRing(trace));
     this.#functions.set(number, fn);
-    this.#target.set(number, fn);
+    const table = new DirectTable(fn.shape.bars);
+    this.#tables.set(number, table);
+    this.#target.set(number, fn, table);
     return { name: fn.device.constructor.name, shape: fn.shape, details: fn.getDetails() };
   }
 
@@ -147,9 +155,9 @@ class DeviceThread {
     );
   }
 
-  #powerOn({ number, machine, line, configuration }: PowerOnCommand): void {
+  #powerOn({ number, machine, line, configuration, pages }: PowerOnCommand): void {
     const fn = this.#function(number);
-    fn.connect(this.#hostOf(number, machine, line));
+    fn.connect(this.#hostOf(number, machine, line, pages));
     fn.initialize();
     try {
       fn.setConfiguration(configuration);
@@ -159,10 +167,17 @@ class DeviceThread {
     }
   }
 
-  #hostOf(number: number, machine: SharedMachine, line: number): PciHost {
+  #hostOf(
+    number: number,
+    machine: SharedMachine,
+    line: number,
+    pages: readonly SharedPages[],
+  ): PciHost {
     const memory = new GuestRam(machine.ram, machine.readOnly);
     const signals = new MachineSignals(machine.signals);
     const word = Buffer.alloc(4);
+    const table = this.#tables.get(number) as DirectTable;
+    const direct = new TableDirectAccess(table, (bar, offset) => memoryAt(pages, bar, offset));
     return {
       capabilities: CAPABILITIES,
       memory,
@@ -176,6 +191,8 @@ class DeviceThread {
         }
       },
       setInterruptLine: (asserted) => signals.sendLine(line, asserted),
+      watchDoorbells: (row, ring) => direct.watchDoorbells(row, ring),
+      barMemory: (size, bar, offset) => direct.barMemory(size, bar, offset),
       report: (notice) => this.#notify({ number, ...encodeNotice(notice) }),
     };
   }
@@ -189,6 +206,17 @@ class DeviceThread {
   #notify(notice: DeviceWorkerNotice): void {
     this.#context.notify(notice);
   }
+}
+
+function memoryAt(pages: readonly SharedPages[], bar: number, offset: number) {
+  const there = pages.find((each) => each.bar === bar && each.offset === offset);
+  if (there === undefined) return undefined;
+  const { memory, start, size, shown, writable } = there;
+  return {
+    bytes: new Uint8Array(memory, start, size),
+    writable,
+    shared: { memory, start, shown },
+  };
 }
 
 function encodeNotice(notice: FunctionNotice) {

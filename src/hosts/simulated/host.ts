@@ -28,8 +28,8 @@ export const SIMULATED_CAPABILITIES: HostCapabilities = {
   commandRegister: 'forwarded',
   intx: true,
   flexibleIovRemove: 'yes',
-  doorbells: 'no',
-  mappedRanges: 'no',
+  doorbells: 'yes',
+  mappedRanges: 'yes',
   placements: ['inline', 'worker'],
 };
 
@@ -71,6 +71,9 @@ export function createSimulatedHost({
         clock: (device) => platform.clock(deviceHost.instanceOf(device)),
         setInterruptLine: (device, asserted) =>
           platform.setInterruptLine(deviceHost.instanceOf(device), asserted),
+        doorbellEvent: (_device, ring) => platform.doorbellEvent(ring),
+        section: (size) => platform.section(size),
+        knowsDeviceInStart: true,
         release: (device) => deviceHost.release(device),
       },
     },

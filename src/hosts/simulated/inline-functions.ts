@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
-import type { SlotFunction } from '../../engines/simulated/root-complex.ts';
+import type { Slot, SlotFunction } from '../../engines/simulated/root-complex.ts';
 import { SlotChannel } from '../../transport/slot/slot-channel.ts';
 import type { OperationCode } from '../../transport/slot/slot-layout.ts';
 import { serveSlots } from '../../transport/slot/slot-loop.ts';
@@ -26,12 +26,12 @@ export class InlineFunctions implements SlotTarget {
   }
 
   /** What a function is called in accesses. */
-  numberOf(fn: SlotFunction): number {
+  numberOf({ function: fn, direct }: Slot): number {
     let number = this.#numbers.get(fn);
     if (number === undefined) {
       number = this.#next++;
       this.#numbers.set(fn, number);
-      this.#target.set(number, fn);
+      this.#target.set(number, fn, direct);
     }
     return number;
   }

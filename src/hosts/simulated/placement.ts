@@ -29,28 +29,33 @@ export class SimulatedPlacement implements DevicePlacement {
   async place(request: PlacementRequest): Promise<PlacedDevice> {
     const { deviceHost, engine } = this.#options;
     const { host, systemId, classId, instanceId } = request;
+    let device: WorkerDevice | undefined;
     const placed = await WorkerDevice.load({
-      load: () => this.#load(request),
+      load: () => this.#load(request, () => device?.hidePages()),
       machine: () => engine.machineOf(systemId),
     });
+    device = placed;
     this.#devices.add(placed);
     const end = async (): Promise<void> => {
       this.#devices.delete(placed);
       await placed.close();
     };
     try {
-      const device = deviceHost.announce(host, classId, instanceId, placed);
+      const handle = deviceHost.announce(host, classId, instanceId, placed);
       return {
-        device,
+        device: handle,
         get name() {
           return placed.name;
         },
         get shape() {
           return placed.shape;
         },
-        restart: () => placed.reload(),
+        restart: async () => {
+          await placed.reload();
+          return { kept: false };
+        },
         stop: async () => {
-          await deviceHost.release(device);
+          await deviceHost.release(handle);
           await end();
         },
       };
@@ -66,13 +71,20 @@ export class SimulatedPlacement implements DevicePlacement {
     this.#devices.clear();
   }
 
-  async #load({ source, trace, group, systemId, notify }: PlacementRequest): Promise<Residence> {
+  /** @param failed called when the device has failed, before that is told */
+  async #load(
+    { source, trace, group, systemId, notify }: PlacementRequest,
+    failed: () => void,
+  ): Promise<Residence> {
     const module: DeviceModule = {
       module: source.module.href,
       exportName: source.exportName,
       trace,
     };
-    const report = (notice: Parameters<typeof notify>[0]): void => notify(notice);
+    const report = (notice: Parameters<typeof notify>[0]): void => {
+      if (notice.type === 'failed') failed();
+      notify(notice);
+    };
     if (group === undefined) {
       const { thread, first } = await DeviceThread.start(module, false, report, this.#options);
       return { thread, resident: first };

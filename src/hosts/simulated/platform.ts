@@ -1,14 +1,25 @@
 import type { Clock, GuestMemory } from '../../device/services.ts';
-import type { LocalInstance, LocalPlatform } from '../../device-host/local-platform.ts';
+import { LocalEvents, type OpenEvent } from '../../device-host/local-events.ts';
+import type {
+  LocalInstance,
+  LocalPlatform,
+  OpenSection,
+} from '../../device-host/local-platform.ts';
 import type { FunctionConnection, SimulatedEngine } from '../../engines/simulated/engine.ts';
 import { InterruptLine } from '../../engines/simulated/interrupts.ts';
-import type { HCS_SYSTEM } from '../../hcs/core/handles.ts';
+import type { HANDLE, HCS_SYSTEM } from '../../hcs/core/handles.ts';
+import type { DoorbellEvent, Section } from '../../hdv/hdv-binding.ts';
+import { SharedSections } from './sections.ts';
 
 /** Time of a device that is in no machine: it stands still. */
 const NO_TIME: Clock = { now: 0, after: () => ({ cancel() {} }) };
 
 /** Devices of simulated machines: everything is in this process, and calls are direct. */
 export class SimulatedPlatform implements LocalPlatform {
+  /** Processors of these machines have no 8-byte accesses. */
+  readonly widestWrite = 4;
+  readonly #events = new LocalEvents();
+  readonly #sections = new SharedSections();
   readonly #engine: SimulatedEngine;
   readonly #systemIdOf: (computeSystem: HCS_SYSTEM) => string | undefined;
   readonly #connections = new Map<LocalInstance, FunctionConnection>();
@@ -30,17 +41,21 @@ export class SimulatedPlatform implements LocalPlatform {
       kind: 'function',
       function: instance.interface,
       line: new InterruptLine(),
+      direct: instance.direct,
       start: () => instance.start(),
       stop: () => instance.stop(),
       onDisconnect: undefined,
     };
     this.#connections.set(instance, connection);
+    instance.direct.onPagesChanged = () =>
+      this.#engine.machineOf(instance.systemId)?.bus.pagesChanged();
     return connection;
   }
 
   async disconnect(instance: LocalInstance): Promise<void> {
     const connection = this.#connections.get(instance);
     this.#connections.delete(instance);
+    instance.direct.onPagesChanged = undefined;
     connection?.onDisconnect?.();
   }
 
@@ -53,6 +68,29 @@ export class SimulatedPlatform implements LocalPlatform {
   deliverInterrupt(instance: LocalInstance, address: number, data: number): void {
     if (!this.#connections.has(instance)) return;
     this.#engine.machineOf(instance.systemId)?.deliverMessage(address, data);
+  }
+
+  openEvent(handle: HANDLE): OpenEvent | undefined {
+    return this.#events.open(handle);
+  }
+
+  openSection(
+    _instance: LocalInstance,
+    handle: HANDLE,
+    offset: number,
+    length: number,
+  ): OpenSection | undefined {
+    return this.#sections.open(handle, offset, length);
+  }
+
+  /** `DevicePlatform`: an event whose ring is called on this thread. */
+  doorbellEvent(ring: () => void): DoorbellEvent {
+    return this.#events.create(ring);
+  }
+
+  /** `DevicePlatform`: memory that every processor reaches. */
+  section(size: number): Section | undefined {
+    return this.#sections.create(size);
   }
 
   clock(instance: LocalInstance): Clock {

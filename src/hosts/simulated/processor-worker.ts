@@ -5,8 +5,9 @@ import {
   SimulatedMachine,
 } from '../../engines/simulated/machine.ts';
 import { MachineSignals } from '../../engines/simulated/machine-signals.ts';
-import type { Slot } from '../../engines/simulated/root-complex.ts';
+import { barSizes, type Slot } from '../../engines/simulated/root-complex.ts';
 import type { PciDetails } from '../../pci/device-callbacks.ts';
+import { DirectTable, type SharedPages } from '../../pci/direct-table.ts';
 import { SlotChannel } from '../../transport/slot/slot-channel.ts';
 import { SlotRequester } from '../../transport/slot/slot-requester.ts';
 import {
@@ -31,6 +32,8 @@ export interface BusRow {
   readonly details: PciDetails;
   /** Number of its interrupt line. */
   readonly line: number;
+  /** Pages that processors reach without its thread. */
+  readonly pages: readonly SharedPages[];
 }
 
 /** What the worker of a virtual processor is started with. */
@@ -132,11 +135,17 @@ class ProcessorBus {
       machine.removeLine(line);
     }
     for (const row of rows) {
-      if (this.#plugged.has(row.key)) continue;
+      const known = this.#plugged.get(row.key)?.slot.direct;
+      if (known !== undefined) {
+        known.mirror(row.pages);
+        continue;
+      }
       const line = new InterruptLine();
       machine.addLine(line, row.line);
       const fn = new RemoteFunction(this.#requesterFor(row), row.number, row.details);
-      const slot = machine.plug(fn, line, row.device);
+      const direct = new DirectTable(barSizes(row.details.probedBars));
+      direct.mirror(row.pages);
+      const slot = machine.plug(fn, line, row.device, direct);
       this.#plugged.set(row.key, { slot, line: row.line });
     }
     machine.refreshLines();

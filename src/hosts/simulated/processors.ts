@@ -191,11 +191,12 @@ class RunningProgram {
       const [channel, number] =
         fn instanceof PlacedFunction
           ? [fn.thread.channel, fn.resident.number]
-          : [this.#inline.channel, this.#inline.numberOf(fn)];
+          : [this.#inline.channel, this.#inline.numberOf(slot)];
       const details = fn.getDetails();
       const id = this.#channels.get(channel) ?? this.#channels.size;
       this.#channels.set(channel, id);
-      return { key, device, channel: id, memory: channel.buffer, number, details, line };
+      const pages = slot.direct?.sharedPages ?? [];
+      return { key, device, channel: id, memory: channel.buffer, number, details, line, pages };
     });
   }
 

@@ -2,7 +2,8 @@ import type { DeviceEndpoint } from '../../compute/device-directory.ts';
 import type { FunctionConnection } from '../../engines/simulated/engine.ts';
 import { InterruptLine } from '../../engines/simulated/interrupts.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
-import type { FunctionShape } from '../../pci/device-callbacks.ts';
+import type { FunctionShape, MappedShape } from '../../pci/device-callbacks.ts';
+import { DirectTable, type SharedPages } from '../../pci/direct-table.ts';
 import type { DeviceThread, ThreadDevice } from './device-thread.ts';
 import type { PowerOnCommand } from './device-worker.ts';
 import { RemoteFunction } from './remote-function.ts';
@@ -41,6 +42,7 @@ export class WorkerDevice implements DeviceEndpoint {
   readonly #options: WorkerDeviceOptions;
   #residence: Residence;
   #leaveMachine: (() => void) | undefined;
+  #pages: readonly SharedPages[] = [];
 
   private constructor(options: WorkerDeviceOptions, residence: Residence) {
     this.#options = options;
@@ -81,7 +83,18 @@ export class WorkerDevice implements DeviceEndpoint {
     const lineNumber = machine.addLine(line);
     const { thread, resident } = this.#residence;
     const { number } = resident;
-    const command: PowerOnCommand = { number, machine: shared, line: lineNumber, configuration };
+    const { bars, mapped } = resident.device.shape;
+    const pages = mapped.map(sharedPages);
+    const direct = new DirectTable(bars);
+    direct.mirror(pages);
+    this.#pages = pages;
+    const command: PowerOnCommand = {
+      number,
+      machine: shared,
+      line: lineNumber,
+      configuration,
+      pages,
+    };
     this.#leaveMachine = () => machine.removeLine(lineNumber);
     try {
       await thread.call('powerOn', command);
@@ -93,6 +106,7 @@ export class WorkerDevice implements DeviceEndpoint {
       kind: 'function',
       function: new PlacedFunction(this.#residence, lineNumber),
       line,
+      direct,
       start: () => thread.call('start', number),
       stop: async () => {
         // One that fails or hangs here was reported as such.
@@ -100,6 +114,11 @@ export class WorkerDevice implements DeviceEndpoint {
       },
       onDisconnect: undefined,
     };
+  }
+
+  /** The device has failed, or its thread has: what is mapped answers as the rest of it does. */
+  hidePages(): void {
+    for (const { shown } of this.#pages) Atomics.store(new Int32Array(shown), 0, 0);
   }
 
   async powerOff(): Promise<void> {
@@ -118,4 +137,10 @@ export class WorkerDevice implements DeviceEndpoint {
     const { thread, resident } = this.#residence;
     await thread.unload(resident.number);
   }
+}
+
+/** Memory for pages of a BAR, which the device's thread shows when the guest may reach it. */
+function sharedPages({ bar, offset, size }: MappedShape): SharedPages {
+  const memory = new SharedArrayBuffer(size);
+  return { bar, offset, size, writable: true, memory, start: 0, shown: new SharedArrayBuffer(4) };
 }
