@@ -123,12 +123,13 @@ function callable(name: string, native: Koffi, strings: readonly StringParameter
   const async = (...parameters: unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {
       checkStrings(name, strings, parameters);
-      underWay.add(parameters);
+      // Throws where koffi does not take an argument: nothing is under way then.
       startAsync(...parameters, (error: unknown, result: unknown) => {
         underWay.delete(parameters);
         if (error) reject(error);
         else resolve(result);
       });
+      underWay.add(parameters);
     });
   const checked = (...parameters: unknown[]): unknown => {
     checkStrings(name, strings, parameters);

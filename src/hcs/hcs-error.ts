@@ -17,7 +17,10 @@ export interface HcsErrorOptions {
   readonly function: string;
   /** Signed or unsigned. */
   readonly hresult: number;
-  /** The reason; without it, the `ErrorMessage` of the document or the meaning of the HRESULT. */
+  /**
+   * The reason; without it, the `ErrorMessage` of the document, the first `Message` of its events or the meaning of the
+   * HRESULT.
+   */
   readonly message?: string | undefined;
   /** Result document as text: a ResultError, when the service gave one. */
   readonly document?: string | undefined;
@@ -90,6 +93,14 @@ function eventTexts({ Message, Data }: HcsErrorEvent): string[] {
   return [Message, ...values].filter((text) => typeof text === 'string');
 }
 
+function isObject(value: unknown): value is HcsErrorEvent {
+  return typeof value === 'object' && value !== null;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
 function parseResult(document: string | undefined): {
   readonly message?: string;
   readonly events: readonly HcsErrorEvent[];
@@ -103,8 +114,7 @@ function parseResult(document: string | undefined): {
   }
   if (typeof parsed !== 'object' || parsed === null) return { events: [] };
   const { ErrorMessage, ErrorEvents } = parsed as { ErrorMessage?: unknown; ErrorEvents?: unknown };
-  const events = Array.isArray(ErrorEvents) ? (ErrorEvents as HcsErrorEvent[]) : [];
-  return typeof ErrorMessage === 'string' && ErrorMessage !== ''
-    ? { message: ErrorMessage, events }
-    : { events };
+  const events = (Array.isArray(ErrorEvents) ? ErrorEvents : []).filter(isObject);
+  const message = [ErrorMessage, ...events.map(({ Message }) => Message)].find(isText);
+  return message === undefined ? { events } : { message, events };
 }

@@ -322,6 +322,21 @@ export function describeComputeCore(name: string, open: () => CoreUnderTest): vo
         await end(system);
       });
 
+      test('may be given its next callback, and its next call, inside its callback', async () => {
+        const calls: string[] = [];
+        const operation = core.HcsCreateOperation(null, (done) => {
+          calls.push('first');
+          core.HcsSetOperationCallback(done, null, () => calls.push('second'));
+          core.HcsStartComputeSystem(system, done, null);
+        });
+        const system = core.HcsCreateComputeSystem(id, document(), operation, null);
+        await until(() => calls.includes('second'));
+        await aWhile();
+        expect(calls).toEqual(['first', 'second']);
+        core.HcsCloseOperation(operation);
+        await end(system);
+      });
+
       test('refuses a callback that is no function', async () => {
         const wrong = 'callback' as never;
         expect(await codeOf(() => core.HcsCreateOperation(null, wrong))).toBe('E_INVALIDARG');

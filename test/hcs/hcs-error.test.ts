@@ -68,7 +68,14 @@ test.each([
   expect(error.path).toBe(path);
 });
 
-test.each(['', '{', 'null', '7', '{"ErrorMessage":3,"ErrorEvents":{}}'])(
+test('takes the reason from the events where the document has none of its own', () => {
+  const document = '{"ErrorMessage":"","ErrorEvents":[null,7,{"EventId":1},{"Message":"no disk"}]}';
+  const error = new HcsError({ function: 'f', hresult: HRESULT.E_FAIL, document });
+  expect(error.message).toBe('f failed: no disk (E_FAIL 0x80004005)');
+  expect(error.events).toEqual([{ EventId: 1 }, { Message: 'no disk' }]);
+});
+
+test.each(['', '{', 'null', '7', '{"ErrorMessage":3,"ErrorEvents":{}}', '{"ErrorEvents":[null]}'])(
   'survives the document %j',
   (document) => {
     const error = new HcsError({ function: 'f', hresult: HRESULT.E_FAIL, document });

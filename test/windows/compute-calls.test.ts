@@ -73,6 +73,8 @@ describe.runIf(standInsUnavailable === undefined)('computecore.dll is given', ()
       expect(await codeOf(() => core.HcsCancelOperation(own))).toBe('E_NOTIMPL');
       core.HcsCloseOperation(own);
       core.HcsCloseOperation(core.HcsCreateOperationWithNotifications(1, null, () => {}));
+      // On another thread.
+      await until(() => rig.transcript().includes('HcsCloseOperation(operation2)'));
     });
     expect(lines).toEqual([
       'HcsCreateOperation(given, null) = operation1',

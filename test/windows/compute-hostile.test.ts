@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { codeOf } from '../compute/recording-engine.ts';
-import { ComputeRig, DOCUMENT } from './compute-rig.ts';
+import { ComputeRig, DOCUMENT, until } from './compute-rig.ts';
 import { standInsUnavailable } from './stand-ins.ts';
 
 if (standInsUnavailable !== undefined) console.log(`Skipped: ${standInsUnavailable}`);
@@ -55,6 +55,18 @@ describe.runIf(standInsUnavailable === undefined)('computecore.dll, used careles
       'ERROR_INVALID_HANDLE',
     ]);
     expect(closes('HcsCloseOperation') - before).toBe(1);
+    await end(system);
+  });
+
+  test('does not wait for itself where a notification closes its operation', async () => {
+    let told = 0;
+    const operation = core.HcsCreateOperationWithNotifications(1, null, ({ Operation }) => {
+      told++;
+      core.HcsCloseOperation(Operation);
+    });
+    const system = core.HcsCreateComputeSystem(id, DOCUMENT, operation, null);
+    await until(() => rig.standIns.openHandles('operation', id) === 0);
+    expect(told).toBe(1);
     await end(system);
   });
 

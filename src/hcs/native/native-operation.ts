@@ -37,6 +37,8 @@ export class NativeOperation extends OpenHandle {
   readonly #outstanding: OutstandingCall[] = [];
   /** Whether a call is being made on this thread right now. */
   #isStarting = false;
+  /** The call whose callback is running. */
+  #reporting: OutstandingCall | undefined;
 
   constructor(
     handle: HCS_OPERATION,
@@ -51,9 +53,14 @@ export class NativeOperation extends OpenHandle {
     this.callbacks = callbacks;
   }
 
-  /** Whether its callback is still to come. */
+  /** Whether its callback is still to come, or to return. */
   get isAwaited(): boolean {
     return this.#outstanding.length > 0;
+  }
+
+  /** Whether a call has not completed: inside its callback it has. */
+  get isInFlight(): boolean {
+    return this.#outstanding.some((call) => call !== this.#reporting);
   }
 
   /**
@@ -130,9 +137,11 @@ export class NativeOperation extends OpenHandle {
   #report(): void {
     const [call] = this.#outstanding;
     if (call === undefined) return;
+    this.#reporting = call;
     try {
       if (this.isOpen) this.callbacks.completion?.(this.handle, this.context);
     } finally {
+      this.#reporting = undefined;
       this.#forget(call);
     }
   }

@@ -137,8 +137,10 @@ export class NativeOperations implements OperationFunctions {
     const close = this.#library.core.function(name);
     this.#open.delete(operation);
     entry.close(() => {
-      close(entry.native);
       forgetContext(entry.number);
+      // The close of what has events waits for callbacks that run, and they wait for this thread.
+      if (entry.callbacks.event === null) close(entry.native);
+      else void blockingCalls.run(() => close.async(entry.native));
     });
   }
 
@@ -170,7 +172,7 @@ export class NativeOperations implements OperationFunctions {
     const entry = this.#find(name, operation);
     const completion = checkCallback(name, callback);
     if (completion === null) throw invalid(name, 'the callback is required');
-    if (entry.isAwaited || this.#isPending(entry)) throw this.#inFlight(name, entry);
+    if (entry.isInFlight || this.#isPending(entry)) throw this.#inFlight(name, entry);
     const address = receiveCompletions(name, entry.number, () => entry.completed());
     check(name, this.#library.core.function(name)(entry.native, entry.number, address));
     entry.callbacks = { ...entry.callbacks, completion };

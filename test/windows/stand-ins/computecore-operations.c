@@ -144,11 +144,16 @@ static void tell_progress(void *argument) {
   };
   lock(&service);
   int is_open = operation->is_open;
+  operation->notifying += (uint32_t)is_open;
   unlock(&service);
   if (!is_open) return;
   RecorderNote(NULL, operation->number, "callback HCS_EVENT_CALLBACK(null, 0xc0000001, %s, %h)", progress->data,
                operation->number);
   operation->notify(&told, operation->context);
+  lock(&service);
+  operation->notifying--;
+  signal_all(&changed);
+  unlock(&service);
 }
 
 static void report_progress(Operation *operation, int has_ended) {
@@ -340,6 +345,10 @@ STAND_IN_EXPORT void WINAPI HcsCloseOperation(HCS_OPERATION handle) {
   operation->is_open = 0;
   last_closed = operation;
   signal_all(&changed);
+  /* What Windows does is not known: this is the worse of what it may do, and what it does for systems. */
+  waiting_for_callbacks++;
+  while (operation->notifying > 0) wait_signal(&changed, &service, UINT64_MAX);
+  waiting_for_callbacks--;
   unlock(&service);
 }
 

@@ -133,6 +133,8 @@ typedef struct Operation {
   void *context;
   HCS_OPERATION_COMPLETION callback;
   HCS_EVENT_CALLBACK notify;
+  /* Notifications that are being delivered. */
+  uint32_t notifying;
   uint32_t notify_types;
   OperationState state;
   int is_open;
