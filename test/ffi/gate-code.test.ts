@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { GATE_CODE, GATE_SOURCE_HASH } from '../../src/ffi/gate/gate-code.ts';
+import { GATE_CODE, GATE_COMPILERS, GATE_SOURCE_HASH } from '../../src/ffi/gate/gate-code.ts';
 import { DEVICE_TABLE, DEVICE_TABLE_BYTES } from '../../src/ffi/gate/gate-layout.ts';
 import { installGateProgram } from '../../src/ffi/gate/gate-program.ts';
 import { structLayout } from '../../src/ffi/struct-layout.ts';
 import { VM_DEVICE_HOST_ABI } from '../../src/hdv/native/vm-device-host-abi.ts';
-import { compileGate, gateSourceHash, hasCompiler } from './gate/compile-gate.ts';
+import { compileGate, compilerVersion, gateSourceHash, hasCompiler } from './gate/compile-gate.ts';
 import { GateFixture, system, until } from './gate/gate-fixture.ts';
 
 describe('the machine code of the gate', () => {
@@ -51,6 +51,15 @@ describe('the machine code of the gate', () => {
   });
 
   if (process.platform === 'linux') {
+    for (const target of ['sysv', 'win64'] as const) {
+      test.runIf(compilerVersion(target) === GATE_COMPILERS[target])(
+        `is byte for byte what ${GATE_COMPILERS[target]} makes of gate.c`,
+        () => {
+          expect(compileGate(target)).toEqual(GATE_CODE[target]);
+        },
+      );
+    }
+
     test.runIf(hasCompiler('sysv'))('serves when it is compiled here, too', async () => {
       const compiledHere = Object.create(system) as typeof system;
       installGateProgram(compiledHere, compileGate('sysv'));

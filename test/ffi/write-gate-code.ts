@@ -1,6 +1,11 @@
 /** Writes src/ffi/gate/gate-code.ts from gate.c. Run it, then `npm run fix`, after a change of gate.c or gate-layout.ts. */
 import { writeFileSync } from 'node:fs';
-import { type CompiledGate, compileGate, gateSourceHash } from './gate/compile-gate.ts';
+import {
+  type CompiledGate,
+  compileGate,
+  compilerVersion,
+  gateSourceHash,
+} from './gate/compile-gate.ts';
 
 const targets = { sysv: compileGate('sysv'), win64: compileGate('win64') };
 const names = Object.keys(targets.sysv.entries);
@@ -43,6 +48,12 @@ export interface GateCode {
 /** SHA-256 of what the code was made from. */
 export const GATE_SOURCE_HASH =
   '${gateSourceHash()}';
+
+/** What compiled it: the same compiler makes the same bytes. */
+export const GATE_COMPILERS = {
+  sysv: '${compilerVersion('sysv')}',
+  win64: '${compilerVersion('win64')}',
+} as const;
 
 /** gate.c, compiled. */
 export const GATE_CODE: { readonly sysv: GateCode; readonly win64: GateCode } = {

@@ -85,6 +85,9 @@ export const Phase = {
   ANSWERED: 4,
   FAILED: 5,
 } as const;
+/** What returned without a device, although it has no result to say so: bits that are set until the gate opens again. */
+export const Missed = { STOP: 1, TEARDOWN: 2 } as const;
+
 export const PHASE_BITS = 3;
 export const PHASE_MASK = (1 << PHASE_BITS) - 1;
 
@@ -94,7 +97,7 @@ export const PHASE_MASK = (1 << PHASE_BITS) - 1;
  * | group | writer |
  * | --- | --- |
  * | closed … wakeByAddressSingle | owner, seldom |
- * | freeSlots, ticket, releases, slotWaiters | native threads |
+ * | freeSlots … missed | native threads |
  * | posted, rung | native threads set bits, the consumer clears them |
  * | sleeping | consumer sets, native threads clear |
  * | spin… | native threads: how long a wait for an answer has lately been worth a spin |
@@ -124,6 +127,8 @@ export const GATE = layOut('gate', LINE, {
   /** Grows when a slot becomes free that somebody waits for. */
   releases: u32(),
   slotWaiters: u32(),
+  /** Bits of {@link Missed}. */
+  missed: u32(),
 
   /** One bit per slot whose request nobody has taken; none for the watched slots. */
   posted: ownLine(u32(SLOTS / 32)),
@@ -227,6 +232,7 @@ export const CONSTANTS: Readonly<Record<string, number>> = {
   GATE_PHASE_BITS: PHASE_BITS,
   ...prefixed('OP_', Opcode),
   ...prefixed('PHASE_', Phase),
+  ...prefixed('GATE_MISSED_', Missed),
 };
 
 export const STRUCTS: readonly GateStruct[] = [GATE, SLOT, DOORBELL, SUPPORT];

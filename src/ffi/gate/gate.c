@@ -148,6 +148,8 @@ static __attribute__((noinline)) int submit(struct gate *gate, struct gate_slot 
   uint32_t index = index_of(gate, slot);
   uint32_t ticket = ADD(gate->ticket, 1) & (0xffffffffu >> GATE_PHASE_BITS);
   uint32_t before = LOAD(slot->answered);
+  /* Tickets come round again, and a slot may have kept an answer, or its first zeros, as long as that. */
+  if (before >> GATE_PHASE_BITS == ticket) STORE(slot->answered, before ^= 1u << GATE_PHASE_BITS);
   slot->waiting = 0;
   STORE(slot->state, ticket << GATE_PHASE_BITS | PHASE_POSTED);
   if (index >= GATE_WATCHED_SLOTS) OR(gate->posted[index / 32], 1u << index % 32);
@@ -179,11 +181,15 @@ static int32_t ask(struct gate *gate, uint32_t opcode) {
 
 ENTRY int32_t gate_initialize(struct gate *gate) { return ask(gate, OP_INITIALIZE); }
 
-ENTRY void gate_teardown(struct gate *gate) { ask(gate, OP_TEARDOWN); }
+ENTRY void gate_teardown(struct gate *gate) {
+  if (ask(gate, OP_TEARDOWN) < 0) OR(gate->missed, GATE_MISSED_TEARDOWN);
+}
 
 ENTRY int32_t gate_start(struct gate *gate) { return ask(gate, OP_START); }
 
-ENTRY void gate_stop(struct gate *gate) { ask(gate, OP_STOP); }
+ENTRY void gate_stop(struct gate *gate) {
+  if (ask(gate, OP_STOP) < 0) OR(gate->missed, GATE_MISSED_STOP);
+}
 
 /* Strings of any length go over in pieces, so that whoever serves the gate never reads foreign memory. */
 ENTRY int32_t gate_set_configuration(struct gate *gate, uint32_t count, const uint16_t *const *values) {
@@ -236,16 +242,22 @@ ENTRY int32_t gate_get_details(struct gate *gate, uint8_t *pnp_id, uint32_t coun
   return result;
 }
 
+/*
+ * Accesses of a device that is gone succeed, as those of an empty slot do: reads give all ones. What becomes of a guest
+ * whose access fails is not known, and a device must not take its machine along.
+ */
 ENTRY int32_t gate_read_config_space(struct gate *gate, uint32_t offset, uint32_t *value) {
   struct gate_slot *slot = claim(gate);
-  int32_t result = E_FAIL;
+  int32_t result = S_OK;
   uint32_t read = 0xffffffff;
   if (slot) {
     slot->opcode = OP_READ_CONFIG_SPACE;
     slot->offset = offset;
     slot->length = 4;
-    if (submit(gate, slot)) result = (int32_t)slot->hresult;
-    if (result >= 0) read = *(uint32_t *)slot->answer;
+    if (submit(gate, slot)) {
+      result = (int32_t)slot->hresult;
+      if (result >= 0) read = *(uint32_t *)slot->answer;
+    }
     release(gate, slot);
   }
   *value = read;
@@ -254,12 +266,12 @@ ENTRY int32_t gate_read_config_space(struct gate *gate, uint32_t offset, uint32_
 
 ENTRY int32_t gate_write_config_space(struct gate *gate, uint32_t offset, uint32_t value) {
   struct gate_slot *slot = claim(gate);
-  if (!slot) return E_FAIL;
+  if (!slot) return S_OK;
   slot->opcode = OP_WRITE_CONFIG_SPACE;
   slot->offset = offset;
   slot->length = 4;
   *(uint32_t *)slot->data = value;
-  int32_t result = submit(gate, slot) ? (int32_t)slot->hresult : E_FAIL;
+  int32_t result = submit(gate, slot) ? (int32_t)slot->hresult : S_OK;
   release(gate, slot);
   return result;
 }
@@ -268,15 +280,16 @@ ENTRY int32_t gate_write_config_space(struct gate *gate, uint32_t offset, uint32
 ENTRY int32_t gate_read_intercepted_memory(struct gate *gate, uint32_t bar, uint64_t offset, uint64_t length,
                                            uint8_t *value) {
   struct gate_slot *slot = claim(gate);
-  int32_t result = slot ? S_OK : E_FAIL;
+  int32_t result = S_OK;
   uint64_t done = 0;
-  while (done < length && result >= 0) {
+  while (slot && done < length) {
     uint64_t piece = length - done < GATE_REQUEST_BYTES ? length - done : GATE_REQUEST_BYTES;
     slot->opcode = OP_READ_INTERCEPTED_MEMORY;
     slot->bar = bar;
     slot->offset = offset + done;
     slot->length = (uint32_t)piece;
-    result = submit(gate, slot) ? (int32_t)slot->hresult : E_FAIL;
+    if (!submit(gate, slot)) break;
+    result = (int32_t)slot->hresult;
     if (result < 0) break;
     copy(value + done, slot->answer, piece);
     done += piece;
@@ -289,7 +302,7 @@ ENTRY int32_t gate_read_intercepted_memory(struct gate *gate, uint32_t bar, uint
 ENTRY int32_t gate_write_intercepted_memory(struct gate *gate, uint32_t bar, uint64_t offset, uint64_t length,
                                             const uint8_t *value) {
   struct gate_slot *slot = claim(gate);
-  if (!slot) return E_FAIL;
+  if (!slot) return S_OK;
   int32_t result = S_OK;
   for (uint64_t done = 0; done < length && result >= 0;) {
     uint64_t piece = length - done < GATE_REQUEST_BYTES ? length - done : GATE_REQUEST_BYTES;
@@ -298,7 +311,8 @@ ENTRY int32_t gate_write_intercepted_memory(struct gate *gate, uint32_t bar, uin
     slot->offset = offset + done;
     slot->length = (uint32_t)piece;
     copy(slot->data, value + done, piece);
-    result = submit(gate, slot) ? (int32_t)slot->hresult : E_FAIL;
+    if (!submit(gate, slot)) break;
+    result = (int32_t)slot->hresult;
     done += piece;
   }
   release(gate, slot);

@@ -35,8 +35,8 @@ const PATIENCE = 10;
  *
  * | call | in a closed gate |
  * | --- | --- |
- * | reads | E_FAIL, all ones |
- * | Teardown, Stop | return |
+ * | accesses | S_OK, all ones for reads: a slot that is empty |
+ * | Teardown, Stop | return, see {@link InterceptGate.missed} |
  * | everything else | E_FAIL |
  *
  * The memory and the event are never given back: a late call finds both.
@@ -113,7 +113,13 @@ export class InterceptGate {
     Atomics.store(words, word.closed, 1);
     for (let slot = 0; slot < SLOTS; slot++) this.#fail(slot, true);
     for (let i = 0; i < DOORBELLS / 32; i++) Atomics.store(words, word.rung + i, 0);
+    Atomics.store(words, word.missed, 0);
     Atomics.store(words, word.closed, 0);
+  }
+
+  /** Which of Stop and Teardown came and found no device since the gate was opened: bits of {@link Missed}. */
+  get missed(): number {
+    return Atomics.load(this.#words, word.missed);
   }
 
   /**

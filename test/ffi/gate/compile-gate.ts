@@ -55,14 +55,22 @@ export function gateSourceHash(): string {
   return hash.digest('hex');
 }
 
+/** What the compiler for a calling convention says that it is; undefined when this machine has none. */
+export function compilerVersion(target: GateTarget): string | undefined {
+  try {
+    const text = execFileSync(TARGETS[target].compiler, ['--version'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return text.slice(0, text.indexOf('\n')).trim();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether this machine can compile for a calling convention. */
 export function hasCompiler(target: GateTarget): boolean {
-  try {
-    execFileSync(TARGETS[target].compiler, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
+  return compilerVersion(target) !== undefined;
 }
 
 /** @throws Error when the compiler complains, or left anything but code */

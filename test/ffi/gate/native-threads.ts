@@ -116,7 +116,7 @@ export class Run {
     return Atomics.load(this.#words, WORD.entered);
   }
 
-  /** Calls that returned; of these, the ones that failed as a closed gate lets them; and the ones that were wrong. */
+  /** Calls that returned; of these, reads that a closed gate has answered, as far as can be known; and what was wrong. */
   get done(): number {
     return Atomics.load(this.#words, WORD.done);
   }
