@@ -10,7 +10,40 @@ export const Trouble = {
   THROW_LATE: 6,
   REJECT: 7,
   SLOW: 8,
+  /** A loop that writes guest memory. */
+  LOOP_IN_DMA: 9,
 } as const;
+
+/** Makes the trouble of a number, where a device does it; returns nothing from those that never return. */
+export function makeTrouble(what: number): number {
+  switch (what) {
+    case Trouble.THROW:
+      throw new Error('thrown by a hook');
+    case Trouble.LOOP:
+      for (;;);
+    case Trouble.EXIT:
+      return process.exit(5);
+    case Trouble.FILL_HEAP: {
+      const hoard: unknown[] = [];
+      for (;;) hoard.push(new Array(1000).fill(hoard.length));
+    }
+    case Trouble.THROW_LATE:
+      setTimeout(() => {
+        throw new Error('thrown late');
+      }, 1);
+      return 0;
+    case Trouble.REJECT:
+      void Promise.reject(new Error('rejected'));
+      return 0;
+    case Trouble.SLOW: {
+      const end = performance.now() + 300;
+      while (performance.now() < end);
+      return 0x510;
+    }
+    default:
+      return 0;
+  }
+}
 
 export const TROUBLE = registerMap({
   ID: u32(0x00, { access: 'ro', reset: 0x7041_b1e0 }),
@@ -30,15 +63,18 @@ export class TroubleDevice extends PciDevice {
     TROUBLE_ON_READ: { read: () => this.#make(this.regs.TROUBLE_ON_READ) },
   });
   override readonly bars = { 0: mmio(0x1000, { 0: this.regs }) };
+  #writesAtStart = false;
 
   override configure(strings: readonly string[]): void {
     for (const text of strings) {
       if (text === 'loop') this.#make(Trouble.LOOP);
-      if (text !== 'fine') throw new RangeError(`Cannot configure '${text}': use 'fine'`);
+      if (text === 'write') this.#writesAtStart = true;
+      else if (text !== 'fine') throw new RangeError(`Cannot configure '${text}': use 'fine'`);
     }
   }
 
   override start(): void {
+    if (this.#writesAtStart) this.memory.write(0x1000, Buffer.of(1));
     this.#tick();
   }
 
@@ -48,35 +84,8 @@ export class TroubleDevice extends PciDevice {
   }
 
   #make(what: number): number {
-    switch (what) {
-      case Trouble.THROW:
-        throw new Error('thrown by a hook');
-      case Trouble.LOOP:
-        for (;;) this.regs.SCRATCH++;
-      case Trouble.EXIT:
-        return process.exit(5);
-      case Trouble.FILL_HEAP: {
-        const hoard: unknown[] = [];
-        for (;;) hoard.push(new Array(1000).fill(hoard.length));
-      }
-      case Trouble.LOOP_IN_TIMER:
-        this.clock.after(0, () => this.#make(Trouble.LOOP));
-        return 0;
-      case Trouble.THROW_LATE:
-        setTimeout(() => {
-          throw new Error('thrown late');
-        }, 1);
-        return 0;
-      case Trouble.REJECT:
-        void Promise.reject(new Error('rejected'));
-        return 0;
-      case Trouble.SLOW: {
-        const end = performance.now() + 300;
-        while (performance.now() < end);
-        return 0x510;
-      }
-      default:
-        return 0;
-    }
+    if (what !== Trouble.LOOP_IN_TIMER) return makeTrouble(what);
+    this.clock.after(0, () => makeTrouble(Trouble.LOOP));
+    return 0;
   }
 }

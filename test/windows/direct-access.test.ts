@@ -112,6 +112,45 @@ describe.runIf(standInsUnavailable === undefined).each(['External', 'ExternalRes
       if (!isRestricted) expect(count('HdvUnregisterDoorbell')).toBe(2);
     });
 
+    /** What this process has of the system; nothing on Windows itself, which does not say. */
+    const objects = (): Readonly<Record<string, number | undefined>> => ({
+      aperture: host.standIns.openHandles('aperture', system.id),
+      ...Object.fromEntries(
+        ['wait', 'event', 'section', 'view', 'memory'].map((kind) => [
+          kind,
+          host.standIns.systemObjects(kind),
+        ]),
+      ),
+    });
+
+    test('a thread that exits leaves no mapping, wait, event or section behind', async () => {
+      const { aperture, wait, event, section, view } = objects();
+      expect(aperture).toBe(1);
+      await fn.writeBar(0, END, 4, End.EXIT);
+      while (devices.list()[0]?.failure === undefined) await turn();
+      const bells = isRestricted ? 0 : 2;
+      const less = (before: number | undefined, by: number): number | undefined =>
+        before === undefined ? undefined : before - by;
+      expect(objects()).toMatchObject({
+        aperture: 0,
+        wait: less(wait, bells),
+        event: less(event, bells),
+        section: less(section, 1),
+        view: less(view, 1),
+      });
+    });
+
+    test('restarts in place do not pile up anything', async () => {
+      const [attachment] = devices.list();
+      if (attachment === undefined) throw new Error('The device is not attached');
+      const before = objects();
+      for (let restarts = 1; restarts <= 3; restarts++) {
+        await devices.restart(attachment);
+        await opened(1 + restarts);
+      }
+      expect(objects()).toEqual(before);
+    });
+
     test.each([
       ['throws', End.THROW],
       ['exits', End.EXIT],

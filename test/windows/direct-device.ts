@@ -34,8 +34,12 @@ export class DirectDevice extends PciDevice {
     }),
   };
 
+  /** Kept as long as the device may: a mapping that somebody has to undo when it is gone. */
+  ring: ReturnType<typeof this.memory.aperture> | undefined;
+
   override start(): void {
     this.regs.STARTS++;
+    this.ring = this.memory.aperture(0x4000, 4096);
   }
 
   #serve(index: number): void {

@@ -119,6 +119,24 @@ describe('a device on a worker of the windows host', () => {
     expect(machine.failures).toEqual([]);
   });
 
+  test('a restart in place does not start a device that the platform has stopped meanwhile', async () => {
+    await using machine = await TroubledMachine.start(host);
+    const attachment = await machine.attach({ configuration: ['write'] });
+    const writes = (): number =>
+      host.standIns
+        .transcript({ id: machine.system.id })
+        .filter((line) => line.startsWith('HdvWriteGuestMemory')).length;
+    expect(writes()).toBe(1);
+    await makeTrouble(await machine.open(), Trouble.EXIT);
+    await machine.failed();
+    await machine.system.pause();
+    await machine.devices.restart(attachment);
+    expect(writes()).toBe(1);
+    await machine.system.resume();
+    expect(writes()).toBe(2);
+    expect(host.standIns.misuses({ id: machine.system.id })).toEqual([]);
+  });
+
   test('what a device refuses is the reason of the failed attach', async () => {
     await using machine = await TroubledMachine.start(host);
     const refusal = await machine

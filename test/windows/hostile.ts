@@ -73,9 +73,9 @@ function expectFailure(
     expect(hammered?.gone).toBe(THREADS);
     return;
   }
-  // Whoever found the device gone was told so by HRESULT and all ones.
+  // Whoever found the device gone reads ones, and the guest's accesses do not fail.
   expect(hammered?.accesses).toBe(THREADS * ACCESSES);
-  expect(hammered?.failed).toBeGreaterThan(0);
+  expect(hammered?.failed).toBe(0);
   expect(hammered?.ones).toBeGreaterThan(0);
 }
 
@@ -86,10 +86,10 @@ const REASONS: Readonly<Record<Manner, RegExp>> = {
   fillsHeap: /memory|heap/,
 };
 
-/** After the teardown: failures for what has a result, and a return for what has none. */
+/** After the teardown: failures for what brings a device up, a return for what has no result, accesses as of an empty slot. */
 function expectLateCallsRefused({ late }: HostileOutcome): void {
   const [initialize, teardown, configure, details, start, stop, ...accesses] = late;
   expect([initialize, configure, details, start]).toEqual([E_FAIL, E_FAIL, E_FAIL, E_FAIL]);
   expect([teardown, stop]).toEqual([0, 0]);
-  expect(accesses).toEqual([E_FAIL, E_FAIL, E_FAIL, E_FAIL]);
+  expect(accesses).toEqual([0, 0, 0, 0]);
 }

@@ -266,6 +266,24 @@ describe.runIf(standInsUnavailable === undefined)('VmDeviceHost by vmdevicehost.
       expect(await other.HdvInitializeDeviceHost(machine.handle)).toBe(5n);
     });
 
+    test('nothing for the devices of a host that got the handle of one that was torn down', async () => {
+      const host = await machine.initialize();
+      const { library, system } = machine.abi;
+      const answers = [host, 0n, host];
+      const again = new NativeVmDeviceHost({
+        library,
+        system,
+        hostThread: async () => ({ hresult: 0, value: answers.shift() ?? 0n }),
+      });
+      await again.HdvInitializeDeviceHost(machine.handle);
+      await again.HdvTeardownDeviceHost(host);
+      await again.HdvInitializeDeviceHost(machine.handle);
+      const id = randomUUID();
+      const device = again.createDevice(host, id, id, await machine.table());
+      expect(again.HdvCreateGuestMemoryAperture(device, 0, 16, false)).toHaveLength(16);
+      again.releaseDevice(device);
+    });
+
     test('initialization on the thread of a device', async () => {
       const { library, system } = machine.abi;
       const there = new NativeVmDeviceHost({ library, system });

@@ -1,5 +1,6 @@
 import type { WindowsSystem } from '../../ffi/windows-system.ts';
 import type { DoorbellEvent } from '../hdv-binding.ts';
+import { type Holdings, UNTRACKED_HOLDINGS } from './holdings.ts';
 
 const INFINITE = 0xffff_ffff;
 const INVALID_HANDLE_VALUE = 0xffff_ffff_ffff_ffffn;
@@ -26,18 +27,25 @@ export interface DoorbellEntries {
 export class DoorbellEvents {
   readonly #system: EventFunctions;
   readonly #entries: DoorbellEntries;
+  readonly #holdings: Holdings;
   /** What to call, by the number of the doorbell; undefined where it is free. */
   readonly #rings: ((() => void) | undefined)[];
 
-  constructor(system: EventFunctions, entries: DoorbellEntries) {
+  constructor(
+    system: EventFunctions,
+    entries: DoorbellEntries,
+    holdings: Holdings = UNTRACKED_HOLDINGS,
+  ) {
     this.#system = system;
     this.#entries = entries;
+    this.#holdings = holdings;
     this.#rings = entries.contexts.map(() => undefined);
   }
 
   /** Makes an event and waits for it. @returns undefined when all doorbells are in use, or Windows has no more events */
   create(ring: () => void): DoorbellEvent | undefined {
     const system = this.#system;
+    const holdings = this.#holdings;
     const index = this.#rings.indexOf(undefined);
     if (index < 0) return undefined;
     const event = BigInt(system.CreateEventW(null, 0, 0, null));
@@ -50,6 +58,8 @@ export class DoorbellEvents {
       system.CloseHandle(event);
       return undefined;
     }
+    holdings.took('event', Number(event));
+    holdings.took('wait', Number(wait[0]));
     this.#rings[index] = ring;
     let isOpen = true;
     return {
@@ -59,8 +69,10 @@ export class DoorbellEvents {
         isOpen = false;
         this.#rings[index] = undefined;
         // Returns once no callback of this wait runs: the event may be closed then.
-        system.UnregisterWaitEx(wait[0], INVALID_HANDLE_VALUE);
-        system.CloseHandle(event);
+        if (holdings.returns('wait', Number(wait[0]))) {
+          system.UnregisterWaitEx(wait[0], INVALID_HANDLE_VALUE);
+        }
+        if (holdings.returns('event', Number(event))) system.CloseHandle(event);
       },
     };
   }

@@ -20,6 +20,7 @@ import type {
 } from '../vm-device-host.ts';
 import { APERTURE_LIMIT, ApertureCache, type ApertureMemory } from './aperture-cache.ts';
 import { checkHdv } from './hdv-result.ts';
+import { type Holdings, UNTRACKED_HOLDINGS } from './holdings.ts';
 import type { HostThread, HostThreadFunction, HostThreadRequest } from './host-thread.ts';
 import { RetiredMemory } from './retired-memory.ts';
 import type { VM_DEVICE_HOST_ABI } from './vm-device-host-abi.ts';
@@ -43,6 +44,8 @@ export interface NativeVmDeviceHostOptions {
   readonly apertureLimit?: number;
   /** Runs what makes objects in native code, which a thread that is ended meanwhile does not survive. */
   readonly protect?: <T>(run: () => T) => T;
+  /** Told of mappings of guest memory, and of the pages in their place. */
+  readonly holdings?: Holdings;
 }
 
 /** A device interface as native code has it: a table of functions, and what they are called with. */
@@ -65,6 +68,7 @@ export class NativeVmDeviceHost implements VmDeviceHost {
   readonly #tornDown: Int32Array | undefined;
   readonly #apertureLimit: number;
   readonly #protect: <T>(run: () => T) => T;
+  readonly #holdings: Holdings;
   readonly #retired: RetiredMemory;
   readonly #apertures = new Map<HDV_DEVICE, ApertureCache>();
   /** Host of each device that was created by this object. */
@@ -79,17 +83,19 @@ export class NativeVmDeviceHost implements VmDeviceHost {
     tornDown,
     apertureLimit = APERTURE_LIMIT,
     protect = (run) => run(),
+    holdings = UNTRACKED_HOLDINGS,
   }: NativeVmDeviceHostOptions) {
     this.#library = library;
     this.#hostThread = hostThread;
     this.#tornDown = tornDown;
     this.#apertureLimit = apertureLimit;
     this.#protect = protect;
-    this.#retired = new RetiredMemory(system);
+    this.#holdings = holdings;
+    this.#retired = new RetiredMemory(system, holdings);
   }
 
   async HdvInitializeDeviceHost(computeSystem: HCS_SYSTEM): Promise<HDV_HOST> {
-    return (await this.#onHostThread('HdvInitializeDeviceHost', computeSystem)) as HDV_HOST;
+    return this.#initialize('HdvInitializeDeviceHost', computeSystem);
   }
 
   async HdvInitializeDeviceHostEx(
@@ -97,7 +103,7 @@ export class NativeVmDeviceHost implements VmDeviceHost {
     flags: HDV_DEVICE_HOST_FLAGS,
   ): Promise<HDV_HOST> {
     const name = 'HdvInitializeDeviceHostEx';
-    return (await this.#onHostThread(name, computeSystem, flags)) as HDV_HOST;
+    return this.#initialize(name, computeSystem, flags);
   }
 
   async HdvInitializeDeviceHostForProxy(
@@ -106,7 +112,7 @@ export class NativeVmDeviceHost implements VmDeviceHost {
   ): Promise<HDV_HOST> {
     const name = 'HdvInitializeDeviceHostForProxy';
     checkProxy(name, deviceHostId, proxyInterface);
-    return (await this.#onHostThread(name, deviceHostId, proxyInterface)) as HDV_HOST;
+    return this.#initialize(name, deviceHostId, proxyInterface);
   }
 
   async HdvInitializeDeviceHostForProxyEx(
@@ -116,7 +122,7 @@ export class NativeVmDeviceHost implements VmDeviceHost {
   ): Promise<HDV_HOST> {
     const name = 'HdvInitializeDeviceHostForProxyEx';
     checkProxy(name, deviceHostId, proxyInterface);
-    return (await this.#onHostThread(name, deviceHostId, proxyInterface, flags)) as HDV_HOST;
+    return this.#initialize(name, deviceHostId, proxyInterface, flags);
   }
 
   async HdvProxyDeviceHost(
@@ -189,6 +195,11 @@ export class NativeVmDeviceHost implements VmDeviceHost {
   releaseDevice(device: HDV_DEVICE): void {
     this.#apertures.get(device)?.clear();
     this.#apertures.delete(device);
+  }
+
+  /** HdvDestroyGuestMemoryAperture by its address, for a mapping of a thread that is gone. Not after the teardown. */
+  undoMapping(device: HDV_DEVICE, address: number): void {
+    this.#library.function('HdvDestroyGuestMemoryAperture')(device, address);
   }
 
   HdvReadGuestMemory(
@@ -331,6 +342,16 @@ export class NativeVmDeviceHost implements VmDeviceHost {
     checkHdv(name, this.#library.function(name)(requestor, barIndex, offsetInPages));
   }
 
+  async #initialize(
+    name: HostThreadFunction,
+    ...parameters: HostThreadRequest['parameters']
+  ): Promise<HDV_HOST> {
+    const host = (await this.#onHostThread(name, ...parameters)) as HDV_HOST;
+    // The handle may be one that another device host had before.
+    this.#tornDownHosts.delete(host);
+    return host;
+  }
+
   async #onHostThread(
     name: HostThreadFunction,
     ...parameters: HostThreadRequest['parameters']
@@ -356,10 +377,8 @@ export class NativeVmDeviceHost implements VmDeviceHost {
       view: (address, length) => this.#protect(() => view(address, length)),
       unmap: (address, bytes) => {
         // Undoing a mapping faults inside the library once its device host is gone, and the platform has done it then.
-        if (!this.#isTornDown(device)) {
-          const destroy = this.#library.function('HdvDestroyGuestMemoryAperture');
-          destroy(device, address);
-        }
+        const isOurs = this.#holdings.returns('aperture', address);
+        if (isOurs && !this.#isTornDown(device)) this.undoMapping(device, address);
         this.#retired.retire(address, bytes);
       },
       sleep: (ms) => {
@@ -375,7 +394,9 @@ export class NativeVmDeviceHost implements VmDeviceHost {
     const cell: [number | bigint] = [0];
     const map = this.#library.function(name);
     checkHdv(name, map(device, gpa, length, writeProtected ? 1 : 0, cell));
-    return Number(cell[0]);
+    const address = Number(cell[0]);
+    this.#holdings.took('aperture', address);
+    return address;
   }
 
   #isTornDown(device: HDV_DEVICE): boolean {

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import type { WindowsSystem } from '../../ffi/windows-system.ts';
+import { type Holdings, UNTRACKED_HOLDINGS } from './holdings.ts';
 
 const MEM_COMMIT = 0x1000;
 const MEM_RESERVE = 0x2000;
@@ -21,12 +22,14 @@ type PageFunctions = Pick<WindowsSystem, 'VirtualAlloc' | 'VirtualFree'>;
  */
 export class RetiredMemory {
   readonly #system: PageFunctions;
+  readonly #holdings: Holdings;
   readonly #collected: FinalizationRegistry<number | bigint>;
 
-  constructor(system: PageFunctions) {
+  constructor(system: PageFunctions, holdings: Holdings = UNTRACKED_HOLDINGS) {
     this.#system = system;
+    this.#holdings = holdings;
     this.#collected = new FinalizationRegistry((base) => {
-      system.VirtualFree(base, 0, MEM_RELEASE);
+      if (holdings.returns('pages', Number(base))) system.VirtualFree(base, 0, MEM_RELEASE);
     });
   }
 
@@ -41,6 +44,7 @@ export class RetiredMemory {
       detach(bytes);
       return false;
     }
+    this.#holdings.took('pages', Number(base));
     this.#collected.register(bytes, base as number | bigint);
     return true;
   }

@@ -1,6 +1,7 @@
 import { MAX_VIEW, view } from '../../ffi/memory.ts';
 import type { WindowsSystem } from '../../ffi/windows-system.ts';
 import type { Section } from '../hdv-binding.ts';
+import { type Holdings, UNTRACKED_HOLDINGS } from './holdings.ts';
 
 const INVALID_HANDLE_VALUE = 0xffff_ffff_ffff_ffffn;
 const PAGE_READWRITE = 0x04;
@@ -15,13 +16,15 @@ type SectionFunctions = Pick<
 /** Sections backed by the page file, without a name: Hyper-V's worker process needs neither a name nor rights of its own. */
 export class WindowsSections {
   readonly #system: SectionFunctions;
+  readonly #holdings: Holdings;
   readonly #collected: FinalizationRegistry<number>;
 
-  constructor(system: SectionFunctions) {
+  constructor(system: SectionFunctions, holdings: Holdings = UNTRACKED_HOLDINGS) {
     this.#system = system;
+    this.#holdings = holdings;
     // A Buffer may outlive the section in a closure of the device.
     this.#collected = new FinalizationRegistry((address) => {
-      system.UnmapViewOfFile(address);
+      if (holdings.returns('view', address)) system.UnmapViewOfFile(address);
     });
   }
 
@@ -29,6 +32,7 @@ export class WindowsSections {
   create(size: number): Section | undefined {
     if (size > MAX_VIEW) return undefined;
     const system = this.#system;
+    const holdings = this.#holdings;
     const high = Math.floor(size / 2 ** 32);
     const handle = BigInt(
       system.CreateFileMappingW(
@@ -47,6 +51,8 @@ export class WindowsSections {
       system.CloseHandle(handle);
       return undefined;
     }
+    holdings.took('section', Number(handle));
+    holdings.took('view', address);
     const memory = view(address, size);
     this.#collected.register(memory, address);
     let isOpen = true;
@@ -54,7 +60,7 @@ export class WindowsSections {
       handle,
       bytes: Buffer.from(memory),
       [Symbol.dispose]: () => {
-        if (isOpen) system.CloseHandle(handle);
+        if (isOpen && holdings.returns('section', Number(handle))) system.CloseHandle(handle);
         isOpen = false;
       },
     };

@@ -7,6 +7,7 @@ import type { DevicePlatform } from '../../hdv/hdv-binding.ts';
 import { hdvServices } from '../../hdv/hdv-services.ts';
 import { loadDevice } from '../../hdv/load-device.ts';
 import { type DoorbellEntries, DoorbellEvents } from '../../hdv/native/doorbell-events.ts';
+import { type HoldingChange, ReportedHoldings } from '../../hdv/native/holdings.ts';
 import {
   type NativeDeviceInterface,
   NativeVmDeviceHost,
@@ -78,7 +79,8 @@ export type DeviceWorkerNotice =
       readonly callback: LifecycleCallback;
       readonly error: ErrorMessage;
     }
-  | { readonly type: 'lifecycle'; readonly lifecycle: Lifecycle };
+  | { readonly type: 'lifecycle'; readonly lifecycle: Lifecycle }
+  | { readonly type: 'holding'; readonly change: HoldingChange };
 
 /** Entry of the worker that serves one device to Hyper-V. */
 export const run = (task: BootstrapTask): Promise<void> =>
@@ -109,6 +111,7 @@ class HostedDevice {
   readonly #function: PciFunction;
   readonly #served: ServedFunction;
   readonly #clock = new LoopClock();
+  readonly #holdings = new ReportedHoldings((change) => this.#notify({ type: 'holding', change }));
   readonly #sections: WindowsSections;
   #doorbells: DoorbellEvents | undefined;
   #release: () => void = () => undefined;
@@ -116,7 +119,7 @@ class HostedDevice {
   constructor(parts: Parts, fn: PciFunction) {
     this.#parts = parts;
     this.#function = fn;
-    this.#sections = new WindowsSections(parts.system);
+    this.#sections = new WindowsSections(parts.system, this.#holdings);
     this.#served = new ServedFunction(fn, {
       changed: (lifecycle) => this.#notify({ type: 'lifecycle', lifecycle }),
       tornDown: () => this.#release(),
@@ -142,8 +145,12 @@ class HostedDevice {
     });
     const { device, shape } = this.#function;
     context.ready({ name: device.constructor.name, shape } satisfies DeviceWorkerReady);
-    await loop.run();
-    this.#powerOff();
+    try {
+      await loop.run();
+      this.#powerOff();
+    } finally {
+      this.#holdings.close();
+    }
   }
 
   #command(method: string, argument: unknown): unknown {
@@ -185,6 +192,7 @@ class HostedDevice {
       system,
       tornDown,
       protect: (run) => control.protect(run),
+      holdings: this.#holdings,
     });
   }
 
@@ -194,7 +202,7 @@ class HostedDevice {
     { doorbells }: InstanceParts,
   ): void {
     const { context, system } = this.#parts;
-    const events = new DoorbellEvents(system, doorbells);
+    const events = new DoorbellEvents(system, doorbells, this.#holdings);
     this.#doorbells = events;
     const platform: DevicePlatform = {
       clock: () => this.#clock,

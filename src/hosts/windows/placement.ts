@@ -9,7 +9,8 @@ import type {
 import { withdrawDirectAccess } from '../../hdv/hdv-direct-access.ts';
 import { HdvError } from '../../hdv/hdv-error.ts';
 import type { DoorbellEntries } from '../../hdv/native/doorbell-events.ts';
-import type { HDV_DEVICE, HDV_HOST, VmDeviceHost } from '../../hdv/vm-device-host.ts';
+import type { NativeVmDeviceHost } from '../../hdv/native/native-vm-device-host.ts';
+import type { HDV_DEVICE, HDV_HOST } from '../../hdv/vm-device-host.ts';
 import type { FunctionShape } from '../../pci/device-callbacks.ts';
 import type { LibraryPaths } from './library-paths.ts';
 import { WorkerDevice } from './worker-device.ts';
@@ -18,7 +19,7 @@ import { WorkerDevice } from './worker-device.ts';
 export interface WindowsPlacementOptions {
   readonly libraries: LibraryPaths;
   readonly system: WindowsSystem;
-  readonly vmDeviceHost: VmDeviceHost;
+  readonly vmDeviceHost: NativeVmDeviceHost;
   /** See `WindowsHostOptions`. */
   readonly stallLimitMs?: number | undefined;
   readonly heapLimit?: number | undefined;
@@ -29,6 +30,8 @@ export interface WindowsPlacementOptions {
 /** A device instance of Hyper-V, which nobody can destroy: it lives until its device host is torn down. */
 interface Instance {
   readonly host: HDV_HOST;
+  /** Not 0 once the teardown of its device host began; later hosts may get the same handle. */
+  readonly tornDown: Int32Array;
   readonly gate: InterceptGate;
   /** Contexts of its doorbells, as many as its devices have needed. */
   readonly doorbells: number[];
@@ -75,9 +78,10 @@ export class WindowsPlacement implements DevicePlacement {
           return device.shape;
         },
         restartsInPlace: true,
-        restart: async () => {
+        restart: async ({ keepState = false } = {}) => {
           await device.reload();
           await this.#settle(request, instance, device);
+          return { kept: false, ...(keepState ? { reason: NOT_CARRIED } : {}) };
         },
         takeRefusal: () => device.takeRefusal(),
         stop,
@@ -103,7 +107,8 @@ export class WindowsPlacement implements DevicePlacement {
 
   #makeInstance(host: HDV_HOST): Instance {
     const gate = InterceptGate.create(this.#options.system);
-    return { host, gate, doorbells: [], device: undefined };
+    const tornDown = this.#options.tornDownWord(host);
+    return { host, tornDown, gate, doorbells: [], device: undefined };
   }
 
   #takeVacant(key: string): Instance | undefined {
@@ -114,25 +119,26 @@ export class WindowsPlacement implements DevicePlacement {
 
   /** Nobody uses the instance any more; as long as its device host lives, somebody may again. */
   #leave(key: string, instance: Instance): void {
-    if (instance.device === undefined || this.#isTornDown(instance)) return;
+    if (instance.device === undefined || isTornDown(instance)) return;
     this.#vacant.set(key, instance);
   }
 
-  #isTornDown({ host }: Instance): boolean {
-    return Atomics.load(this.#options.tornDownWord(host), 0) !== 0;
-  }
-
   async #load(request: PlacementRequest, instance: Instance): Promise<WorkerDevice> {
-    const { heapLimit, libraries, stallLimitMs } = this.#options;
+    const { heapLimit, libraries, stallLimitMs, system, vmDeviceHost } = this.#options;
     const device: WorkerDevice = await WorkerDevice.load({
       source: request.source,
       trace: request.trace,
       libraries,
       gate: instance.gate,
       notify: (notice) => request.notify(notice),
-      died: () => {
-        if (instance.device === undefined || this.#isTornDown(instance)) return;
-        withdrawDirectAccess(this.#options.vmDeviceHost, instance.device, device.shape);
+      gone: (left, failed) => {
+        const lost = isTornDown(instance) ? undefined : instance.device;
+        if (lost === undefined) {
+          left.release(system, undefined);
+          return;
+        }
+        if (failed) withdrawDirectAccess(vmDeviceHost, lost, device.shape);
+        left.release(system, (address) => vmDeviceHost.undoMapping(lost, address));
       },
       stallLimitMs,
       heapLimit,
@@ -149,7 +155,7 @@ export class WindowsPlacement implements DevicePlacement {
   ): Promise<void> {
     const { gate } = instance;
     const parts = {
-      tornDown: this.#options.tornDownWord(host),
+      tornDown: instance.tornDown,
       doorbells: doorbellEntries(instance, device.shape),
     };
     if (instance.device !== undefined) {
@@ -159,6 +165,12 @@ export class WindowsPlacement implements DevicePlacement {
     const table = { table: gate.tableAddress, context: gate.contextAddress };
     instance.device = await device.create({ ...parts, host, classId, instanceId, table });
   }
+}
+
+const NOT_CARRIED = 'the host windows carries no state from one device to the next';
+
+function isTornDown({ tornDown }: Instance): boolean {
+  return Atomics.load(tornDown, 0) !== 0;
 }
 
 /** As many doorbells as the gate and the device have. */

@@ -1,4 +1,5 @@
 import type { Width } from '../../device/mmio-region.ts';
+import { Missed } from '../../ffi/gate/gate-layout.ts';
 import type { PciDetails, PciDeviceCallbacks } from '../../pci/device-callbacks.ts';
 
 /** How far a function has come in its life, for whoever takes its place. */
@@ -15,6 +16,12 @@ export const NOT_ATTACHED: Lifecycle = {
   configuration: undefined,
   started: false,
 };
+
+/** Where a function is after callbacks that came while nobody served it: bits of {@link Missed}. */
+export function lifecycleAfter(lifecycle: Lifecycle, missed: number): Lifecycle {
+  if (missed & Missed.TEARDOWN) return NOT_ATTACHED;
+  return missed & Missed.STOP ? { ...lifecycle, started: false } : lifecycle;
+}
 
 /** What a {@link ServedFunction} tells. */
 export interface ServedFunctionHooks {

@@ -1,6 +1,7 @@
 import { DeviceFailedError } from '../../device/device-failed-error.ts';
 import type { InterceptGate } from '../../ffi/gate/intercept-gate.ts';
 import type { DeviceSource, PlacementNotice } from '../../hdv/device-placement.ts';
+import { LeftHoldings } from '../../hdv/native/holdings.ts';
 import type { HDV_DEVICE } from '../../hdv/vm-device-host.ts';
 import type { FunctionShape } from '../../pci/device-callbacks.ts';
 import type { DeviceWorker } from '../../transport/device-worker.ts';
@@ -17,7 +18,7 @@ import type {
   DeviceWorkerReady,
 } from './device-worker.ts';
 import type { LibraryPaths } from './library-paths.ts';
-import { type Lifecycle, NOT_ATTACHED } from './served-function.ts';
+import { type Lifecycle, lifecycleAfter, NOT_ATTACHED } from './served-function.ts';
 
 const ENTRY = new URL(`./device-worker${moduleExtension}`, import.meta.url);
 
@@ -29,8 +30,8 @@ export interface WorkerDeviceOptions {
   readonly libraries: LibraryPaths;
   /** What Hyper-V enters when it calls the device. */
   readonly gate: InterceptGate;
-  /** Called when a worker ended that could not clean up what it had asked Hyper-V for. */
-  readonly died: () => void;
+  /** Called when a worker is gone, with what it has not given back; it could not clean up when it has failed. */
+  readonly gone: (left: LeftHoldings, failed: boolean) => void;
   readonly notify: (notice: PlacementNotice) => void;
   /** Milliseconds at work without an answer after which the device is given up. */
   readonly stallLimitMs: number | undefined;
@@ -42,6 +43,7 @@ export interface WorkerDeviceOptions {
 interface Life {
   readonly worker: DeviceWorker;
   readonly watch: ProgressWatch;
+  readonly holdings: LeftHoldings;
   /** It died, or was given up. */
   failed: boolean;
 }
@@ -89,17 +91,18 @@ export class WorkerDevice {
 
   /** Takes over an instance whose former device is gone, and brings the device to where that was in its life. */
   async adopt(command: Omit<AdoptCommand, 'lifecycle'>): Promise<void> {
-    await this.#life!.worker.call('adopt', { ...command, lifecycle: this.#lifecycle });
-    this.#options.gate.reopen();
+    const { gate } = this.#options;
+    const lifecycle = lifecycleAfter(this.#lifecycle, gate.missed);
+    await this.#life!.worker.call('adopt', { ...command, lifecycle });
+    gate.reopen();
   }
 
   /**
    * What the device threw in the last lifecycle callback that failed, and forgets it: Hyper-V passes on no more than a
-   * number. All that happened before the call is known then.
+   * number.
    */
   async takeRefusal(): Promise<Error | undefined> {
-    const { worker } = this.#life!;
-    await worker.call('settle').catch(() => worker.ended);
+    await this.#settle();
     const refusal = this.#refusal;
     this.#refusal = undefined;
     return refusal;
@@ -107,6 +110,8 @@ export class WorkerDevice {
 
   /** Loads the module afresh on a new worker, which then has to {@link WorkerDevice.adopt} the instance. */
   async reload(): Promise<void> {
+    this.#options.gate.close();
+    await this.#settle();
     // What the old device hears on its way out is no part of the instance's life.
     const lifecycle = this.#lifecycle;
     await this.#endWorker();
@@ -119,6 +124,12 @@ export class WorkerDevice {
   close(): Promise<void> {
     this.#closed ??= this.#endWorker();
     return this.#closed;
+  }
+
+  /** All that the worker has reported until now is known then. */
+  async #settle(): Promise<void> {
+    const { worker } = this.#life!;
+    await worker.call('settle').catch(() => worker.ended);
   }
 
   async #endWorker(): Promise<void> {
@@ -140,14 +151,16 @@ export class WorkerDevice {
       libraries,
       gate: gate.handle,
     };
+    const holdings = new LeftHoldings();
     const worker = await loadOnWorker(source.module, {
       entry: ENTRY,
       data,
       ...(heapLimit === undefined ? {} : { heapLimit }),
-      notice: (notice) => this.#noticed(notice as DeviceWorkerNotice),
+      notice: (notice) => this.#noticed(holdings, notice as DeviceWorkerNotice),
     });
     const life: Life = {
       worker,
+      holdings,
       failed: false,
       watch: new ProgressWatch({
         limitMs,
@@ -161,8 +174,11 @@ export class WorkerDevice {
     void worker.ended.then((end) => this.#ended(life, end));
   }
 
-  #noticed(notice: DeviceWorkerNotice): void {
+  #noticed(holdings: LeftHoldings, notice: DeviceWorkerNotice): void {
     switch (notice.type) {
+      case 'holding':
+        holdings.note(notice.change);
+        break;
       case 'lifecycle':
         this.#lifecycle = notice.lifecycle;
         break;
@@ -190,7 +206,7 @@ export class WorkerDevice {
   #ended(life: Life, { error }: WorkerEnd): void {
     life.watch.close();
     if (error !== undefined) this.#fail(life, error);
-    if (life.failed) this.#options.died();
+    this.#options.gone(life.holdings, life.failed);
   }
 
   #fail(life: Life, cause: Error): void {

@@ -72,13 +72,54 @@ static UINT32 WINAPI release_device_host(DeviceHostObject *self) {
   return (UINT32)(before - 1);
 }
 
+/* What GetDeviceInstance gives: an IUnknown, one for each device. */
+typedef struct InstanceObject InstanceObject;
+typedef struct {
+  HRESULT (WINAPI *QueryInterface)(InstanceObject *self, const GUID *id, void **object);
+  UINT32 (WINAPI *AddRef)(InstanceObject *self);
+  UINT32 (WINAPI *Release)(InstanceObject *self);
+} InstanceTable;
+struct InstanceObject {
+  const InstanceTable *table;
+  atomic_int references;
+  Device *device;
+};
+
+static HRESULT WINAPI query_instance(InstanceObject *self, const GUID *id, void **object) {
+  *object = same_guid(id, &IID_UNKNOWN) ? self : NULL;
+  if (*object == NULL) return RESULT(0x80004002);
+  atomic_fetch_add(&self->references, 1);
+  return OK;
+}
+
+static UINT32 WINAPI add_instance(InstanceObject *self) {
+  return (UINT32)(atomic_fetch_add(&self->references, 1) + 1);
+}
+
+static UINT32 WINAPI release_instance(InstanceObject *self) {
+  int before = atomic_fetch_sub(&self->references, 1);
+  if (before <= 0) RecorderNote(subject_of(self->device->host), 0, "MISUSE device instance: released too often");
+  if (before == 1) free(self);
+  return (UINT32)(before - 1);
+}
+
+static const InstanceTable instanceTable = {query_instance, add_instance, release_instance};
+
+/* The library answers this itself: the worker process finds a device by its ids. */
 static HRESULT WINAPI find_device_instance(DeviceHostObject *self, const GUID *class, const GUID *instance,
                                            void **object) {
-  (void)self;
-  (void)class;
-  (void)instance;
   *object = NULL;
-  return RESULT(0x80004002);
+  lock(&state);
+  Device *device = self->host->machine == NULL ? NULL : find_device(self->host->machine, instance);
+  int isHere = device != NULL && device->host == self->host && same_guid(&device->classId, class);
+  unlock(&state);
+  if (!isHere) return NOT_FOUND;
+  InstanceObject *found = calloc(1, sizeof *found);
+  found->table = &instanceTable;
+  atomic_store(&found->references, 1);
+  found->device = device;
+  *object = found;
+  return OK;
 }
 
 static const DeviceHostTable deviceHostTable = {query_device_host, add_device_host, release_device_host,
@@ -808,23 +849,39 @@ static int parse_guid(const wchar_t *text, GUID *guid) {
   return digits == 32;
 }
 
-/* The device that an entry names, if it may be brought up now. State is locked. */
-static HRESULT resolve_entry(const Entry *entry, Machine *machine, Device **found) {
-  Device *device = find_device(machine, &entry->instanceId);
+/* The device that an entry names: a restricted device host is asked for it, through its registered object. */
+static Device *find_entry(const Entry *entry, const Machine *machine) {
+  lock(&state);
+  Host *host = entry->restricted ? host_of(machine, 1) : NULL;
+  Device *device = entry->restricted ? NULL : find_device(machine, &entry->instanceId);
+  unlock(&state);
+  if (host != NULL) {
+    void *object = NULL;
+    HRESULT result = host->object->table->GetDeviceInstance(host->object, &entry->classId, &entry->instanceId, &object);
+    if (!HAS_FAILED(result)) {
+      InstanceObject *instance = object;
+      device = instance->device;
+      instance->table->Release(instance);
+    }
+  }
+  return device;
+}
+
+/* May the device be brought up now? State is locked. */
+static HRESULT check_entry(const Entry *entry, Machine *machine, const Device *device) {
   if (device == NULL || !same_guid(&device->classId, &entry->classId)) return E_UNEXPECTED_;
   if (device->host->restricted != entry->restricted || atomic_load(&device->state) != CREATED) return E_UNEXPECTED_;
   if (entry->restricted && !is_well_known(&entry->classId)) {
     if (machine->hasCustomClass) return SECOND_CLASS;
     machine->hasCustomClass = 1;
   }
-  *found = device;
   return OK;
 }
 
 static HRESULT bring_up_entry(const Entry *entry, Machine *machine) {
-  Device *device = NULL;
+  Device *device = find_entry(entry, machine);
   lock(&state);
-  HRESULT result = resolve_entry(entry, machine, &device);
+  HRESULT result = check_entry(entry, machine, device);
   unlock(&state);
   return HAS_FAILED(result) ? result : bring_up(device, entry->count, (const wchar_t *const *)entry->values);
 }
@@ -971,9 +1028,11 @@ STAND_IN_EXPORT HRESULT StandInResumeSystem(StandInString systemId) {
   for (Device *device = machine == NULL ? NULL : devices; device != NULL; device = device->next) {
     BringUp step = {device, 0, NULL, OK};
     if (device->host->machine != machine || atomic_load(&device->state) != STOPPED) continue;
+    /* From here on it may act, as in the first Start. */
+    atomic_store(&device->state, INITIALIZED);
     on_device_thread(start_step, &step);
     if (HAS_FAILED(step.result)) result = step.result;
-    else atomic_store(&device->state, STARTED);
+    atomic_store(&device->state, HAS_FAILED(step.result) ? STOPPED : STARTED);
   }
   return result;
 }
