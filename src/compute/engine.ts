@@ -29,9 +29,12 @@ export interface EngineRequest {
   readonly template?: string | undefined;
   /** Called once, when the machine has ended for any reason; never before `create` resolved. */
   exited(exit: EngineExit): void;
-  /** Called when something that is not the end happened. `crashed` precedes the exit of a guest that crashed. */
+  /**
+   * Called when something that is not the end happened. `crashed` precedes the exit of a guest that crashed, and
+   * `crashBegun` may precede it, when the report takes its time.
+   */
   notify(event: {
-    readonly type: 'crashed' | 'guestConnectionClosed';
+    readonly type: 'crashBegun' | 'crashed' | 'guestConnectionClosed';
     readonly document: string;
   }): void;
 }

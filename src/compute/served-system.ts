@@ -10,7 +10,14 @@ import type {
   SystemExitStatus,
 } from '../hcs/schema/documents.ts';
 import type { DeviceDirectory } from './device-directory.ts';
-import type { Engine, EngineDevice, EngineExit, EngineSystem, SaveTarget } from './engine.ts';
+import type {
+  Engine,
+  EngineDevice,
+  EngineExit,
+  EngineRequest,
+  EngineSystem,
+  SaveTarget,
+} from './engine.ts';
 import { failure } from './failure.ts';
 import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
 import type { Modification } from './modify-request.ts';
@@ -47,6 +54,8 @@ export class ServedSystem {
   #isShuttingDown = false;
   /** Why the machine is being ended, when that is because its start failed. */
   #startFailure: EngineExit | undefined;
+  /** Whether the handles know that a crash has begun. */
+  #hasCrashed = false;
   /** What the exit is put down to when the guest has crashed. */
   #crash: AttributionRecord | undefined;
   #machine: EngineSystem | undefined;
@@ -353,20 +362,20 @@ export class ServedSystem {
     return resolveDevice(name, this.plan.directory, this.plan.directoryId, entry);
   }
 
-  #notify(event: {
-    readonly type: 'crashed' | 'guestConnectionClosed';
-    readonly document: string;
-  }): void {
+  #notify({ type, document }: Parameters<EngineRequest['notify']>[0]): void {
     if (this.#exit !== undefined) return;
-    const report = event.type === 'crashed' ? this.#crashReport(event.document) : undefined;
-    for (const handle of this.handles) {
-      if (report === undefined) {
-        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemGuestConnectionClosed, event.document);
-      } else {
-        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashInitiated, report);
-        handle.deliver(HCS_EVENT_TYPE.HcsEventSystemCrashReport, report);
-      }
+    if (type === 'guestConnectionClosed') {
+      this.#deliver(HCS_EVENT_TYPE.HcsEventSystemGuestConnectionClosed, document);
+      return;
     }
+    const report = this.#crashReport(document);
+    if (!this.#hasCrashed) this.#deliver(HCS_EVENT_TYPE.HcsEventSystemCrashInitiated, report);
+    this.#hasCrashed = true;
+    if (type === 'crashed') this.#deliver(HCS_EVENT_TYPE.HcsEventSystemCrashReport, report);
+  }
+
+  #deliver(type: HCS_EVENT_TYPE, document: string): void {
+    for (const handle of this.handles) handle.deliver(type, document);
   }
 
   /** The CrashReport document; an engine that only has words for the crash gives them as text. */

@@ -85,6 +85,23 @@ test('delivers a crash twice, as begun and as reported, before the exit', async 
   expect(JSON.parse(events[2]?.EventData ?? '')).toEqual({ SystemId: 'vm', CrashLog: 'panic' });
 });
 
+test('says that a crash has begun before it is reported, once', async () => {
+  const rig = new Rig();
+  const system = await rig.create();
+  const events = listen(rig, system);
+  await rig.start(system);
+  const { request } = rig.engine.machine;
+  request.notify({ type: 'crashBegun', document: '{}' });
+  await turn();
+  expect(events.map(({ Type }) => Type)).toEqual([HCS_EVENT_TYPE.HcsEventSystemCrashInitiated]);
+  request.notify({ type: 'crashed', document: '{"CrashLog":"panic"}' });
+  await turn();
+  expect(events.map(({ Type }) => Type)).toEqual([
+    HCS_EVENT_TYPE.HcsEventSystemCrashInitiated,
+    HCS_EVENT_TYPE.HcsEventSystemCrashReport,
+  ]);
+});
+
 test('delivers nothing once a handle is closed, even what was on its way', async () => {
   const rig = new Rig();
   const system = await rig.create();

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { EngineExit } from '../../src/compute/engine.ts';
+import type { EngineExit, EngineSystem } from '../../src/compute/engine.ts';
 import { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
 import { HRESULT } from '../../src/hcs/hresult.ts';
@@ -19,13 +19,17 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Boots a guest that runs `command`, and resolves with what the engine reported when the machine has ended. */
-async function bootAndRun(
-  command: string,
-  stopOnReset = false,
-): Promise<{ readonly exit: EngineExit; readonly notices: readonly string[] }> {
-  using guest = await LinuxGuest.prepare({ memory: 256, commands: [command] });
-  const notices: string[] = [];
+interface Run {
+  readonly machine: EngineSystem;
+  readonly guest: LinuxGuest;
+  readonly notices: readonly { readonly type: string; readonly document: string }[];
+  readonly ended: Promise<EngineExit>;
+}
+
+/** Boots a guest that runs `command`. */
+async function boot(command: string, stopOnReset = false): Promise<Run> {
+  const guest = await LinuxGuest.prepare({ memory: 256, commands: [command] });
+  const notices: Run['notices'][number][] = [];
   let settle: (exit: EngineExit) => void = () => {};
   const ended = new Promise<EngineExit>((resolve) => {
     settle = resolve;
@@ -39,24 +43,49 @@ async function bootAndRun(
       VirtualMachine: { ...VirtualMachine, StopOnReset: stopOnReset },
     },
     exited: settle,
-    notify: ({ type }) => notices.push(type),
+    notify: (event) => notices.push(event),
   });
   await machine.start([]);
-  return { exit: await ended, notices };
+  return { machine, guest, notices, ended };
+}
+
+/** What the report of the crash says that the guest wrote last. */
+function crashLog(notices: Run['notices']): string {
+  const report = JSON.parse(notices.at(-1)?.document ?? '{}') as { CrashLog?: string };
+  return report.CrashLog ?? '';
 }
 
 describe('the end of a machine', () => {
-  test('is a crash when the guest panics', async () => {
-    const { exit, notices } = await bootAndRun('echo c > /proc/sysrq-trigger');
-    expect(notices).toEqual(['crashed']);
+  test('is a crash when the guest panics, with its messages', async () => {
+    const { guest, ended, notices } = await boot('echo c > /proc/sysrq-trigger');
+    const exit = await ended;
+    guest[Symbol.dispose]();
+    expect(notices.map(({ type }) => type)).toEqual(['crashBegun', 'crashed']);
+    expect(crashLog(notices)).toMatch(/Kernel panic - not syncing: sysrq triggered crash/);
+    expect(crashLog(notices)).toMatch(/Call Trace:/);
     expect(exit).toMatchObject({
       exitType: 'UnexpectedExit',
       status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR,
     });
   });
 
+  test('is a crash when the host asks for one, in a guest that panics for it', async () => {
+    const { guest, machine, ended, notices } = await boot(
+      'echo 1 > /proc/sys/kernel/unknown_nmi_panic',
+    );
+    const agent = await guest.connectAgent();
+    await machine.crash();
+    await ended;
+    await agent[Symbol.asyncDispose]();
+    guest[Symbol.dispose]();
+    expect(notices.map(({ type }) => type)).toEqual(['crashBegun', 'crashed']);
+    expect(crashLog(notices)).toMatch(/Kernel panic - not syncing: NMI/);
+  });
+
   test('is graceful when the guest resets a machine that stops on reset', async () => {
-    const { exit, notices } = await bootAndRun('reboot -f', true);
+    const { guest, ended, notices } = await boot('reboot -f', true);
+    const exit = await ended;
+    guest[Symbol.dispose]();
     expect(exit).toEqual({ exitType: 'GracefulExit', status: 0 });
     expect(notices).toEqual([]);
   });

@@ -1,4 +1,5 @@
 import type { Firmware } from '../../provision/find-firmware.ts';
+import { CRASH_LOG_SIZE } from './crash-log.ts';
 import type { MachinePlan } from './document.ts';
 
 /** What a command line is made of, besides the document. */
@@ -10,6 +11,8 @@ export interface CommandLineOptions {
   readonly accelerator: 'tcg' | 'kvm';
   /** Socket on which this process waits for QEMU's control connection. */
   readonly controlSocket: string;
+  /** File in which a guest keeps error records over its end, of {@link CRASH_LOG_SIZE} bytes. */
+  readonly crashLog: string;
   /** COM ports where somebody listens already: QEMU connects there instead of listening. */
   readonly listening: ReadonlySet<string>;
   /** Lets QEMU start no process and gain no right, where it is built for that. */
@@ -63,8 +66,8 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...(options.sandbox
       ? ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']
       : []),
-    // The machine stays after its end, so that how it ended can be read.
-    ...['-action', `shutdown=pause,panic=pause,reboot=${plan.stopOnReset ? 'shutdown' : 'reset'}`],
+    // The machine stays after its end, so that how it ended can be read. A guest that panics has to write its log.
+    ...['-action', `shutdown=pause,panic=none,reboot=${plan.stopOnReset ? 'shutdown' : 'reset'}`],
     ...control(options),
     ...json('-object', {
       ...(restore?.ram === undefined
@@ -79,6 +82,14 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...(plan.commandLine === '' ? [] : ['-append', plan.commandLine]),
     ...plan.comPorts.flatMap((path, index) => comPort(index, path, options.listening)),
     ...json('-device', { driver: 'pvpanic-pci' }),
+    ...json('-object', {
+      'qom-type': 'memory-backend-file',
+      id: 'crash-log',
+      'mem-path': options.crashLog,
+      size: CRASH_LOG_SIZE,
+      share: true,
+    }),
+    ...json('-device', { driver: 'acpi-erst', memdev: 'crash-log' }),
     ...rootPorts(),
     ...disks(plan),
     ...plan.shares.flatMap(({ tag, path, readOnly }, index) => [

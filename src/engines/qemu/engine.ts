@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
@@ -6,6 +6,7 @@ import { type Firmware, findFirmware } from '../../provision/find-firmware.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { qemuArguments } from './command-line.ts';
+import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { planMachine } from './document.ts';
 import { QemuProcess } from './qemu-process.ts';
 import { restoreSource, type Template } from './restore.ts';
@@ -62,6 +63,8 @@ export class QemuEngine implements Engine {
       folder = WatchedFolder.create();
       const comSockets = ports.filter((path) => !listening.has(path));
       for (const path of comSockets) folder.watchFile(path);
+      const crashLog = folder.file('crash-log');
+      writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
       const firmware = plan.uefi ? firmwareFor(folder) : undefined;
       const qemuProcess = await QemuProcess.start(
         qemu.command,
@@ -73,6 +76,7 @@ export class QemuEngine implements Engine {
             majorVersion: majorVersion(qemu),
             accelerator,
             controlSocket,
+            crashLog,
             listening,
             firmware,
             restore:
@@ -93,6 +97,7 @@ export class QemuEngine implements Engine {
         qemu: qemuProcess,
         folder,
         comSockets,
+        crashLog,
         source,
         make: { qemu: qemu.version, accelerator, plan },
         saved: (template) => {

@@ -44,12 +44,12 @@ export const SHARE_MOUNT_POINT = '/mnt/share';
 
 const SHARE_TAG = 'share';
 /**
- * Quiet, and back to the host at once when the kernel panics. The others leave out what makes booting slow under
+ * Quiet, and back to the host at once when the kernel panics, with its messages where the host finds them. The others leave out what makes booting slow under
  * emulation: self-tests of ciphers, patches against flaws of real processors, and port services (slots are hot-plugged by
  * ACPI).
  */
 const KERNEL_ARGUMENTS =
-  'console=ttyS0 quiet panic=-1 cryptomgr.notests mitigations=off pcie_ports=compat';
+  'console=ttyS0 quiet panic=-1 pstore.backend=erst cryptomgr.notests mitigations=off pcie_ports=compat';
 
 /**
  * The test guest as a ComputeSystem document, and the sockets of its two serial ports: a console, and the control

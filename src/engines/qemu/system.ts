@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import type {
   EngineDevice,
   EngineExit,
@@ -9,6 +9,7 @@ import type {
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import { readCrashLog } from './crash-log.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
 import type { MachinePlan } from './document.ts';
 import { restoreFrom } from './migration.ts';
@@ -28,6 +29,8 @@ export interface QemuSystemParts {
   readonly folder: WatchedFolder;
   /** Sockets of COM ports that QEMU made. */
   readonly comSockets: readonly string[];
+  /** File of the guest's error records. */
+  readonly crashLog: string;
   readonly slots: DeviceSlotsOptions;
   /** What the machine goes on from, when it starts. */
   readonly source: RestoreSource | undefined;
@@ -40,6 +43,9 @@ export interface QemuSystemParts {
 /** Why the machine ended, as far as QEMU said before its process did. */
 type Cause = 'guest' | 'host' | 'panic' | undefined;
 
+/** How long a guest that panicked may take to write its messages and reset. */
+const PANIC_LIMIT_MS = 5_000;
+
 /** One machine in a QEMU process. */
 export class QemuSystem implements EngineSystem {
   readonly #parts: QemuSystemParts;
@@ -49,6 +55,7 @@ export class QemuSystem implements EngineSystem {
   readonly #gone: Promise<void>;
   #cause: Cause;
   #isPaused = false;
+  #crash: { isReported: boolean } | undefined;
 
   constructor(parts: QemuSystemParts) {
     this.#parts = parts;
@@ -152,23 +159,46 @@ export class QemuSystem implements EngineSystem {
   }
 
   #notice({ event, data }: QmpEvent): void {
-    const { qemu, request } = this.#parts;
     if (event === 'GUEST_PANICKED') {
-      this.#cause ??= 'panic';
-      request.notify({ type: 'crashed', document: this.#crashReport(data) });
-      void qemu.quit();
+      this.#panicked();
     } else if (event === 'SHUTDOWN') {
       this.#cause ??= data.guest === true ? 'guest' : 'host';
-      void qemu.quit();
+      if (this.#crash === undefined) void this.#parts.qemu.quit();
+      else this.#endCrash(this.#crash);
     }
   }
 
-  /** CrashReport document. What a Linux guest says of its end goes to its console. */
-  #crashReport(data: Readonly<Record<string, unknown>>): string {
+  /** The guest says so first, then writes its messages into the error record store, then resets or stands still. */
+  #panicked(): void {
+    const { qemu, request } = this.#parts;
+    if (this.#crash !== undefined) return;
+    this.#cause ??= 'panic';
+    request.notify({ type: 'crashBegun', document: JSON.stringify({ SystemId: request.id }) });
+    const crash = { isReported: false };
+    this.#crash = crash;
+    const timer = setTimeout(() => this.#endCrash(crash), PANIC_LIMIT_MS);
+    void qemu.ended.then(() => clearTimeout(timer));
+    // It must not boot again: what is in its memory is evidence.
+    qemu.qmp.execute('set-action', { reboot: 'shutdown' }).catch(() => undefined);
+  }
+
+  #endCrash(crash: { isReported: boolean }): void {
+    const { qemu, request } = this.#parts;
+    if (crash.isReported) return;
+    crash.isReported = true;
+    request.notify({ type: 'crashed', document: this.#crashReport() });
+    void qemu.quit();
+  }
+
+  #crashReport(): string {
+    const { crashLog, request } = this.#parts;
+    const log = readCrashLog(readFileSync(crashLog));
     return JSON.stringify({
-      SystemId: this.#parts.request.id,
-      CrashLog: `Guest panicked (${String(data.action ?? 'pause')}); its console has the reason`,
-      CrashStackUnavailable: true,
+      SystemId: request.id,
+      CrashLog:
+        log ??
+        'The guest panicked and left no messages: its console has them, or boot it with pstore.backend=erst',
+      CrashStackUnavailable: log === undefined,
     });
   }
 

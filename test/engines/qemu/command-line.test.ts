@@ -25,6 +25,7 @@ const OPTIONS: CommandLineOptions = {
   majorVersion: 11,
   accelerator: 'tcg',
   controlSocket: '/run/qmp',
+  crashLog: '/run/crash-log',
   listening: new Set(),
   sandbox: true,
 };
@@ -82,9 +83,9 @@ describe('QEMU’s command line', () => {
 
   test('waits for the start, and stays after the end to say how it ended', () => {
     expect(qemuArguments(PLAN, OPTIONS)).toContain('-S');
-    expect(values('-action')).toEqual(['shutdown=pause,panic=pause,reboot=reset']);
+    expect(values('-action')).toEqual(['shutdown=pause,panic=none,reboot=reset']);
     expect(values('-action', { stopOnReset: true })).toEqual([
-      'shutdown=pause,panic=pause,reboot=shutdown',
+      'shutdown=pause,panic=none,reboot=shutdown',
     ]);
   });
 

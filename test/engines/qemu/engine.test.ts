@@ -83,7 +83,7 @@ describe('a machine', () => {
     const machine = await create('panic');
     await machine.start([]);
     await expect.poll(() => exits, PATIENCE).toHaveLength(1);
-    expect(notices).toEqual(['crashed']);
+    expect(notices).toEqual(['crashBegun', 'crashed']);
     expect(exits[0]).toMatchObject({
       exitType: 'UnexpectedExit',
       status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR,

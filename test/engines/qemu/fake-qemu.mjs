@@ -44,6 +44,9 @@ function answer({ execute, id }) {
   if (execute === 'cont' && mode === 'panic') {
     send({ event: 'GUEST_PANICKED', data: { action: 'pause' } });
   }
+  if (execute === 'set-action') {
+    send({ event: 'SHUTDOWN', data: { guest: true, reason: 'guest-reset' } });
+  }
   if (execute === 'cont' && mode === 'abort') {
     console.error('qemu: memory.c: assertion failed');
     process.kill(process.pid, 'SIGABRT');
