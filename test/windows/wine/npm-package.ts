@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import type { ProvisionOptions } from '../../../src/provision/provision-options.ts';
 import { provisionFolder } from '../../../src/provision/provisioned-folder.ts';
-import { runTool } from '../../../src/provision/run-tool.ts';
+import { runTool, type ToolResult } from '../../../src/provision/run-tool.ts';
 
 /** One version of a package, and what its archive must hash to. */
 export interface NpmPackage {
@@ -13,6 +13,25 @@ export interface NpmPackage {
   readonly version: string;
   /** As in package-lock.json: `sha512-` and the hash in base 64. */
   readonly integrity: string;
+}
+
+/** Errors are said (not so with `--silent`), and a registry that cannot be reached is asked twice, not for a minute. */
+export const NPM_OPTIONS = [
+  '--loglevel=error',
+  '--fetch-retries=1',
+  '--fetch-retry-mintimeout=1000',
+] as const;
+
+/** Lines of npm that only have a code, which the reason repeats. */
+const BARE_CODE = /^(?:code|syscall|errno|address) \S+$/;
+
+/** The line in which npm says what was wrong, else its exit code. */
+export function npmFailure({ code, stderr }: ToolResult): string {
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.replace(/^npm (?:error|ERR!) ?(?:network |\d{3} )?/, '').trim())
+    .filter((line) => line !== '' && !line.startsWith('npm warn'));
+  return lines.find((line) => !BARE_CODE.test(line)) ?? lines[0] ?? `npm ended with code ${code}`;
 }
 
 /** What the project's own lock file says of a package that npm does not install on this system. */
@@ -43,14 +62,14 @@ export async function provisionPackage(
   await provisionFolder(folder, options, async (draft) => {
     options.progress?.({ step: `fetch ${name} ${version}`, done: 0, total: 0 });
     const spec = `${name}@${version}`;
-    const pack = await runTool('npm', ['pack', '--silent', '--ignore-scripts', spec], {
+    const pack = await runTool('npm', ['pack', ...NPM_OPTIONS, '--ignore-scripts', spec], {
       cwd: draft,
       signal: options.signal,
     });
     const archive = pack.stdout.trim().split('\n').at(-1) ?? '';
     if (pack.code !== 0 || !archive.endsWith('.tgz')) {
       throw new ProvisionError(
-        `Cannot fetch ${spec}: ${firstLine(pack.stderr) || `npm ended with code ${pack.code}`}`,
+        `Cannot fetch ${spec}: ${npmFailure(pack)}`,
         'give npm access to its registry for the first run; what was fetched is kept',
       );
     }
@@ -68,8 +87,4 @@ export async function provisionPackage(
     return { version };
   });
   return join(folder, 'package');
-}
-
-function firstLine(text: string): string {
-  return text.trim().split('\n')[0] ?? '';
 }

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDirectory } from '../../../src/provision/cache-directory.ts';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
@@ -13,6 +14,9 @@ const NODE_22: NpmPackage = {
   integrity:
     'sha512-lJNBVsNw5Zf+VEHAwatmQxF8eY5hHVEd1ufVYn+5XVrSNB0x55V1cd/rJyOeElCnY2cRebGq//siePEGRZKYjg==',
 };
+
+/** What brings Wine and the compiler to a Debian. */
+export const INSTALL = 'apt-get install wine64 wine gcc-mingw-w64-x86-64-win32';
 
 /** Everything that runs Windows programs here. */
 export interface WindowsLane {
@@ -44,10 +48,7 @@ export async function provisionLane(options: LaneOptions = {}): Promise<WindowsL
   const cache = laneCache(options.cache);
   const program = options.wine ?? findWine();
   if (program === undefined) {
-    throw new ProvisionError(
-      'Cannot run Windows programs: there is no Wine',
-      'apt-get install wine64 wine gcc-mingw-w64-x86-64-win32',
-    );
+    throw new ProvisionError('Cannot run Windows programs: there is no Wine', INSTALL);
   }
   const node = await provisionPackage(cache, options.node ?? NODE_22, options);
   const packages: Record<string, string> = {};
@@ -68,6 +69,9 @@ async function provisionPrefix(
     options.progress?.({ step: 'make a Wine prefix', done: 0, total: 0 });
     const wine: Wine = { ...program, prefix: join(draft, 'wine') };
     const output = join(draft, 'output.txt');
+    mkdirSync(wine.prefix);
+    // Wine finds its server by the number of the folder, which may be that of the draft of a run that was killed.
+    endWine(wine);
     const run = async (...args: string[]): Promise<void> => {
       const { code, timedOut } = await runWine(wine, args, { output, timeLimit: 120_000 });
       if (code !== 0) {

@@ -1,28 +1,35 @@
 /**
- * `npm run test:windows [WORD…]`: runs the tests for Windows by a Windows Node under Wine, those whose path contains a
- * word, or all. Writes counts to `.test-report/windows.json`. With `--next` (`npm run test:windows-next`): the newest Node,
- * under a newer Wine that is fetched.
+ * `npm run test:windows [-- [--all] [WORD…]]`: runs the tests for Windows by a Windows Node under Wine: those that use the
+ * system (see suites.ts); with `--all`, or with words, also those that are JavaScript alone; with words, those whose
+ * path contains one. Writes counts to `.test-report/windows.json`. With `--next` (`npm run test:windows-next`): the newest
+ * Node, under a newer Wine that is fetched.
+ *
+ * Where Wine or its compiler is missing it says so and ends with 0, but not with CI=true. Ends with 3 when something
+ * cannot be fetched.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
-import { takeLock } from '../../../src/provision/provision-lock.ts';
 import type { ProvisionProgress } from '../../../src/provision/provision-options.ts';
 import { canBuildStandIns } from '../build-stand-ins.ts';
 import { MINGW_GCC } from '../mingw.ts';
-import { buildForWindows } from './build.ts';
+import { buildFolder, buildForWindows } from './build.ts';
 import { installLibraries } from './install.ts';
+import { lockLane } from './lane-lock.ts';
 import { newestNode, provisionNextWine } from './next.ts';
-import { laneCache, provisionLane, type WindowsLane } from './provision.ts';
+import { INSTALL, laneCache, provisionLane, type WindowsLane } from './provision.ts';
 import type { FileReport } from './report.ts';
 import { runFile } from './run-file.ts';
 import { selectTests, windowsTests } from './suites.ts';
-import { endWine, findWine } from './wine.ts';
+import { endWine, endWineWithProcess, findWine, type WineProgram } from './wine.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const inCi = process.env.CI === 'true';
+
+/** How it ends when something cannot be had. */
+const CANNOT_PROVISION = 3;
 
 /** Failures of one file that are shown. */
 const MOST_FAILURES = 12;
@@ -58,30 +65,53 @@ async function runAll(lane: WindowsLane, files: readonly string[]): Promise<File
   return reports;
 }
 
+const OPTIONS = ['--all', '--next'];
+
+/** What is missing here to run the tests, in words. */
+function whatIsMissing(program: WineProgram | undefined): string | undefined {
+  if (program === undefined) return 'Wine';
+  return canBuildStandIns('dll') ? undefined : MINGW_GCC;
+}
+
 async function main(args: readonly string[]): Promise<boolean> {
+  const words = args.filter((word) => !word.startsWith('--'));
+  const unknown = args.find((word) => word.startsWith('--') && !OPTIONS.includes(word));
+  if (unknown !== undefined) {
+    print(
+      `Cannot run the tests for Windows with ${unknown}: the options are ${OPTIONS.join(', ')}`,
+    );
+    return false;
+  }
   const isNext = args.includes('--next');
-  const words = args.filter((word) => word !== '--next');
+  const files = selectTests(
+    windowsTests(root, args.includes('--all') || words.length > 0 ? 'all' : 'system'),
+    words,
+    root,
+  );
+  if (files.length === 0) {
+    print(`Cannot find a test for Windows whose path contains ${words.join(' or ')}`);
+    return false;
+  }
   const program = isNext ? await provisionNextWine({ progress }) : findWine();
-  const compiles = canBuildStandIns('dll');
-  if ((program === undefined || !compiles) && !inCi) {
-    const absent = program === undefined ? 'Wine' : MINGW_GCC;
-    print(`Skipped the tests for Windows: there is no ${absent} here`);
-    print('To run them: apt-get install wine64 wine gcc-mingw-w64-x86-64-win32');
+  const missing = whatIsMissing(program);
+  if (missing !== undefined && inCi) {
+    throw new ProvisionError(`Cannot run the tests for Windows: there is no ${missing}`, INSTALL);
+  }
+  if (missing !== undefined) {
+    print(`Skipped the tests for Windows: there is no ${missing} here`);
+    print(`To run them: ${INSTALL}`);
     return true;
   }
   const node = isNext ? await newestNode() : undefined;
   const lane = await provisionLane({ wine: program, node, progress });
-  // One run at a time: the prefix has one set of system libraries, and the build one folder.
-  using _lock = await takeLock(join(laneCache(), 'locks', 'run'), {
-    waiting: (pid) => print(`  wait for process ${pid}, which runs these tests`),
-  });
+  using _lock = await lockLane({ cache: laneCache(), build: buildFolder }, print);
+  // What a run that was killed has left works on the same files.
+  endWine(lane.wine);
+  endWineWithProcess(lane.wine);
   try {
     await installLibraries(lane.wine);
     buildForWindows(lane.packages);
     const started = performance.now();
-    const files = selectTests(windowsTests(root), words, root);
-    if (files.length === 0)
-      throw new Error(`Cannot find a test for Windows named ${words.join(' ')}`);
     const reports = await runAll(lane, files);
     const sum = (count: (report: FileReport) => number): number =>
       reports.reduce((total, report) => total + count(report), 0);
@@ -107,5 +137,5 @@ try {
 } catch (error) {
   if (!(error instanceof ProvisionError)) throw error;
   print(error.message);
-  process.exitCode = 1;
+  process.exitCode = CANNOT_PROVISION;
 }

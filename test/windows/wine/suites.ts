@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
+import { usesSystem } from './system-tests.ts';
 
 /**
  * Folders and files of test/ that run under Wine besides test/windows: what is the same on every system, and may break
@@ -38,19 +39,41 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'inspect/config-space.test.ts': 'lspci',
   'inspect/devices.test.ts': 'lspci',
   'sample-devices/failing.test.ts': 'Unix sockets',
+  'windows/kept-builds.test.ts': 'builds that Linux keeps',
   'windows/stand-ins-build.test.ts': 'a compiler',
 };
 
-/** The test files for Windows, relative to the project's root, with slashes. */
-export function windowsTests(root: string): string[] {
+/**
+ * Files that use the system, take long, and run with `--all` only: what they find under Wine is found by another one.
+ */
+const LONG: Readonly<Record<string, string>> = {
+  'host/simulated-worker.test.ts':
+    'workers: transport/device-worker and windows/conformance; the rest is shared memory of V8',
+  'transport/slot.test.ts': 'shared memory of V8; sleeping threads: ffi/gate',
+};
+
+/** Which of the tests. */
+export type Selection = 'system' | 'all';
+
+/**
+ * The test files for Windows, relative to the project's root, with slashes: those of test/windows, and of the others
+ * those that use the system. `all`: also those that are JavaScript alone, and long ones.
+ */
+export function windowsTests(root: string, selection: Selection): string[] {
   const tests = (folder: string): string[] =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.test.ts'))
       .map((name) => `${folder}/${name.split(sep).join('/')}`);
   const own = tests('test/windows').filter((name) => !name.startsWith('test/windows/wine/'));
   const shared = EVERYWHERE.flatMap((folder) => tests(`test/${folder}`).sort());
-  return [...own.sort(), ...shared].filter((file) => !(file.slice('test/'.length) in ELSEWHERE));
+  const possible = [...own.sort(), ...shared].filter((file) => !(inTest(file) in ELSEWHERE));
+  if (selection === 'all') return possible;
+  return possible.filter(
+    (file) => own.includes(file) || (!(inTest(file) in LONG) && usesSystem(join(root, file))),
+  );
 }
+
+const inTest = (file: string): string => file.slice('test/'.length);
 
 /** Those whose path contains one of the words; all when there is none. */
 export function selectTests(

@@ -96,6 +96,16 @@ export function endWine({ server, prefix }: Wine): void {
   spawnSync(server, ['-w'], { env, stdio: 'ignore', timeout: 10_000 });
 }
 
+/** Ends everything in this prefix also when this process is told to end. What kill -9 leaves is for the next run. */
+export function endWineWithProcess(wine: Wine): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      endWine(wine);
+      process.kill(process.pid, signal);
+    });
+  }
+}
+
 /** How Windows programs under Wine name a file of this machine. */
 export function windowsPath(path: string): string {
   return `Z:${path.replaceAll('/', '\\')}`;
