@@ -6,9 +6,11 @@ import { isGone, isNotOpen } from './is-gone.ts';
 import { type OwnedHandle, ownHandle } from './owned-handle.ts';
 import type {
   ComputeSystem as ComputeSystemDocument,
+  CrashOptions,
   ModifySettingRequest,
   PauseOptions,
   Properties,
+  SaveOptions,
   ShutdownOptions,
   System_PropertyQuery,
   SystemExitStatus,
@@ -158,6 +160,26 @@ export class ComputeSystem implements AsyncDisposable {
     await this.#call('HcsTerminateComputeSystem', null, signal);
   }
 
+  /**
+   * Crashes the guest by a non-maskable interrupt, and resolves when it was sent: what the guest makes of it comes as
+   * {@link events}.
+   */
+  async crash({
+    options,
+    signal,
+  }: CallOptions & { readonly options?: CrashOptions } = {}): Promise<void> {
+    await this.#call('HcsCrashComputeSystem', json(options), signal);
+  }
+
+  /**
+   * Saves a paused system: to the file `SaveStateFilePath`, from which a system with the same document and
+   * `VirtualMachine.RestoreState` goes on when it is started, or with `SaveType: 'AsTemplate'` in memory, for clones
+   * (`RestoreState.TemplateSystemId`). One that was saved to a file is paused as before; a template does not run again.
+   */
+  async save(options: SaveOptions, { signal }: CallOptions = {}): Promise<void> {
+    await this.#call('HcsSaveComputeSystem', json(options), signal);
+  }
+
   /** Changes one setting: adds or removes a device, for example. An abort does not take the change back. */
   async modify(request: ModifySettingRequest, { signal }: CallOptions = {}): Promise<void> {
     const text = JSON.stringify(request);
@@ -209,6 +231,8 @@ export class ComputeSystem implements AsyncDisposable {
       | 'HcsResumeComputeSystem'
       | 'HcsShutDownComputeSystem'
       | 'HcsTerminateComputeSystem'
+      | 'HcsCrashComputeSystem'
+      | 'HcsSaveComputeSystem'
       | 'HcsGetComputeSystemProperties',
     document: string | null,
     signal: AbortSignal | undefined,

@@ -31,13 +31,15 @@ async function all(events: AsyncIterable<SystemEvent>): Promise<readonly SystemE
   return seen;
 }
 
-test('starts, pauses, resumes, changes, asks and ends a system', async () => {
+test('starts, pauses, saves, resumes, crashes, changes, asks and ends a system', async () => {
   const rig = new Rig();
   rig.announce(INSTANCE);
   const system = await running(rig);
   await system.pause({ options: { SuspensionLevel: 'Suspend' } });
   expect((await system.properties()).State).toBe('Paused');
+  await system.save({ SaveStateFilePath: '/saved' });
   await system.resume();
+  await system.crash();
   await system.modify(deviceRequest('Add', INSTANCE));
   expect(await system.properties({ PropertyTypes: ['Memory'] })).toMatchObject({
     Memory: { VirtualNodeCount: 1 },
@@ -49,7 +51,9 @@ test('starts, pauses, resumes, changes, asks and ends a system', async () => {
     'create',
     'start',
     'pause',
+    'save /saved',
     'resume',
+    'crash',
     `addDevice ${INSTANCE}`,
     'properties Memory',
     'shutDown',
