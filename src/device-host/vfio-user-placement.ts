@@ -47,7 +47,8 @@ export class VfioUserPlacement implements DevicePlacement {
         get shape() {
           return worker.shape;
         },
-        restart: () => worker.reload(),
+        restartsInPlace: true,
+        restart: (request) => worker.restart(request),
         stop: async () => {
           await deviceHost.release(device);
           await end();

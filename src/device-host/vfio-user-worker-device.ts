@@ -1,7 +1,15 @@
+// Longer than most files: the lives of one device, and what passes from one to the next, belong together.
 import type { DeviceEndpoint } from '../compute/device-directory.ts';
 import { DeviceFailedError } from '../device/device-failed-error.ts';
-import type { DeviceSource, PlacementNotice } from '../hdv/device-placement.ts';
+import type {
+  DeviceSource,
+  PlacementNotice,
+  RestartRequest,
+  RestartResult,
+} from '../hdv/device-placement.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
+import { misfit } from '../pci/function-fit.ts';
+import { GuestSetup } from '../pci/guest-setup.ts';
 import type { DeviceWorker } from '../transport/device-worker.ts';
 import { decodeError } from '../transport/error-message.ts';
 import { loadOnWorker } from '../transport/load-on-worker.ts';
@@ -10,9 +18,15 @@ import { moduleExtension } from '../transport/typescript-loader.ts';
 import type { WorkerEnd } from '../transport/worker-launch.ts';
 import { VfioUserListener } from '../vfio-user/listener.ts';
 import { ServerState } from '../vfio-user/server-state.ts';
+import { BarFiles, type BarPages } from './bar-files.ts';
 import { DeadConnection } from './dead-connection.ts';
 import type { VfioUserEndpoint } from './vfio-user-endpoint.ts';
 import type {
+  HandedOver,
+  HandOverCommand,
+  Inheritance,
+  Inherited,
+  ListenCommand,
   PowerOnCommand,
   VfioUserWorkerData,
   VfioUserWorkerNotice,
@@ -39,23 +53,33 @@ export interface VfioUserWorkerOptions {
 interface Life {
   readonly worker: DeviceWorker;
   readonly watch: ProgressWatch;
+  readonly ready: VfioUserWorkerReady;
+  /** Memory of what the guest has set up. */
+  setup: SharedArrayBuffer;
   /** The connection being served. */
   state: ServerState | undefined;
   /** The function failed, or the worker did: the next power-on needs a new one. */
   failed: boolean;
+  /** Not in the machine yet, or no more: whoever asked for that hears of its failures, and nobody else. */
+  aside: boolean;
 }
 
 /**
  * A device on a worker of its own, seen from the thread that supervises it. When the worker dies or its device never
- * returns, this thread takes the connection over: the guest gets its answer, and keeps getting answers.
+ * returns, this thread takes the connection over: the guest gets its answer, and keeps getting answers, until a fresh
+ * device on another worker takes the connection in its turn.
  */
 export class VfioUserWorkerDevice implements DeviceEndpoint {
   readonly #options: VfioUserWorkerOptions;
-  #ready: VfioUserWorkerReady | undefined;
   #life: Life | undefined;
   #listener: VfioUserListener | undefined;
+  #configuration: readonly string[] = [];
   #dead: DeadConnection | undefined;
+  /** Behind the pages that the device declares as mapped: they outlive its workers. */
+  #files: BarFiles | undefined;
   #closed = false;
+  /** What changes who serves happens one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: VfioUserWorkerOptions) {
     this.#options = options;
@@ -67,62 +91,60 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
    */
   static async load(options: VfioUserWorkerOptions): Promise<VfioUserWorkerDevice> {
     const device = new VfioUserWorkerDevice(options);
-    await device.#startWorker();
+    const life = await device.#startWorker();
+    life.aside = false;
+    device.#life = life;
     return device;
   }
 
   get shape(): FunctionShape {
-    return this.#ready!.shape;
+    return this.#life!.ready.shape;
   }
 
   /** Class name of the device. */
   get name(): string {
-    return this.#ready!.name;
+    return this.#life!.ready.name;
   }
 
-  /** Loads the module afresh on a new worker; the device must be powered off. */
-  async reload(): Promise<void> {
-    if (this.#listener !== undefined) {
-      throw new Error('Cannot load a device afresh while it is in a machine: remove it first');
-    }
-    await this.#life?.worker.stop();
-    await this.#startWorker();
+  /**
+   * Loads the module afresh on a new worker. In a machine, the fresh device takes the connection of the old one, dead
+   * or alive: the guest finds its registers as after a reset, or as they were, and what it has set up as it was.
+   * @throws DeviceLoadError (by name), or Error when the guest would see a different device: the old one goes on
+   */
+  async restart({ keepState = false }: RestartRequest = {}): Promise<RestartResult> {
+    const life = await this.#startWorker();
+    return this.#inTurn(async () => {
+      try {
+        if (this.#closed) throw new Error(`Cannot restart ${this.name}: it was detached`);
+        if (this.#listener !== undefined) return await this.#replace(life, keepState);
+        const old = this.#life!;
+        this.#become(life);
+        await end(old);
+        return { kept: false };
+      } catch (error) {
+        if (life !== this.#life) await end(life);
+        throw error;
+      }
+    });
   }
 
-  async powerOn(configuration: readonly string[]): Promise<VfioUserEndpoint> {
-    if (this.#listener !== undefined) {
-      throw new Error('Cannot power a device on twice: it is in a machine already');
-    }
-    if (this.#life === undefined || this.#life.failed || this.#life.worker.over) {
-      await this.reload();
-    }
-    const { worker } = this.#life!;
-    const listener = VfioUserListener.listen(this.#options.socketPath());
-    this.#listener = listener;
-    try {
-      const command: PowerOnCommand = { configuration, listenFd: listener.fd };
-      await worker.call('powerOn', command);
-    } catch (error) {
-      this.#stopListening();
-      throw error;
-    }
-    return {
-      kind: 'vfio-user',
-      socketPath: listener.path,
-      msix: this.shape.interrupts.kind === 'msix',
-    };
+  powerOn(configuration: readonly string[]): Promise<VfioUserEndpoint> {
+    return this.#inTurn(async () => {
+      if (this.#listener !== undefined) {
+        throw new Error('Cannot power a device on twice: it is in a machine already');
+      }
+      const before = this.#life!;
+      if (before.failed || before.worker.over) {
+        const life = await this.#startWorker();
+        this.#become(life);
+        await end(before);
+      }
+      return this.#powerOn(this.#life!, configuration);
+    });
   }
 
-  async powerOff(): Promise<void> {
-    const life = this.#life;
-    if (this.#listener !== undefined && life !== undefined && !life.worker.over) {
-      // A device that fails or hangs on its way out was reported as such; it is off then, too.
-      await life.worker.call('powerOff').catch(() => undefined);
-    }
-    this.#stopListening();
-    const dead = this.#dead;
-    this.#dead = undefined;
-    await dead?.close();
+  powerOff(): Promise<void> {
+    return this.#inTurn(() => this.#powerOff());
   }
 
   /** Ends the device and its worker. Safe to call twice. */
@@ -130,11 +152,134 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
     if (this.#closed) return;
     this.#closed = true;
     await this.powerOff();
-    this.#life?.watch.close();
-    await this.#life?.worker.stop();
+    await end(this.#life!);
+    this.#files?.release();
   }
 
-  async #startWorker(): Promise<void> {
+  async #powerOn(
+    { ready, worker }: Life,
+    configuration: readonly string[],
+  ): Promise<VfioUserEndpoint> {
+    const listener = VfioUserListener.listen(this.#options.socketPath());
+    this.#listener = listener;
+    try {
+      const pages = this.#openFiles();
+      await worker.call('powerOn', { configuration, pages } satisfies PowerOnCommand);
+      await worker.call('listen', { listenFd: listener.fd } satisfies ListenCommand);
+    } catch (error) {
+      this.#stopListening();
+      this.#files?.close();
+      throw error;
+    }
+    this.#configuration = configuration;
+    return {
+      kind: 'vfio-user',
+      socketPath: listener.path,
+      msix: ready.shape.interrupts.kind === 'msix',
+    };
+  }
+
+  async #powerOff(): Promise<void> {
+    const { worker } = this.#life!;
+    if (this.#listener !== undefined && !worker.over) {
+      // A device that fails or hangs on its way out was reported as such; it is off then, too.
+      await worker.call('powerOff').catch(() => undefined);
+    }
+    this.#stopListening();
+    const dead = this.#dead;
+    this.#dead = undefined;
+    await dead?.close();
+    this.#files?.close();
+  }
+
+  /** Puts a device that was loaded in the place of the one in the machine. */
+  async #replace(life: Life, keepState: boolean): Promise<RestartResult> {
+    const old = this.#life!;
+    const { name } = life.ready;
+    const reason = misfit(old.ready, life.ready);
+    if (reason !== undefined) {
+      throw new Error(
+        `Cannot put ${name} in the place of ${this.name}: ${reason}; detach the old device and attach the new one`,
+      );
+    }
+    const command: PowerOnCommand = {
+      configuration: this.#configuration,
+      pages: this.#files?.pages ?? [],
+    };
+    await life.worker.call('configure', command);
+    const { inherits, reason: lost } = await this.#takeFrom(old, keepState);
+    this.#become(life);
+    const { state } = inherits;
+    life.state = state === undefined ? undefined : ServerState.of(state);
+    const generation = life.state?.generation;
+    try {
+      const { kept, reason: refused } = await this.#goOn(life, command, inherits);
+      const why = lost ?? refused;
+      return { kept, ...(keepState && why !== undefined ? { reason: why } : {}) };
+    } finally {
+      await end(old);
+      // Nobody views what the old thread had mapped any more.
+      if (generation !== undefined) ServerState.of(state!).unmapAll(generation);
+    }
+  }
+
+  /** Starts a device with what another one left. When it cannot be started, the connection has a dead device. */
+  async #goOn(life: Life, command: PowerOnCommand, inherits: Inheritance): Promise<RestartResult> {
+    const { worker } = life;
+    const listen: ListenCommand = { listenFd: this.#listener!.fd, inherits };
+    try {
+      await worker.call('powerOn', command);
+      const { setup, ...result } = (await worker.call('listen', listen)) as Inherited;
+      life.setup = setup;
+      return result;
+    } catch (error) {
+      this.#fail(life, error instanceof Error ? error : new Error(String(error)));
+      await worker.terminate();
+      throw error;
+    }
+  }
+
+  /** Takes the connection, and all that goes with it, from the old device, or from what stands in for it. */
+  async #takeFrom(
+    old: Life,
+    keepState: boolean,
+  ): Promise<{ readonly inherits: Inheritance; readonly reason?: string }> {
+    if (this.#dead === undefined && !old.worker.over) {
+      try {
+        const command: HandOverCommand = { keepState };
+        const handed = (await old.worker.call('handOver', command)) as HandedOver;
+        old.aside = true;
+        old.state = undefined;
+        const { state, snapshot, reason } = handed;
+        const inherits = { state, snapshot, setup: GuestSetup.of(old.setup).copy().buffer };
+        return reason === undefined ? { inherits } : { inherits, reason };
+      } catch {
+        // It died or hung on its way out, which was reported.
+        await old.worker.ended;
+      }
+    }
+    const dead = this.#dead;
+    this.#dead = undefined;
+    const state = await dead?.handOver();
+    const setup = dead?.setup ?? GuestSetup.of(old.setup).copy();
+    // A client that comes later finds a function as after power-on.
+    if (state === undefined) setup.reset();
+    const inherits = { state: state?.buffer, setup: setup.buffer, snapshot: undefined };
+    return { inherits, reason: 'the old device was dead' };
+  }
+
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(run);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  #become(life: Life): void {
+    life.aside = false;
+    this.#life = life;
+  }
+
+  async #startWorker(): Promise<Life> {
     const { source, stallLimitMs = DEFAULT_STALL_LIMIT_MS, heapLimit } = this.#options;
     const data: VfioUserWorkerData = {
       module: source.module.href,
@@ -152,10 +297,14 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
         else this.#noticed(life, notice as VfioUserWorkerNotice);
       },
     });
+    const ready = worker.readyValue as VfioUserWorkerReady;
     const started: Life = {
       worker,
+      ready,
+      setup: ready.setup,
       state: undefined,
       failed: false,
+      aside: true,
       watch: new ProgressWatch({
         limitMs: stallLimitMs,
         threadId: worker.threadId,
@@ -164,10 +313,9 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
       }),
     };
     life = started;
-    this.#life = started;
-    this.#ready = worker.readyValue as VfioUserWorkerReady;
     for (const notice of early) this.#noticed(started, notice);
     void worker.ended.then((end) => this.#ended(started, end));
+    return started;
   }
 
   #noticed(life: Life, notice: VfioUserWorkerNotice): void {
@@ -180,10 +328,12 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
         break;
       case 'failed':
         life.failed = true;
-        this.#options.notify({ type: 'failed', error: decodeError(notice.error) });
+        if (!life.aside) {
+          this.#options.notify({ type: 'failed', error: decodeError(notice.error) });
+        }
         break;
       default:
-        this.#options.notify(notice);
+        if (!life.aside) this.#options.notify(notice);
     }
   }
 
@@ -208,16 +358,35 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
     const { state } = life;
     life.state = undefined;
     if (state !== undefined) {
-      this.#dead = new DeadConnection(state, life.worker.ended);
+      const setup = GuestSetup.of(life.setup).copy();
+      this.#dead = new DeadConnection(state, setup, life.worker.ended);
     }
-    if (!first) return;
-    this.#options.notify({ type: 'failed', error: new DeviceFailedError(this.name, cause) });
+    if (!first || life.aside) return;
+    const { name } = life.ready;
+    this.#options.notify({ type: 'failed', error: new DeviceFailedError(name, cause) });
+  }
+
+  /** Fresh memory for mapped pages, at addresses that the worker may know from before. */
+  #openFiles(): readonly BarPages[] {
+    const { mapped } = this.shape;
+    if (this.#files?.fits(mapped) !== true) {
+      // Of another worker, which has ended.
+      this.#files?.release();
+      this.#files = new BarFiles(mapped);
+    }
+    return this.#files.open();
   }
 
   #stopListening(): void {
     this.#listener?.close();
     this.#listener = undefined;
   }
+}
+
+/** Ends a worker that serves nobody. */
+async function end({ watch, worker }: Life): Promise<void> {
+  watch.close();
+  await worker.stop();
 }
 
 /** Changes with each message begun and each turn of the loop; undefined while the worker waits in the kernel. */

@@ -1,17 +1,25 @@
+// Longer than most files: what a device worker is told, and the loop in which it does it.
+import { DeviceFailedError } from '../device/device-failed-error.ts';
+import type { PciDevice } from '../device/pci-device.ts';
 import { libc } from '../ffi/libc.ts';
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { acceptUnix } from '../ffi/unix-socket.ts';
+import type { RestartResult } from '../hdv/device-placement.ts';
 import { loadDevice } from '../hdv/load-device.ts';
 import { TraceRecorder } from '../inspect/trace-recorder.ts';
 import { TraceRing } from '../inspect/trace-ring.ts';
-import type { FunctionShape } from '../pci/device-callbacks.ts';
+import { type DirectMemory, DirectTable } from '../pci/direct-table.ts';
+import type { FunctionFace } from '../pci/function-fit.ts';
+import { GuestSetup } from '../pci/guest-setup.ts';
 import type { FunctionNotice, PciHostCapabilities } from '../pci/host.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import { type ErrorMessage, encodeError } from '../transport/error-message.ts';
 import { type BootstrapTask, runWorker, type WorkerContext } from '../transport/worker-context.ts';
 import { VfioUserServer, Wake } from '../vfio-user/server.ts';
 import { ServerState } from '../vfio-user/server-state.ts';
+import { type BarPages, mappingOf, viewPages } from './bar-files.ts';
 import { LoopClock } from './loop-clock.ts';
+import { TableDirectAccess } from './table-direct-access.ts';
 import { VfioUserFunction } from './vfio-user-function.ts';
 
 /** What a device worker is started with. */
@@ -23,17 +31,52 @@ export interface VfioUserWorkerData {
 }
 
 /** What it says when the device is constructed. */
-export interface VfioUserWorkerReady {
+export interface VfioUserWorkerReady extends FunctionFace {
   /** Class name of the device. */
   readonly name: string;
-  readonly shape: FunctionShape;
 }
 
-/** Argument of the command `powerOn`, after which the device accepts clients. */
+/** Argument of the command `powerOn`: Initialize and SetConfiguration. */
 export interface PowerOnCommand {
   readonly configuration: readonly string[];
+  /** Memory for the pages that the device declares as mapped. */
+  readonly pages: readonly BarPages[];
+}
+
+/** Argument of the command `listen`, after which the device accepts clients. */
+export interface ListenCommand {
   /** A listening socket; stays the sender's. */
   readonly listenFd: number;
+  /** What another device leaves to this one, which takes its place. */
+  readonly inherits?: Inheritance;
+}
+
+/** What a device leaves behind. */
+export interface Inheritance {
+  /** The connection, which nobody serves; undefined where there is none. */
+  readonly state: SharedArrayBuffer | undefined;
+  /** What the guest has set up. */
+  readonly setup: SharedArrayBuffer;
+  /** State to go on with. */
+  readonly snapshot: unknown;
+}
+
+/** Answer of `listen`: whether the state was taken, else why not, and where the guest's set-up is. */
+export interface Inherited extends RestartResult {
+  readonly setup: SharedArrayBuffer;
+}
+
+/** Argument of the command `handOver`, after which the device is off and its connection waits for another server. */
+export interface HandOverCommand {
+  readonly keepState: boolean;
+}
+
+/** Answer of `handOver`. */
+export interface HandedOver {
+  readonly state: SharedArrayBuffer | undefined;
+  readonly snapshot: unknown;
+  /** Why there is no snapshot. */
+  readonly reason?: string;
 }
 
 /** What the worker reports by itself. */
@@ -58,51 +101,80 @@ export const run = (task: BootstrapTask): Promise<void> =>
     // Everything native is loaded: code of the device's author, which may never return, comes after this.
     context.control.release();
     const device = await loadDevice(new URL(context.data.module), context.data.exportName);
-    const fn = new PciFunction(device);
-    const { trace } = context.data;
-    if (trace !== undefined) fn.observer = new TraceRecorder(new TraceRing(trace));
-    await new DeviceLoop(context, fn, waiting).run();
+    await new DeviceLoop(context, device, waiting).run();
   });
 
 class DeviceLoop {
   readonly #context: WorkerContext<VfioUserWorkerData>;
-  readonly #function: PciFunction;
-  readonly #served: VfioUserFunction;
   readonly #clock = new LoopClock();
   readonly #waiting: PollSet;
+  #function: PciFunction;
+  #served: VfioUserFunction;
+  #pages: readonly BarPages[] = [];
   #listenFd = -1;
+  /** What the device was told; undefined while it is off. */
+  #configuration: readonly string[] | undefined;
   #server: VfioUserServer | undefined;
+  #inherited: ServerState | undefined;
+  /** A state of another device is being tried: what goes wrong with it is no failure of this one. */
+  #isTrying = false;
 
-  constructor(context: WorkerContext<VfioUserWorkerData>, fn: PciFunction, waiting: PollSet) {
+  constructor(context: WorkerContext<VfioUserWorkerData>, device: PciDevice, waiting: PollSet) {
     this.#context = context;
-    this.#function = fn;
     this.#waiting = waiting;
-    this.#served = new VfioUserFunction(fn, {
-      start: () => this.#start(),
-      stop: () => fn.stop(),
-      disconnected: () => context.notify({ type: 'disconnected' } satisfies VfioUserWorkerNotice),
-    });
-    fn.connect({
-      capabilities: CAPABILITIES,
-      memory: this.#served.memory,
-      clock: this.#clock,
-      deliverInterrupt: (address, data) => this.#served.deliverInterrupt(address, data),
-      setInterruptLine: (asserted) => this.#served.setInterruptLine(asserted),
-      report: (notice) => context.notify(encodeNotice(notice)),
-    });
+    this.#function = this.#functionOf(device);
+    this.#served = this.#serverOf(this.#function);
   }
 
   /** Serves clients one after the other until the stop word is set. */
   async run(): Promise<void> {
     const { control } = this.#context;
-    const { device, shape } = this.#function;
-    const value: VfioUserWorkerReady = { name: device.constructor.name, shape };
-    this.#context.ready(value);
+    const { device, setup, shape } = this.#function;
+    const { name } = device.constructor;
+    this.#context.ready({ name, shape, setup: setup.buffer } satisfies VfioUserWorkerReady);
     while (!control.stopRequested) {
+      if (this.#inherited !== undefined) {
+        await this.#goOn(this.#inherited);
+        continue;
+      }
       const fd = await this.#accept();
       if (fd >= 0) await this.#serve(fd);
     }
     this.#powerOff();
+  }
+
+  #functionOf(device: PciDevice): PciFunction {
+    const fn = new PciFunction(device);
+    const { trace } = this.#context.data;
+    if (trace !== undefined) fn.observer = new TraceRecorder(new TraceRing(trace));
+    return fn;
+  }
+
+  #serverOf(fn: PciFunction): VfioUserFunction {
+    const table = new DirectTable(fn.shape.bars);
+    const direct = new TableDirectAccess(table, (bar, offset) => this.#memoryAt(bar, offset));
+    const hooks = {
+      start: () => this.#start(),
+      stop: () => fn.stop(),
+      disconnected: () => this.#notify({ type: 'disconnected' }),
+    };
+    const served = new VfioUserFunction(fn, hooks, {
+      table,
+      mapping: (bar) => mappingOf(this.#pages, bar),
+    });
+    fn.connect({
+      capabilities: CAPABILITIES,
+      memory: served.memory,
+      clock: this.#clock,
+      deliverInterrupt: (address, data) => served.deliverInterrupt(address, data),
+      setInterruptLine: (asserted) => served.setInterruptLine(asserted),
+      watchDoorbells: (row, ring) => direct.watchDoorbells(row, ring),
+      barMemory: (size, bar, offset) => direct.barMemory(size, bar, offset),
+      report: (notice) => {
+        if (!this.#isTrying) this.#notify(encodeNotice(notice));
+      },
+    });
+    return served;
   }
 
   async #accept(): Promise<number> {
@@ -118,11 +190,25 @@ class DeviceLoop {
 
   async #serve(fd: number): Promise<void> {
     const state = ServerState.create();
-    this.#context.notify({ type: 'connected', state: state.buffer } satisfies VfioUserWorkerNotice);
-    const server = new VfioUserServer({ fd, state, device: (port) => this.#served.attach(port) });
+    this.#notify({ type: 'connected', state: state.buffer });
+    await this.#serveUntilClosed(
+      new VfioUserServer({ fd, state, device: (port) => this.#served.attach(port) }),
+    );
+  }
+
+  /** Serves a connection that another device had. */
+  async #goOn(state: ServerState): Promise<void> {
+    this.#inherited = undefined;
+    state.takeOver();
+    await this.#serveUntilClosed(
+      new VfioUserServer({ state, inherits: true, device: (port) => this.#served.attach(port) }),
+    );
+  }
+
+  async #serveUntilClosed(server: VfioUserServer): Promise<void> {
     this.#server = server;
     try {
-      await this.#serveUntilClosed(server);
+      await this.#loop(server);
     } finally {
       this.#server = undefined;
       server.close();
@@ -133,7 +219,7 @@ class DeviceLoop {
    * Waits in the kernel for messages, and goes back to the event loop when that has something to do, when there were
    * no messages for a moment, and at least every few milliseconds. An access seldom meets the event loop.
    */
-  async #serveUntilClosed(server: VfioUserServer): Promise<void> {
+  async #loop(server: VfioUserServer): Promise<void> {
     const { control, attention } = this.#context;
     let turnedAt = 0;
     let busy = true;
@@ -170,11 +256,26 @@ class DeviceLoop {
     }
   }
 
+  #memoryAt(bar: number, offset: number): DirectMemory | undefined {
+    const there = this.#pages.find((each) => each.bar === bar && each.offset === offset);
+    return there === undefined ? undefined : { bytes: viewPages(there), writable: true };
+  }
+
   #command(method: string, argument: unknown): unknown {
     switch (method) {
+      case 'configure':
+        // Another instance: this one is still to come, when the device that it replaces has stopped.
+        new PciFunction(this.#instance()).setConfiguration(
+          (argument as PowerOnCommand).configuration,
+        );
+        return undefined;
       case 'powerOn':
         this.#powerOn(argument as PowerOnCommand);
         return undefined;
+      case 'listen':
+        return this.#listen(argument as ListenCommand);
+      case 'handOver':
+        return this.#handOver(argument as HandOverCommand);
       case 'powerOff':
         this.#powerOff();
         return undefined;
@@ -183,7 +284,8 @@ class DeviceLoop {
     }
   }
 
-  #powerOn({ configuration, listenFd }: PowerOnCommand): void {
+  #powerOn({ configuration, pages }: PowerOnCommand): void {
+    this.#pages = pages;
     this.#function.initialize();
     try {
       this.#function.setConfiguration(configuration);
@@ -191,15 +293,82 @@ class DeviceLoop {
       this.#function.teardown();
       throw error;
     }
+    this.#configuration = configuration;
+  }
+
+  #listen({ listenFd, inherits }: ListenCommand): Inherited {
+    const result = inherits === undefined ? NOTHING_KEPT : this.#inherit(inherits);
     this.#listenFd = listenFd;
+    return { ...result, setup: this.#function.setup.buffer };
+  }
+
+  #inherit({ setup, snapshot, state }: Inheritance): RestartResult {
+    const result = snapshot === undefined ? NOTHING_KEPT : this.#restore(snapshot);
+    // Also after a snapshot: a guest goes on to write config space of a device that is dead.
+    this.#function.adopt(GuestSetup.of(setup));
+    if (state !== undefined) this.#inherited = ServerState.of(state);
+    return result;
+  }
+
+  /** A device that does not take the state begins anew, as another instance: this one may be half restored. */
+  #restore(snapshot: unknown): RestartResult {
+    this.#isTrying = true;
+    try {
+      this.#function.restore(snapshot);
+      return { kept: true };
+    } catch (error) {
+      this.#function.teardown();
+      this.#function = this.#functionOf(this.#instance());
+      this.#served = this.#serverOf(this.#function);
+      this.#powerOn({ configuration: this.#configuration ?? [], pages: this.#pages });
+      return { kept: false, reason: reasonOf(error) };
+    } finally {
+      this.#isTrying = false;
+    }
+  }
+
+  /** One more device of the same class. */
+  #instance(): PciDevice {
+    return new (this.#function.device.constructor as new () => PciDevice)();
+  }
+
+  /** Between messages. The client's next one waits in the socket for whoever serves then. */
+  #handOver({ keepState }: HandOverCommand): HandedOver {
+    const fn = this.#function;
+    fn.stop();
+    let snapshot: unknown;
+    let reason: string | undefined;
+    if (keepState) {
+      try {
+        snapshot = fn.save();
+      } catch (error) {
+        reason = reasonOf(error);
+      }
+    }
+    const state = this.#server?.state.buffer;
+    this.#server?.relinquish();
+    this.#powerOff();
+    return { state, snapshot, ...(reason === undefined ? {} : { reason }) };
   }
 
   #powerOff(): void {
-    if (this.#listenFd < 0) return;
+    if (this.#configuration === undefined) return;
+    this.#configuration = undefined;
     this.#listenFd = -1;
     this.#server?.close();
     this.#function.teardown();
   }
+
+  #notify(notice: VfioUserWorkerNotice): void {
+    this.#context.notify(notice);
+  }
+}
+
+const NOTHING_KEPT: RestartResult = { kept: false };
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof DeviceFailedError ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function encodeNotice(notice: FunctionNotice): VfioUserWorkerNotice {

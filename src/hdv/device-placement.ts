@@ -32,6 +32,20 @@ export interface PlacementRequest {
   notify(notice: PlacementNotice): void;
 }
 
+/** How {@link PlacedDevice.restart} begins. */
+export interface RestartRequest {
+  /** The fresh device goes on with the state of the old one, where that can be said and the fresh one takes it. */
+  readonly keepState?: boolean;
+}
+
+/** How a device came back. */
+export interface RestartResult {
+  /** Does the device have the registers of the old one? Otherwise they are as after a reset. */
+  readonly kept: boolean;
+  /** Why they were not kept, where that was asked for. */
+  readonly reason?: string;
+}
+
 /** A device that runs on a worker. */
 export interface PlacedDevice {
   /** Class name of the device. */
@@ -42,10 +56,11 @@ export interface PlacedDevice {
   stop(): Promise<void>;
   /**
    * Loads the module afresh on a new worker under the same instance id. The device must not be in a machine, unless
-   * {@link PlacedDevice.restartsInPlace}.
+   * {@link PlacedDevice.restartsInPlace}: then a module that does not load, or whose device looks different to the
+   * guest, is refused, and the old device goes on.
    */
-  restart(): Promise<void>;
-  /** Can the fresh device take the place of the old one in a machine? It is as after a reset then. */
+  restart(request?: RestartRequest): Promise<RestartResult>;
+  /** Can the fresh device take the place of the old one in a machine? What the guest has set up is kept then. */
   readonly restartsInPlace?: boolean;
   /** What the device threw in the last lifecycle callback that failed since this was asked last. */
   takeRefusal?(): Promise<Error | undefined>;

@@ -85,6 +85,7 @@ export class Connection {
   /** Takes a message out of the stream. */
   consume(end: number): void {
     const { words } = this.#state;
+    if (words[StateWord.PENDING_FDS]! > 0) this.#forgetFds(end);
     if (end === words[StateWord.RECEIVE_END]) {
       words[StateWord.RECEIVE_START] = 0;
       words[StateWord.RECEIVE_END] = 0;
@@ -95,17 +96,15 @@ export class Connection {
     }
   }
 
-  /** Descriptors of the message that ends at `end`; they are the caller's. */
+  /**
+   * Descriptors of the message that ends at `end`; they are the caller's. They are listed until
+   * {@link Connection.consume}, for whoever has to serve the message anew.
+   */
   takeFds(end: number): Int32Array {
-    const { words, pending } = this.#state;
-    const count = words[StateWord.PENDING_FDS]!;
-    let taken = 0;
-    while (taken < count && pending[2 * taken + 1]! <= end) taken++;
+    const { pending } = this.#state;
+    const taken = this.#fdsUpTo(end);
     if (taken === 0) return NO_FDS;
-    const fds = Int32Array.from({ length: taken }, (_, i) => pending[2 * i]!);
-    pending.copyWithin(0, 2 * taken, 2 * count);
-    words[StateWord.PENDING_FDS] = count - taken;
-    return fds;
+    return Int32Array.from({ length: taken }, (_, i) => pending[2 * i]!);
   }
 
   /** Copies the start of a request's payload, in whole words, to where the reply's is composed. */
@@ -181,6 +180,22 @@ export class Connection {
       count++;
     }
     words[StateWord.PENDING_FDS] = count;
+  }
+
+  #fdsUpTo(end: number): number {
+    const { words, pending } = this.#state;
+    const count = words[StateWord.PENDING_FDS]!;
+    let taken = 0;
+    while (taken < count && pending[2 * taken + 1]! <= end) taken++;
+    return taken;
+  }
+
+  #forgetFds(end: number): void {
+    const { words, pending } = this.#state;
+    const count = words[StateWord.PENDING_FDS]!;
+    const taken = this.#fdsUpTo(end);
+    pending.copyWithin(0, 2 * taken, 2 * count);
+    words[StateWord.PENDING_FDS] = count - taken;
   }
 
   #compact(): void {

@@ -1,7 +1,14 @@
-import type { VfioUserDevice } from './device.ts';
+import { Region, type VfioUserDevice } from './device.ts';
 import { VfioUserServer } from './server.ts';
 import { ServerState } from './server-state.ts';
 import { RegionFlag } from './wire.ts';
+
+/** What happens to a device's configuration while it is dead: the VMM believes that its own writes were taken. */
+export interface DeadConfig {
+  write(offset: number, width: number, value: number): void;
+  /** DEVICE_RESET. */
+  reset(): void;
+}
 
 /**
  * The answers of a device that is gone. It takes a connection over from a server whose thread died or whose device
@@ -12,20 +19,22 @@ export class DeadDevice {
   readonly #server: VfioUserServer;
   readonly #state: ServerState;
 
-  private constructor(state: ServerState) {
+  private constructor(state: ServerState, config: DeadConfig | undefined) {
     this.#state = state;
-    this.#server = new VfioUserServer({ state, standIn: true, device: () => allOnes(state) });
+    const device = (): VfioUserDevice => allOnes(state, config);
+    this.#server = new VfioUserServer({ state, standIn: true, device });
   }
 
   /**
    * Takes the connection over and answers what was open, at once.
    * @param buffer of the server's {@link ServerState}
+   * @param config hears of writes to config space; default: they vanish
    * @throws RangeError when the connection has ended already
    */
-  static takeOver(buffer: SharedArrayBuffer): DeadDevice {
+  static takeOver(buffer: SharedArrayBuffer, config?: DeadConfig): DeadDevice {
     const state = ServerState.of(buffer);
     state.takeOver();
-    const dead = new DeadDevice(state);
+    const dead = new DeadDevice(state, config);
     dead.processReadable();
     return dead;
   }
@@ -40,6 +49,11 @@ export class DeadDevice {
     return this.#server.processReadable();
   }
 
+  /** Leaves the connection as it is to a server with a device, which takes it over. */
+  relinquish(): void {
+    this.#server.relinquish();
+  }
+
   /**
    * Closes every descriptor and gives back every mapping of the connection. Only when the thread that served it has
    * ended: guest memory goes away under its views. Safe to call twice.
@@ -51,7 +65,7 @@ export class DeadDevice {
   }
 }
 
-function allOnes(state: ServerState): VfioUserDevice {
+function allOnes(state: ServerState, config: DeadConfig | undefined): VfioUserDevice {
   const { regions, irqCounts } = state.shape;
   return {
     regions: regions.map(({ size, flags }) => ({
@@ -62,8 +76,10 @@ function allOnes(state: ServerState): VfioUserDevice {
     irqCounts,
     readRegion: (_region, _offset, width) =>
       width === 4 ? 0xffff_ffff : width === 2 ? 0xffff : 0xff,
-    writeRegion: () => undefined,
-    reset: () => undefined,
+    writeRegion(region, offset, width, value) {
+      if (region === Region.CONFIG) config?.write(offset, width, value);
+    },
+    reset: () => config?.reset(),
     disconnected: () => undefined,
   };
 }

@@ -1,5 +1,5 @@
 import type { VfioUserDevice } from './device.ts';
-import type { DmaTable } from './dma-table.ts';
+import type { WindowTable } from './window-ledger.ts';
 import { DmaFlag, Errno, getUint64, PayloadSize } from './wire.ts';
 
 /**
@@ -9,7 +9,7 @@ import { DmaFlag, Errno, getUint64, PayloadSize } from './wire.ts';
  * @returns 0 or the negative errno
  */
 export function mapCommand(
-  table: DmaTable,
+  table: WindowTable,
   device: VfioUserDevice,
   view: DataView,
   at: number,
@@ -37,7 +37,7 @@ export function mapCommand(
  * @returns 0 or the negative errno
  */
 export function unmapCommand(
-  table: DmaTable,
+  table: WindowTable,
   device: VfioUserDevice,
   view: DataView,
   at: number,

@@ -7,6 +7,7 @@ import type { DmaAperture, DmaMemory } from './device.ts';
 import { ApertureSet } from './dma-aperture.ts';
 import { MappedFile, type WindowPiece } from './mapped-file.ts';
 import type { ServerState } from './server-state.ts';
+import type { WindowTable } from './window-ledger.ts';
 import { DmaFlag, Errno, Limit } from './wire.ts';
 
 /** Reaches guest memory through messages, for windows that came without a descriptor. */
@@ -29,7 +30,7 @@ const LARGEST_ADDRESS = Number.MAX_SAFE_INTEGER;
  * whose last window went is kept for the next one (QEMU unmaps and maps all memory in one go), up to
  * {@link IDLE_FILES} of them.
  */
-export class DmaTable implements DmaMemory {
+export class DmaTable implements DmaMemory, WindowTable {
   readonly #state: ServerState;
   readonly #inBand: InBandMemory | undefined;
   readonly #apertures: ApertureSet;
@@ -39,6 +40,8 @@ export class DmaTable implements DmaMemory {
   #end = new Float64Array(64);
   #fileOffset = new Float64Array(64);
   #flags = new Uint8Array(64);
+  /** Rows of the ledger. */
+  #row = new Float64Array(64);
   readonly #window: (MappedFile | null)[] = [];
   readonly #files: MappedFile[] = [];
 
@@ -105,8 +108,38 @@ export class DmaTable implements DmaMemory {
     }));
   }
 
+  /**
+   * Maps the windows that another thread had, with the descriptors that it left. One that cannot be mapped any more is
+   * as one that came without a descriptor.
+   */
+  adopt(): void {
+    const { windows } = this.#state;
+    for (const { row, gpa, length, flags, fd, offset } of windows.open()) {
+      let file = fd < 0 ? undefined : this.#knownFile(fd, offset + length);
+      try {
+        if (fd >= 0) {
+          file ??= this.#newFile(fd);
+          file.addWindow(offset, length);
+        }
+      } catch {
+        file = undefined;
+      }
+      if (file !== undefined) windows.moveTo(row, file.fd);
+      this.#insertRow(row, gpa, length, flags, file ?? null, offset);
+    }
+  }
+
+  /** Lets go of all that this thread has mapped, and leaves the windows and their descriptors to another. */
+  abandon(): void {
+    this.#apertures.release();
+    this.#count = 0;
+    this.#window.length = 0;
+    for (const file of this.#files.splice(0)) file.abandon();
+  }
+
   /** Removes every window. */
   unmapAll(): void {
+    for (let i = 0; i < this.#count; i++) this.#state.windows.leave(this.#row[i]!);
     this.#count = 0;
     this.#window.length = 0;
     this.#apertures.revoke(0, LARGEST_ADDRESS);
@@ -175,19 +208,36 @@ export class DmaTable implements DmaMemory {
     try {
       const identity = identifyFile(fd);
       if (!identity.isRegular || identity.size < end) return undefined;
-      const writable = isWritable(fd);
-      for (const file of this.#files) {
-        const same = file.device === identity.device && file.inode === identity.inode;
-        if (same && file.writable === writable && file.size >= end) return file;
-      }
-      if (writable) sealAgainstShrinking(fd);
-      const file = new MappedFile(identity, fd, writable, this.#state);
+      const known = this.#knownFile(fd, end);
+      if (known !== undefined) return known;
+      const file = this.#newFile(fd);
       keep = true;
-      this.#files.push(file);
       return file;
     } finally {
       if (!keep) this.#state.close(fd);
     }
+  }
+
+  /** A file that is mapped already, with the same access as the descriptor has. */
+  #knownFile(fd: number, end: number): MappedFile | undefined {
+    if (this.#files.length === 0) return undefined;
+    const identity = identifyFile(fd);
+    const writable = isWritable(fd);
+    return this.#files.find(
+      (file) =>
+        file.device === identity.device &&
+        file.inode === identity.inode &&
+        file.writable === writable &&
+        file.size >= end,
+    );
+  }
+
+  #newFile(fd: number): MappedFile {
+    const writable = isWritable(fd);
+    if (writable) sealAgainstShrinking(fd);
+    const file = new MappedFile(identifyFile(fd), fd, writable, this.#state);
+    this.#files.push(file);
+    return file;
   }
 
   /** Lets a file go that has no window, when more than a few of them are kept. */
@@ -295,6 +345,18 @@ export class DmaTable implements DmaMemory {
     file: MappedFile | null,
     offset: number,
   ): void {
+    const row = this.#state.windows.enter(gpa, length, offset, file?.fd ?? -1, flags);
+    this.#insertRow(row, gpa, length, flags, file, offset);
+  }
+
+  #insertRow(
+    row: number,
+    gpa: number,
+    length: number,
+    flags: number,
+    file: MappedFile | null,
+    offset: number,
+  ): void {
     if (this.#count === this.#start.length) this.#grow();
     const at = this.#firstAfter(gpa);
     const end = this.#count;
@@ -302,11 +364,13 @@ export class DmaTable implements DmaMemory {
     this.#end.copyWithin(at + 1, at, end);
     this.#fileOffset.copyWithin(at + 1, at, end);
     this.#flags.copyWithin(at + 1, at, end);
+    this.#row.copyWithin(at + 1, at, end);
     this.#window.splice(at, 0, file);
     this.#start[at] = gpa;
     this.#end[at] = gpa + length;
     this.#fileOffset[at] = offset;
     this.#flags[at] = flags;
+    this.#row[at] = row;
     this.#count++;
   }
 
@@ -316,10 +380,12 @@ export class DmaTable implements DmaMemory {
     const offset = this.#fileOffset[at]!;
     const file = this.#window[at]!;
     const end = this.#count;
+    this.#state.windows.leave(this.#row[at]!);
     this.#start.copyWithin(at, at + 1, end);
     this.#end.copyWithin(at, at + 1, end);
     this.#fileOffset.copyWithin(at, at + 1, end);
     this.#flags.copyWithin(at, at + 1, end);
+    this.#row.copyWithin(at, at + 1, end);
     this.#window.splice(at, 1);
     this.#count--;
     this.#apertures.revoke(gpa, length);
@@ -350,5 +416,6 @@ export class DmaTable implements DmaMemory {
     this.#end = larger(this.#end, new Float64Array(size));
     this.#fileOffset = larger(this.#fileOffset, new Float64Array(size));
     this.#flags = larger(this.#flags, new Uint8Array(size));
+    this.#row = larger(this.#row, new Float64Array(size));
   }
 }

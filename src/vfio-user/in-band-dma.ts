@@ -33,10 +33,12 @@ export class InBandDma implements InBandMemory {
   /** Whether a reply is being waited for. */
   waiting = false;
 
-  constructor(connection: Connection, state: ServerState, server: InBandServer) {
+  /** @param inherits the connection was another thread's, which may have waited for a reply */
+  constructor(connection: Connection, state: ServerState, server: InBandServer, inherits: boolean) {
     this.#connection = connection;
     this.#state = state;
     this.#server = server;
+    if (inherits) this.#abandoned.add(state.words[StateWord.LAST_ID]!);
   }
 
   read(gpa: number, into: Uint8Array): boolean {

@@ -1,10 +1,9 @@
 import { isEventFd, signalEventFd } from '../ffi/descriptors.ts';
 import { Irq, type VfioUserDevice } from './device.ts';
-import { ServerState, StateWord } from './server-state.ts';
+import { ServerState, StateWord, VectorFlag } from './server-state.ts';
 import { Errno, IrqSet, PayloadSize } from './wire.ts';
 
-const LATCHED = 1;
-const MASKED = 2;
+const { LATCHED, MASKED } = VectorFlag;
 
 /**
  * The eventfds by which a device interrupts its client, and what SET_IRQS does to them. A vector that is signalled
@@ -41,8 +40,20 @@ export class IrqTable {
 
   /** A reset forgets what was latched; eventfds stay. */
   forgetLatched(): void {
-    const { vectorFlags } = this.#state;
-    for (let index = 0; index < vectorFlags.length; index++) vectorFlags[index]! &= ~LATCHED;
+    this.#state.forgetLatched();
+  }
+
+  /** Tells a device that came to a connection which vectors have an eventfd, and sends what it has raised already. */
+  announce(): void {
+    for (let irq = 0; irq < Irq.COUNT; irq++) {
+      for (let vector = 0; vector < this.#device.irqCounts[irq]!; vector++) {
+        const index = this.#index(irq, vector);
+        if (this.#state.triggers[index] === 0) continue;
+        this.#device.vectorChanged?.(irq, vector, true);
+        if ((this.#state.vectorFlags[index]! & MASKED) === 0) this.#flush(irq, vector, index);
+      }
+    }
+    this.#driveLine();
   }
 
   /**
@@ -114,7 +125,8 @@ export class IrqTable {
     const index = this.#index(irq, vector);
     const old = table[index]! - 1;
     table[index] = fd + 1;
-    this.#state.close(old);
+    // The same again where a thread died after it had installed it.
+    if (old !== fd) this.#state.close(old);
     if (table !== this.#state.triggers) return;
     if (fd >= 0) {
       this.#state.vectorFlags[index]! &= ~MASKED;

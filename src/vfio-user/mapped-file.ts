@@ -121,6 +121,11 @@ export class MappedFile {
     this.#range.showZeros(0, this.size);
   }
 
+  /** Ends the use on this thread; the descriptor stays open for another. */
+  abandon(): void {
+    this.#range.release();
+  }
+
   /** Ends the use and closes the descriptor. */
   release(): void {
     this.#range.release();

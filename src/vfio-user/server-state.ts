@@ -3,6 +3,7 @@ import { addressOf } from '../ffi/libc.ts';
 import { unmap } from '../ffi/memory.ts';
 import { MAX_FDS } from '../ffi/socket-message.ts';
 import { Irq, Region, type VfioUserDevice } from './device.ts';
+import { WINDOW_LEDGER_SIZE, WindowLedger } from './window-ledger.ts';
 import { Limit } from './wire.ts';
 
 /** Words (4 bytes) of the state's first block. */
@@ -34,6 +35,8 @@ export const StateWord = {
   LINE: 16,
   /** Id of the last message that the server sent of its own accord. */
   LAST_ID: 17,
+  /** Counts take-overs: mappings belong to the thread of one of them. */
+  GENERATION: 18,
   /** Vectors of each interrupt index: 5 words. */
   IRQ_COUNTS: 24,
   /** Size low, size high and info flags of each region: 9 times 3 words. */
@@ -54,6 +57,9 @@ const VECTORS = [1, 32, 2048, 1, 1] as const;
 const VECTOR_TOTAL = VECTORS.reduce((sum, count) => sum + count, 0);
 const FIRST_VECTOR = VECTORS.map((_, irq) => VECTORS.slice(0, irq).reduce((sum, n) => sum + n, 0));
 
+/** Bits of a vector's flags. */
+export const VectorFlag = { LATCHED: 1, MASKED: 2 } as const;
+
 /** Flipped in `PROGRESS` by each take-over: half a billion messages away from what the old server expects. */
 const TAKEN = 1 << 29;
 
@@ -61,6 +67,8 @@ const TAKEN = 1 << 29;
 const LEDGER_FDS = 65_536;
 /** Most mappings that the ledger can hold. */
 const LEDGER_MAPPINGS = 512;
+/** Doubles per mapping: address, bytes, generation. */
+const MAPPING_ENTRY = 3;
 
 const PENDING = 256;
 const TRIGGERS = PENDING + 4 * 4 * MAX_FDS;
@@ -69,7 +77,8 @@ const UNMASK_FDS = MASK_FDS + 4 * VECTOR_TOTAL;
 const VECTOR_FLAGS = UNMASK_FDS + 4 * VECTOR_TOTAL;
 const OPEN_FDS = align(VECTOR_FLAGS + VECTOR_TOTAL, 64);
 const MAPPINGS = OPEN_FDS + LEDGER_FDS / 8;
-const RECEIVE = align(MAPPINGS + 16 * LEDGER_MAPPINGS, 4096);
+const WINDOWS = MAPPINGS + 8 * MAPPING_ENTRY * LEDGER_MAPPINGS;
+const RECEIVE = align(WINDOWS + WINDOW_LEDGER_SIZE, 4096);
 
 /** Bytes of the receive buffer: the longest message, and room to receive beside it. */
 export const RECEIVE_SIZE = Limit.MESSAGE + (64 << 10);
@@ -80,8 +89,9 @@ function align(value: number, to: number): number {
 
 /**
  * All that a connection needs besides the device: what arrived, what is being served, which descriptors and mappings
- * are held. It lies in shared memory, so that when the serving thread dies, or its device never returns, another
- * thread can answer the open message, go on where it stopped, and give everything back.
+ * are held, which windows of guest memory there are. It lies in shared memory, so that when the serving thread dies, or
+ * its device never returns, another thread can answer the open message, go on where it stopped, with a device or
+ * without one, and give everything back.
  *
  * | byte | size | what |
  * | --- | --- | --- |
@@ -90,8 +100,9 @@ function align(value: number, to: number): number {
  * | 4304 | 3 × 8332 | trigger, mask and unmask eventfds of each vector, plus 1; vectors in order INTx, MSI, MSI-X, error, request |
  * | 29300 | 2083 | flags of each vector: 1 latched, 2 masked |
  * | 31424 | 8192 | descriptors held, one bit each, by number |
- * | 39616 | 8192 | mappings held: address (f64), bytes (f64); address 0: free |
- * | 49152 | 1,118,208 | receive buffer |
+ * | 39616 | 12288 | mappings held: address, bytes, generation (f64 each); address 0: free |
+ * | 51904 | 2,097,120 | windows of guest memory, see {@link WindowLedger} |
+ * | 2,150,400 | 1,118,208 | receive buffer |
  *
  * Protocol of `PROGRESS`: the server moves IDLE → OPEN before a message reaches the device, OPEN → ANSWERED when it
  * takes the right to reply, and then to IDLE of the next message. Taking over replaces the value by one that the
@@ -110,8 +121,10 @@ export class ServerState {
   readonly receiveView: DataView;
   /** Address of the receive buffer. */
   readonly receiveAddress: number;
+  readonly windows: WindowLedger;
   readonly #openFds: Int32Array;
   readonly #mappings: Float64Array;
+  #generation: number;
 
   private constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
@@ -122,7 +135,9 @@ export class ServerState {
     this.unmaskFds = new Int32Array(buffer, UNMASK_FDS, VECTOR_TOTAL);
     this.vectorFlags = new Uint8Array(buffer, VECTOR_FLAGS, VECTOR_TOTAL);
     this.#openFds = new Int32Array(buffer, OPEN_FDS, LEDGER_FDS / 32);
-    this.#mappings = new Float64Array(buffer, MAPPINGS, 2 * LEDGER_MAPPINGS);
+    this.#mappings = new Float64Array(buffer, MAPPINGS, MAPPING_ENTRY * LEDGER_MAPPINGS);
+    this.windows = new WindowLedger(new Float64Array(buffer, WINDOWS, WINDOW_LEDGER_SIZE / 8));
+    this.#generation = this.words[StateWord.GENERATION]!;
     this.receive = Buffer.from(buffer, RECEIVE, RECEIVE_SIZE);
     this.receiveView = new DataView(buffer, RECEIVE, RECEIVE_SIZE);
     this.receiveAddress = addressOf(new Uint8Array(buffer, RECEIVE, RECEIVE_SIZE));
@@ -172,9 +187,30 @@ export class ServerState {
 
   /**
    * Takes the connection from the server that has it, which finds out at its next step and never touches it again.
-   * The message that it was working on is the first in the stream again, unless its reply was sent.
+   * The message that it was working on is the first in the stream again, unless its reply was sent. What was latched
+   * or asserted was the old device's, and is forgotten.
    */
   takeOver(): void {
+    const { words } = this;
+    this.#generation = Atomics.add(words, StateWord.GENERATION, 1) + 1;
+    this.#takeProgress();
+    words[StateWord.LINE] = 0;
+    this.forgetLatched();
+  }
+
+  /** Remembers that a vector was signalled which cannot be delivered yet. */
+  latch(irq: number, vector: number): void {
+    const index = ServerState.vectorIndex(irq, vector);
+    if (index >= 0) this.vectorFlags[index]! |= VectorFlag.LATCHED;
+  }
+
+  /** Forgets which vectors were signalled while they could not be delivered. */
+  forgetLatched(): void {
+    const { vectorFlags } = this;
+    for (let i = 0; i < vectorFlags.length; i++) vectorFlags[i]! &= ~VectorFlag.LATCHED;
+  }
+
+  #takeProgress(): void {
     const { words } = this;
     let old: number;
     let fresh: number;
@@ -231,11 +267,34 @@ export class ServerState {
     return fd;
   }
 
-  /** Closes a descriptor that this connection owns. The entry goes first: the number may be another's at once. */
+  /** Whether this connection owns a descriptor. Of numbers beyond the ledger it does not know, and says yes. */
+  owns(fd: number): boolean {
+    if (fd < 0) return false;
+    return fd >= LEDGER_FDS || (this.#openFds[fd >>> 5]! & (1 << (fd & 31))) !== 0;
+  }
+
+  /**
+   * Closes a descriptor that this connection owns; another one is no error. The entry goes first: the number may be
+   * another's at once.
+   */
   close(fd: number): void {
     if (fd < 0) return;
-    if (fd < LEDGER_FDS) Atomics.and(this.#openFds, fd >>> 5, ~(1 << (fd & 31)));
+    if (fd < LEDGER_FDS) {
+      const bit = 1 << (fd & 31);
+      if ((Atomics.and(this.#openFds, fd >>> 5, ~bit) & bit) === 0) return;
+    }
     closeFd(fd);
+  }
+
+  /** Closes what a thread that died had taken hold of and not yet put anywhere. */
+  closeStrays(): void {
+    const used = new Set<number>([this.socket]);
+    for (const table of [this.triggers, this.maskFds, this.unmaskFds]) {
+      for (const entry of table) if (entry > 0) used.add(entry - 1);
+    }
+    for (let i = 0; i < this.words[StateWord.PENDING_FDS]!; i++) used.add(this.pending[2 * i]!);
+    for (const { fd } of this.windows.entries()) used.add(fd);
+    for (const fd of this.ownedFds()) if (!used.has(fd)) this.close(fd);
   }
 
   /** Descriptors that this connection owns, for tests and reports. */
@@ -252,9 +311,10 @@ export class ServerState {
   /** Enters a stretch of reserved addresses. One that finds no room is not given back if this thread dies. */
   enterMapping(address: number, length: number): void {
     const table = this.#mappings;
-    for (let i = 0; i < table.length; i += 2) {
+    for (let i = 0; i < table.length; i += MAPPING_ENTRY) {
       if (table[i] !== 0) continue;
       table[i + 1] = length;
+      table[i + 2] = this.#generation;
       table[i] = address;
       return;
     }
@@ -263,14 +323,21 @@ export class ServerState {
   /** Takes a stretch out again. */
   leaveMapping(address: number): void {
     const table = this.#mappings;
-    for (let i = 0; i < table.length; i += 2) if (table[i] === address) table[i] = 0;
+    for (let i = 0; i < table.length; i += MAPPING_ENTRY) if (table[i] === address) table[i] = 0;
   }
 
   /** Stretches of addresses entered and not left, for tests and reports. */
   get mappingCount(): number {
     let count = 0;
-    for (let i = 0; i < this.#mappings.length; i += 2) if (this.#mappings[i] !== 0) count++;
+    for (let i = 0; i < this.#mappings.length; i += MAPPING_ENTRY) {
+      if (this.#mappings[i] !== 0) count++;
+    }
     return count;
+  }
+
+  /** The take-overs so far; see {@link ServerState.unmapAll}. */
+  get generation(): number {
+    return Atomics.load(this.words, StateWord.GENERATION);
   }
 
   /** Closes every descriptor of this connection; nobody serves it any more. */
@@ -283,14 +350,18 @@ export class ServerState {
     this.unmaskFds.fill(0);
   }
 
-  /** Gives every mapping back. Only when each thread that viewed guest memory has exited: touching it ends the process. */
-  unmapAll(): void {
+  /**
+   * Gives mappings back. Only when each thread that viewed them has exited: touching them ends the process.
+   * @param generation the last one whose mappings go; default: all
+   */
+  unmapAll(generation = Number.POSITIVE_INFINITY): void {
     const table = this.#mappings;
-    for (let i = 0; i < table.length; i += 2) {
+    for (let i = 0; i < table.length; i += MAPPING_ENTRY) {
       const address = table[i]!;
-      if (address === 0) continue;
+      if (address === 0 || table[i + 2]! > generation) continue;
+      const length = table[i + 1]!;
       table[i] = 0;
-      unmap(address, table[i + 1]!);
+      unmap(address, length);
     }
   }
 }

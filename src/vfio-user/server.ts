@@ -25,7 +25,9 @@ import { InBandDma } from './in-band-dma.ts';
 import { IrqTable } from './irq-table.ts';
 import { readProposal, writeAgreement } from './negotiation.ts';
 import { RegionCommands } from './region-commands.ts';
+
 import { Phase, ServerState, StateWord } from './server-state.ts';
+import { KeptWindows, type WindowTable } from './window-ledger.ts';
 import { Command, Errno, HEADER_SIZE, HeaderFlag, Limit, PayloadSize } from './wire.ts';
 
 /** What ended a {@link VfioUserServer.wait}: bits. */
@@ -45,10 +47,15 @@ export interface VfioUserServerOptions {
   /** Where everything but the device is kept. Give one whose buffer another thread has, to be able to take over. */
   readonly state?: ServerState;
   /**
-   * Stand in for a device that died: memory messages are answered without mapping anything, and descriptors stay open
+   * Stand in for a device that died: windows of memory are kept without mapping anything, and descriptors stay open
    * when the connection ends, as the thread that served may still know them. Their closing is the caller's.
    */
   readonly standIn?: boolean;
+  /**
+   * Go on with a connection that was taken over (`state.takeOver()`): its windows are mapped on this thread, and the
+   * device hears which vectors have an eventfd. No thread may use what the former servers had any more.
+   */
+  readonly inherits?: boolean;
 }
 
 /** How {@link VfioUserServer.serve} waits. */
@@ -78,7 +85,9 @@ export class VfioUserServer implements VfioUserPort {
   readonly #device: VfioUserDevice;
   readonly #connection: Connection;
   readonly #dma: DmaTable;
-  readonly #irqs: IrqTable;
+  readonly #windows: WindowTable;
+  /** Absent while the device is being made, which may raise interrupts meanwhile. */
+  readonly #irqs: IrqTable | undefined;
   readonly #regions: RegionCommands;
   readonly #inBand: InBandDma;
   readonly #standIn: boolean;
@@ -89,24 +98,28 @@ export class VfioUserServer implements VfioUserPort {
 
   /** @throws RangeError when the device does not have nine regions and five interrupt indexes in range */
   constructor(options: VfioUserServerOptions) {
-    const { state = ServerState.create(), standIn = false } = options;
+    const { state = ServerState.create(), standIn = false, inherits = false } = options;
     const fd = options.fd ?? state.socket;
     if (fd < 0) throw new RangeError('Cannot serve without a connected socket');
     this.state = state;
     this.#standIn = standIn;
     this.#connection = new Connection(fd, state);
-    this.#inBand = new InBandDma(this.#connection, state, {
+    const inBand = {
       mayWait: () => !this.#closed && this.#ending === undefined && !this.state.isOpen,
-      serve: (start) => this.#serve(start),
-      end: (reason) => {
+      serve: (start: number) => this.#serve(start),
+      end: (reason: DisconnectReason) => {
         this.#ending ??= reason;
       },
-    });
+    };
+    this.#inBand = new InBandDma(this.#connection, state, inBand, inherits || standIn);
     this.#dma = new DmaTable(state, this.#inBand);
+    this.#windows = standIn ? new KeptWindows(state.windows, state) : this.#dma;
     this.memory = this.#dma;
+    if (inherits) this.#dma.adopt();
     this.#device = options.device(this);
     checkShape(this.#device);
-    this.#irqs = new IrqTable(state, this.#device);
+    const irqs = new IrqTable(state, this.#device);
+    this.#irqs = irqs;
     this.#regions = new RegionCommands(this.#device, state, this.#connection);
     state.words[StateWord.SOCKET] = state.own(fd) + 1;
     this.#publishShape();
@@ -116,6 +129,10 @@ export class VfioUserServer implements VfioUserPort {
         'Cannot serve a connection that another server has not been relieved of',
       );
     }
+    if (inherits) {
+      state.closeStrays();
+      irqs.announce();
+    }
   }
 
   /** Whether the connection has ended; the device has then been told. */
@@ -124,11 +141,15 @@ export class VfioUserServer implements VfioUserPort {
   }
 
   signal(irq: number, vector: number): void {
-    if (!this.#closed) this.#irqs.signal(irq, vector);
+    if (this.#closed) return;
+    if (this.#irqs === undefined) this.state.latch(irq, vector);
+    else this.#irqs.signal(irq, vector);
   }
 
   setInterruptLine(asserted: boolean): void {
-    if (!this.#closed) this.#irqs.setLine(asserted);
+    if (this.#closed) return;
+    if (this.#irqs === undefined) this.state.words[StateWord.LINE] = asserted ? 1 : 0;
+    else this.#irqs.setLine(asserted);
   }
 
   /**
@@ -194,6 +215,16 @@ export class VfioUserServer implements VfioUserPort {
   /** Ends the connection from this side: the device is told, every descriptor and mapping is given back. */
   close(): void {
     this.#finish({ type: 'local' });
+  }
+
+  /**
+   * Leaves the connection as it is to another server, which inherits it; between messages. The device is told nothing,
+   * and has no memory and no interrupt any more.
+   */
+  relinquish(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#dma.abandon();
   }
 
   /** Receives once. @returns whether there is anything new to serve */
@@ -314,9 +345,7 @@ export class VfioUserServer implements VfioUserPort {
         case Command.VERSION:
           return this.#version(at, length);
         case Command.DMA_MAP:
-          return this.#standIn
-            ? 0
-            : mapCommand(this.#dma, this.#device, view, at, length, fds ?? NO_FDS);
+          return mapCommand(this.#windows, this.#device, view, at, length, fds ?? NO_FDS);
         case Command.DMA_UNMAP:
           return this.#unmap(at, length);
         case Command.DEVICE_GET_INFO:
@@ -328,9 +357,9 @@ export class VfioUserServer implements VfioUserPort {
         case Command.DEVICE_GET_IRQ_INFO:
           return irqInfo(this.#device, view, at, length, this.#connection.outView);
         case Command.DEVICE_SET_IRQS:
-          return -this.#irqs.set(view, at, length, fds ?? NO_FDS);
+          return -this.#irqs!.set(view, at, length, fds ?? NO_FDS);
         case Command.DEVICE_RESET:
-          this.#irqs.forgetLatched();
+          this.state.forgetLatched();
           this.#device.reset();
           return 0;
         case Command.DEVICE_FEATURE:
@@ -391,7 +420,7 @@ export class VfioUserServer implements VfioUserPort {
 
   #unmap(at: number, length: number): number {
     const view = this.state.receiveView;
-    const error = this.#standIn ? 0 : unmapCommand(this.#dma, this.#device, view, at, length);
+    const error = unmapCommand(this.#windows, this.#device, view, at, length);
     if (error !== 0) return error;
     this.#connection.echo(at, PayloadSize.DMA_UNMAP);
     return PayloadSize.DMA_UNMAP;
@@ -408,8 +437,10 @@ export class VfioUserServer implements VfioUserPort {
     try {
       this.#device.disconnected(reason);
     } finally {
-      this.#dma.release();
-      if (!this.#standIn) this.state.closeFds();
+      if (!this.#standIn) {
+        this.#dma.release();
+        this.state.closeFds();
+      }
     }
     return false;
   }

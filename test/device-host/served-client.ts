@@ -19,6 +19,12 @@ export class ServedClient {
     return served;
   }
 
+  /** Sends a command and waits for its answer. @returns the payload */
+  request(command: number, payload: Uint8Array, fds: readonly number[] = []): Promise<Buffer> {
+    this.client.send(command, payload, { fds });
+    return this.#reply();
+  }
+
   async read(region: number, offset: number): Promise<number> {
     this.client.send(Command.REGION_READ, encodeRegionAccess({ region, offset, count: 4 }));
     const reply = await this.#reply();

@@ -214,10 +214,8 @@ test('a module that changed is another device after it was loaded afresh', async
     });
     expect([device.name, device.shape.bars[0]?.size]).toEqual(['Before', 0x1000]);
     write('After', 0x2000);
-    await device.reload();
+    await device.restart();
     expect([device.name, device.shape.bars[0]?.size]).toEqual(['After', 0x2000]);
-    await device.powerOn([]);
-    await expect(device.reload()).rejects.toThrow('remove it first');
   } finally {
     rmSync(place, { recursive: true });
   }

@@ -118,6 +118,8 @@ test('everything else succeeds, so that a VMM can reset and unplug what is left'
   expect([reply.payload.readUInt32LE(4), reply.payload.readUInt32LE(16)]).toEqual([3, 4096]);
   const owned = pair.state.ownedFds().length;
   client.mapMemory(0x10000, 8192, ram);
+  expect(pair.state.ownedFds()).toHaveLength(owned + 1);
+  client.unmapMemory(0x10000, 8192);
   expect(pair.state.ownedFds()).toHaveLength(owned);
   pair.client.close();
   expect(dead.processReadable()).toBe(false);
