@@ -1,12 +1,15 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { moduleExtension, workerExecArgv } from '../../src/transport/typescript-loader.ts';
 import { openStandIns, standInsUnavailable } from './stand-ins.ts';
 
 if (standInsUnavailable !== undefined) console.log(`Skipped: ${standInsUnavailable}`);
 
 const program = fileURLToPath(new URL(`./compute-scenario${moduleExtension}`, import.meta.url));
+
+/** Programs that have not ended: one that lives for ever, because something is wrong, must not do so. */
+const running = new Set<ChildProcess>();
 
 /** Runs a scenario in a process of its own. */
 function play(
@@ -16,12 +19,14 @@ function play(
     const child = spawn(process.execPath, [...workerExecArgv(false), program, name], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
+    running.add(child);
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
     child.once('error', reject);
     child.once('close', (code, signal) => {
+      running.delete(child);
       resolve({ lines: output.split(/\r?\n/).filter((line) => line !== ''), code: code ?? signal });
     });
   });
@@ -29,6 +34,11 @@ function play(
 
 describe.runIf(standInsUnavailable === undefined)('a process', () => {
   beforeAll(() => openStandIns().close());
+
+  afterEach(() => {
+    for (const child of running) child.kill('SIGKILL');
+    running.clear();
+  });
 
   test.each([
     [
