@@ -32,7 +32,9 @@ export interface ProgressWatchOptions {
 /**
  * Notices when a worker is at work and gets nowhere. Time counts in looks, and only in those since which the thread
  * ran, or waited for something: a process that was suspended, whose main thread was busy, or that shares too few
- * processors with too many others, condemns nobody. Never fires while a debugger can be attached.
+ * processors with too many others, condemns nobody. Never fires while a debugger can be attached. On Windows, which does
+ * not say whether a thread would run and counts its time in steps of 16 ms, that needs a limit of 500 ms or more: within
+ * less, one that got no processor time at all looks like one that waits.
  */
 export class ProgressWatch {
   readonly #options: ProgressWatchOptions;

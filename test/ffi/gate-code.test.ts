@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GATE_CODE, GATE_COMPILERS, GATE_SOURCE_HASH } from '../../src/ffi/gate/gate-code.ts';
 import { DEVICE_TABLE, DEVICE_TABLE_BYTES } from '../../src/ffi/gate/gate-layout.ts';
-import { installGateProgram } from '../../src/ffi/gate/gate-program.ts';
+import { gateProgram, installGateProgram } from '../../src/ffi/gate/gate-program.ts';
 import { structLayout } from '../../src/ffi/struct-layout.ts';
 import { VM_DEVICE_HOST_ABI } from '../../src/hdv/native/vm-device-host-abi.ts';
 import { compileGate, compilerVersion, gateSourceHash, hasCompiler } from './gate/compile-gate.ts';
@@ -29,6 +29,19 @@ describe('the machine code of the gate', () => {
     expect(size).toBe(DEVICE_TABLE_BYTES);
     const details = structLayout(VM_DEVICE_HOST_ABI, 'HDV_PCI_PNP_ID');
     expect(details.size).toBe(12);
+  });
+
+  test('is refused by name where a policy lets nobody make code', () => {
+    const guarded = Object.create(system, {
+      VirtualProtect: { value: (_address: number, _size: number, to: number) => +(to !== 0x20) },
+    }) as typeof system;
+    expect(() => gateProgram(guarded)).toThrow(/Arbitrary Code Guard.*turn .* off for node\.exe/);
+    const exhausted = Object.create(system, {
+      VirtualAlloc: { value: () => null },
+    }) as typeof system;
+    expect(() => gateProgram(exhausted)).toThrow(
+      /Cannot allocate \d+ bytes: Windows has no memory/,
+    );
   });
 
   test('has unwind information for every function of the Windows convention', () => {

@@ -116,7 +116,7 @@ describe.runIf(standInsUnavailable === undefined).each(['External', 'ExternalRes
     const objects = (): Readonly<Record<string, number | undefined>> => ({
       aperture: host.standIns.openHandles('aperture', system.id),
       ...Object.fromEntries(
-        ['wait', 'event', 'section', 'view', 'memory'].map((kind) => [
+        (['wait', 'event', 'section', 'view', 'memory'] as const).map((kind) => [
           kind,
           host.standIns.systemObjects(kind),
         ]),

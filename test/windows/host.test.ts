@@ -100,6 +100,21 @@ describe('the windows host', () => {
     await binding.close();
   });
 
+  test.each([499, 0, -1, Number.NaN, Number.POSITIVE_INFINITY])(
+    'a limit of %d ms for devices is refused, with the range',
+    (stallLimitMs) => {
+      const { libraries } = host.standIns;
+      expect(() => createWindowsHost({ libraries, stallLimitMs })).toThrow(
+        expect.objectContaining({
+          name: 'RangeError',
+          message: expect.stringMatching(
+            new RegExp(`after ${stallLimitMs} ms: stallLimitMs is 500 to 2147483647`),
+          ) as string,
+        }),
+      );
+    },
+  );
+
   test('without a compute service there is no such host, and the message says what to enable', () => {
     const computecore = join(tmpdir(), 'hdvkit-none', 'computecore.dll');
     expect(() =>

@@ -24,7 +24,7 @@ export function describeHostile(callbacks: readonly Callback[]): void {
     let host: WindowsTestHost;
 
     beforeAll(async () => {
-      host = await openWindowsHost({ stallLimitMs: 300, heapLimit: 24 });
+      host = await openWindowsHost({ stallLimitMs: 500, heapLimit: 24 });
     });
 
     afterAll(async () => {

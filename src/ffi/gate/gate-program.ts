@@ -25,7 +25,7 @@ const programs = new WeakMap<WindowsSystem, GateProgram>();
 /**
  * The gate's code, put into memory at the first call, which must not be made by a thread that may be ended. It stays
  * for ever.
- * @throws Error when the system lets nobody make executable memory
+ * @throws Error when there is no memory, or the process may not make code: Arbitrary Code Guard
  */
 export function gateProgram(system: WindowsSystem): GateProgram {
   const code = process.platform === 'win32' ? GATE_CODE.win64 : GATE_CODE.sysv;
@@ -71,9 +71,10 @@ function writeTable(table: DataView, entry: Readonly<Record<GateEntry, number>>)
 }
 
 function protect(system: WindowsSystem, address: number, size: number, protection: number): void {
-  if (system.VirtualProtect(address, size, protection, [0]) === 0) {
-    throw new Error(
-      `Cannot protect ${size} bytes of native code with 0x${protection.toString(16)}`,
-    );
-  }
+  if (system.VirtualProtect(address, size, protection, [0]) !== 0) return;
+  throw new Error(
+    protection === PAGE_EXECUTE_READ
+      ? 'Cannot host devices as Windows does not let this process make code: the mitigation policy Arbitrary Code Guard (ProhibitDynamicCode) forbids it; turn "Arbitrary code guard (ACG)" off for node.exe in Windows Security, App & browser control, Exploit protection'
+      : `Cannot protect ${size} bytes with 0x${protection.toString(16)}: Windows refused VirtualProtect`,
+  );
 }

@@ -11,6 +11,8 @@ const PAGE_READWRITE = 0x04;
 export function allocate(system: WindowsSystem, size: number): number {
   const flags = MEM_COMMIT | MEM_RESERVE;
   const address = Number(system.VirtualAlloc(null, size, flags, PAGE_READWRITE));
-  if (address === 0) throw new Error(`Cannot allocate ${size} bytes for native code`);
+  if (address === 0) {
+    throw new Error(`Cannot allocate ${size} bytes: Windows has no memory left for this process`);
+  }
   return address;
 }
