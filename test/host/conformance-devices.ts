@@ -170,3 +170,8 @@ export class DirectProbe extends PciDevice {
     2: mmio(0x4000, { 0: this.pages, [Direct.BELLS]: this.bells }),
   };
 }
+
+/** Another one, to be told from the first. */
+export class TracedDirectProbe extends DirectProbe {
+  override readonly identity = { vendorId: 0x1234, deviceId: 0xc0f7, classCode: 0xff0000 };
+}

@@ -10,6 +10,8 @@ import {
   type HostBinding,
   type HostingModel,
 } from '../../src/index.ts';
+import { TraceRecorder } from '../../src/inspect/trace-recorder.ts';
+import { TraceKind, TraceRing } from '../../src/inspect/trace-ring.ts';
 import { Command, DIRECT, Direct, LONGEST_COPY, MsiProbe, PROBE } from './conformance-devices.ts';
 
 /** A host that this machine can run, as the suites use it. */
@@ -515,6 +517,66 @@ export function describeHost(name: string, openHost: () => Promise<TestHost>): v
         await until(machine.guest, async () => {
           const rung = await fn.readBar(0, RUNG, 4);
           if (rung !== 0b101) throw new Error(`Rung: ${rung.toString(2)}`);
+        });
+        expect(attachment.failure).toBeUndefined();
+      });
+
+      test('rings and accesses to mapped pages do not enter the device, where the host has them', async () => {
+        const { doorbells, mappedRanges } = host.binding.hdv.capabilities;
+        const isRestricted = host.hostingModel === 'ExternalRestricted';
+        const has = (capability: string): boolean =>
+          capability === 'yes' || (capability === 'unlessRestricted' && !isRestricted);
+        const trace = TraceRing.create(256);
+        const attachment = await machine.devices.attach(MODULE, {
+          export: 'TracedDirectProbe',
+          trace: trace.memory,
+        });
+        if (attachment.function !== undefined) {
+          attachment.function.observer = new TraceRecorder(trace);
+        }
+        const fn = await until(machine.guest, () =>
+          machine.guest.open({ vendorId: VENDOR, deviceId: 0xc0f7 }),
+        );
+        const reader = trace.reader();
+        /** What the device was asked for in BAR 2 since the last call, and its rings. */
+        const seen = (): { pages: number; bells: number; rings: number } => {
+          const counts = { pages: 0, bells: 0, rings: 0 };
+          reader.drain(({ kind, slot, location }) => {
+            if (kind === TraceKind.DOORBELL) counts.rings++;
+            else if (slot === 2 && [TraceKind.BAR_READ, TraceKind.BAR_WRITE].includes(kind as 3)) {
+              if (location < Direct.BELLS) counts.pages++;
+              else counts.bells++;
+            }
+          });
+          return counts;
+        };
+        const bell = Direct.BELLS + 3 * Direct.STRIDE;
+        const { RUNG } = DIRECT.offsets;
+        /** Uses pages and a doorbell once. */
+        const use = async (value: number): Promise<void> => {
+          await fn.writeBar(2, 0x40, 4, value);
+          await fn.writeBar(2, 0x1ffe, 2, value & 0xffff);
+          expect(await fn.readBar(2, 0x40, 4)).toBe(value);
+          expect(await fn.readBar(2, 0x1fff, 1)).toBe((value >>> 8) & 0xff);
+          await fn.writeBar(0, RUNG, 4, 0xf);
+          await fn.writeBar(2, bell, 4, value);
+          await until(machine.guest, async () => {
+            if ((await fn.readBar(0, RUNG, 4)) !== 0b1000) throw new Error('It has not rung yet');
+          });
+        };
+        // Windows learns of them some time after the start.
+        await until(machine.guest, async () => {
+          seen();
+          await use(0xabcd_ef01);
+          const { pages, bells } = seen();
+          const isOpen = (!has(mappedRanges) || pages === 0) && (!has(doorbells) || bells === 0);
+          if (!isOpen) throw new Error(`The device served ${pages} accesses and ${bells} rings`);
+        });
+        await use(0x1234_5678);
+        expect(seen()).toEqual({
+          pages: has(mappedRanges) ? 0 : 4,
+          bells: has(doorbells) ? 0 : 1,
+          rings: has(doorbells) ? 1 : 0,
         });
         expect(attachment.failure).toBeUndefined();
       });

@@ -117,7 +117,15 @@ class ProcessorBus {
   readonly #machine: SimulatedMachine;
   readonly #index: number;
   readonly #requesters = new Map<number, SlotRequester>();
-  readonly #plugged = new Map<number, { readonly slot: Slot; readonly line: number }>();
+  readonly #plugged = new Map<
+    number,
+    {
+      readonly slot: Slot;
+      readonly line: number;
+      readonly fn: RemoteFunction;
+      readonly direct: DirectTable;
+    }
+  >();
 
   constructor(machine: SimulatedMachine, { id, bus }: ProcessorData) {
     this.#machine = machine;
@@ -135,18 +143,20 @@ class ProcessorBus {
       machine.removeLine(line);
     }
     for (const row of rows) {
-      const known = this.#plugged.get(row.key)?.slot.direct;
+      const postsWrites = row.pages.length === 0;
+      const known = this.#plugged.get(row.key);
       if (known !== undefined) {
-        known.mirror(row.pages);
+        known.direct.mirror(row.pages);
+        known.fn.postsWrites = postsWrites;
         continue;
       }
       const line = new InterruptLine();
       machine.addLine(line, row.line);
-      const fn = new RemoteFunction(this.#requesterFor(row), row.number, row.details);
+      const fn = new RemoteFunction(this.#requesterFor(row), row.number, row.details, postsWrites);
       const direct = new DirectTable(barSizes(row.details.probedBars));
       direct.mirror(row.pages);
       const slot = machine.plug(fn, line, row.device, direct);
-      this.#plugged.set(row.key, { slot, line: row.line });
+      this.#plugged.set(row.key, { slot, line: row.line, fn, direct });
     }
     machine.refreshLines();
   }

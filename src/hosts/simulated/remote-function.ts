@@ -11,20 +11,25 @@ type Width = 1 | 2 | 4;
 
 /**
  * A function on another thread, as a processor sees it: accesses go through that thread's slots. Writes to BARs are
- * posted, as on a bus; reads and config accesses come after them. What begins and ends its life is done by others.
+ * posted, as on a bus; reads and config accesses come after them. Only for a function with pages that processors reach
+ * without its thread they wait, because what is read there has to come after them, too. What begins and ends its life is
+ * done by others.
  */
 export class RemoteFunction
   implements PciDeviceCallbacks, Pick<PciFunctionExtras, 'peekConfigSpace' | 'reset'>
 {
+  /** Do writes to BARs go on without an answer? */
+  postsWrites: boolean;
   readonly #requester: SlotRequester;
   readonly #number: number;
   readonly #details: PciDetails;
 
   /** @param number of the function on its thread */
-  constructor(requester: SlotRequester, number: number, details: PciDetails) {
+  constructor(requester: SlotRequester, number: number, details: PciDetails, postsWrites: boolean) {
     this.#requester = requester;
     this.#number = number;
     this.#details = details;
+    this.postsWrites = postsWrites;
   }
 
   initialize(): void {
@@ -69,7 +74,8 @@ export class RemoteFunction
   }
 
   writeInterceptedMemory(bar: number, offset: number, width: Width, value: number): void {
-    this.#requester.post(this.#number, bar, offset, width, value);
+    if (this.postsWrites) this.#requester.post(this.#number, bar, offset, width, value);
+    else this.#requester.request(Operation.WRITE, this.#number, bar, offset, width, value);
   }
 
   reset(kind: (typeof RESET_KINDS)[number]): void {

@@ -30,7 +30,8 @@ export class PlacedFunction extends RemoteFunction {
   readonly line: number;
 
   constructor({ thread, resident }: Residence, line: number) {
-    super(thread.requester, resident.number, resident.device.details);
+    const { details, shape } = resident.device;
+    super(thread.requester, resident.number, details, shape.mapped.length === 0);
     this.thread = thread;
     this.resident = resident;
     this.line = line;
