@@ -10,8 +10,6 @@ import { ExitCode, presentFailure } from '../src/cli/failure.ts';
 const folder = new URL('./', import.meta.url);
 const notBenchmarks = ['run.ts', 'report.ts', 'page.ts'];
 const SOURCE = ['--import', 'tsx', '--conditions=hdvkit-source'] as const;
-/** What is no part of `npm run bench` without a name: `windows` is for Windows, `windows-wine` is its run under Wine. */
-const elsewhere: Readonly<Record<string, NodeJS.Platform>> = { windows: 'win32' };
 
 const all = readdirSync(folder)
   .filter((name) => name.endsWith('.ts') && !notBenchmarks.includes(name))
@@ -42,7 +40,6 @@ function runAll(wanted: readonly string[]): number {
   }
   let code: number = ExitCode.DONE;
   for (const name of wanted.length > 0 ? wanted : all) {
-    if (wanted.length === 0 && (elsewhere[name] ?? process.platform) !== process.platform) continue;
     const json = fileURLToPath(new URL(`results/${name}.json`, folder));
     const status = node('run.ts', '--only', name, '--json', json);
     if (status >= ExitCode.HUNG_UP) return status;

@@ -9,6 +9,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { UsageError } from '../src/cli/usage-error.ts';
 import { DEVICE_TABLE, DEVICE_TABLE_BYTES } from '../src/ffi/gate/gate-layout.ts';
 import type { GateHandle } from '../src/ffi/gate/gate-memory.ts';
 import { GateServer } from '../src/ffi/gate/gate-server.ts';
@@ -17,10 +18,10 @@ import { koffi } from '../src/ffi/native-config.ts';
 import { windowsSystem } from '../src/ffi/windows-system.ts';
 import { runsFromSource, workerExecArgv } from '../src/transport/typescript-loader.ts';
 import { loadNativeThreads, Run } from '../test/ffi/gate/native-threads.ts';
-import { buildStandIns, standInFile } from '../test/windows/build-stand-ins.ts';
-import { type Measurement, option, percentile, print } from './report.ts';
+import { buildStandIns, canBuildStandIns, standInFile } from '../test/windows/build-stand-ins.ts';
+import { count, type Measurement, percentile, print } from './report.ts';
 
-const ROUNDS = Number(option('--rounds') ?? 5);
+const ROUNDS = count('--rounds', 5);
 const THREADS = [1, 2, 4];
 const SLICE_MS = 2;
 const REGIMES = {
@@ -110,6 +111,12 @@ async function startTarget(
 }
 
 async function main(): Promise<void> {
+  if (process.platform !== 'win32' && !canBuildStandIns('elf')) {
+    throw new UsageError(
+      'Cannot measure over a stand-in of the system: there is no gcc',
+      'install it with its C library (apt-get install gcc libc6-dev)',
+    );
+  }
   const system =
     process.platform === 'win32'
       ? undefined
