@@ -2,10 +2,14 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { DeviceDirectory, type DeviceEndpoint } from '../../src/compute/device-directory.ts';
 import { LocalDeviceHost } from '../../src/device-host/local-device-host.ts';
 import { LocalEvents } from '../../src/device-host/local-events.ts';
-import type { LocalInstance, LocalPlatform, OpenSection } from '../../src/device-host/local-platform.ts';
+import type {
+  LocalInstance,
+  LocalPlatform,
+  OpenSection,
+} from '../../src/device-host/local-platform.ts';
 import { GuestRam } from '../../src/engines/simulated/guest-ram.ts';
 import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
-import { HDV_DEVICE_TYPE } from '../../src/hdv/hdv-constants.ts';
+import { HDV_DEVICE_TYPE, HDV_DOORBELL_FLAGS } from '../../src/hdv/hdv-constants.ts';
 import { HdvError } from '../../src/hdv/hdv-error.ts';
 import type { HDV_DEVICE, HDV_HOST } from '../../src/hdv/vm-device-host.ts';
 import { RecordingDevice } from './recording-device.ts';
@@ -316,5 +320,130 @@ describe('guest memory and interrupts', () => {
     const { device } = await hostAndDevice();
     hdv.HdvDeliverGuestInterrupt(device, 0xfee0_1000, 0x41);
     expect(platform.log).toEqual(['interrupt fee01000 65']);
+  });
+});
+
+describe('doorbells and mapped ranges', () => {
+  const { HDV_DOORBELL_FLAG_TRIGGER_SIZE_DWORD: DWORD } = HDV_DOORBELL_FLAGS;
+  const ANY = HDV_DOORBELL_FLAGS.HDV_DOORBELL_FLAG_TRIGGER_ANY_VALUE;
+  let device: HDV_DEVICE;
+  let rings: number;
+  let event: bigint;
+
+  beforeEach(async () => {
+    ({ device } = await hostAndDevice());
+    rings = 0;
+    event = platform.events.create(() => rings++).handle;
+    platform.sections.set(5n, Buffer.alloc(3 * 4096));
+  });
+
+  const register = (offset: number, value: bigint, flags: number, handle = event) =>
+    codeOf(() => hdv.HdvRegisterDoorbell(device, 0, offset, value, flags, handle));
+  const unregister = (offset: number, value: bigint, flags: number) =>
+    codeOf(() => hdv.HdvUnregisterDoorbell(device, 0, offset, value, flags));
+  const create = (page: number, pages: number, { flags = 1, handle = 5n, at = 0 } = {}) =>
+    codeOf(() => hdv.HdvCreateSectionBackedMmioRange(device, 0, page, pages, flags, handle, at));
+  const destroy = (page: number) =>
+    codeOf(() => hdv.HdvDestroySectionBackedMmioRange(device, 0, page));
+  const direct = () => hdv.instanceOf(device).direct;
+
+  test('a doorbell rings its event from registration to unregistration', async () => {
+    expect(await register(8, 7n, DWORD)).toBe('S_OK');
+    expect(direct().ring(0, 8, 4, 7, 0)).toBe(true);
+    expect(direct().ring(0, 8, 4, 6, 0)).toBe(false);
+    expect(rings).toBe(1);
+    expect(await unregister(8, 7n, DWORD)).toBe('S_OK');
+    expect(direct().ring(0, 8, 4, 7, 0)).toBe(false);
+    expect(await register(8, 0n, ANY | DWORD)).toBe('S_OK');
+    expect(direct().ring(0, 8, 4, 6, 0)).toBe(true);
+    expect(rings).toBe(2);
+  });
+
+  test('a doorbell that makes no sense is refused by its own code', async () => {
+    expect(await register(4096, 0n, ANY)).toBe('E_INVALIDARG');
+    expect(await register(2, 0n, DWORD)).toBe('E_INVALIDARG');
+    expect(await register(0, 0n, 5)).toBe('E_INVALIDARG');
+    expect(await register(0, 0n, 0x1000)).toBe('E_INVALIDARG');
+    expect(await register(0, 1n << 32n, DWORD)).toBe('E_INVALIDARG');
+    expect(await register(0, 0n, ANY, 99n)).toBe('E_HANDLE');
+    expect(await codeOf(() => hdv.HdvRegisterDoorbell(device, 1, 0, 0n, ANY, event))).toBe(
+      'E_INVALIDARG',
+    );
+    expect(
+      await codeOf(() => hdv.HdvRegisterDoorbell(1n as HDV_DEVICE, 0, 0, 0n, ANY, event)),
+    ).toBe('E_HANDLE');
+    // Guests of this platform have no access that wide.
+    const { HDV_DOORBELL_FLAG_TRIGGER_SIZE_QWORD: QWORD } = HDV_DOORBELL_FLAGS;
+    expect(await register(0, 0n, QWORD)).toBe('ERROR_NOT_SUPPORTED');
+    expect(direct().doorbellCount).toBe(0);
+  });
+
+  test('a doorbell that is there already is refused, and one that is not is not found', async () => {
+    expect(await register(8, 7n, DWORD)).toBe('S_OK');
+    expect(await register(8, 7n, DWORD)).toBe('ERROR_ALREADY_EXISTS');
+    expect(await register(8, 0n, ANY | DWORD)).toBe('ERROR_ALREADY_EXISTS');
+    expect(await register(8, 8n, DWORD)).toBe('S_OK');
+    expect(await unregister(8, 9n, DWORD)).toBe('ERROR_NOT_FOUND');
+    expect(await unregister(8, 7n, DWORD)).toBe('S_OK');
+    expect(await unregister(8, 7n, DWORD)).toBe('ERROR_NOT_FOUND');
+    expect(direct().ring(0, 8, 4, 8, 0)).toBe(true);
+  });
+
+  test('a doorbell page has every write of its page, and no other is put there', async () => {
+    const page = (index: number) =>
+      codeOf(() => hdv.HdvRegisterDoorbellPage(device, 0, index, event));
+    expect(await page(1)).toBe('E_INVALIDARG');
+    expect(await page(0)).toBe('S_OK');
+    expect(await page(0)).toBe('ERROR_ALREADY_EXISTS');
+    expect(await register(8, 7n, DWORD)).toBe('ERROR_ALREADY_EXISTS');
+    expect(direct().ring(0, 0xffe, 2, 1, 0)).toBe(true);
+    expect(rings).toBe(1);
+    const leave = (index: number) => codeOf(() => hdv.HdvUnregisterDoorbellPage(device, 0, index));
+    expect(await leave(1)).toBe('ERROR_NOT_FOUND');
+    expect(await leave(0)).toBe('S_OK');
+    expect(await leave(0)).toBe('ERROR_NOT_FOUND');
+  });
+
+  test('a mapped range shows the section until it is destroyed', async () => {
+    expect(await create(0, 1, { at: 2 })).toBe('S_OK');
+    direct().write(0, 16, 4, 0x1234);
+    expect(platform.sections.get(5n)?.readUInt32LE(2 * 4096 + 16)).toBe(0x1234);
+    expect(await create(0, 1)).toBe('ERROR_ALREADY_EXISTS');
+    expect(await register(8, 7n, DWORD)).toBe('ERROR_ALREADY_EXISTS');
+    expect(await destroy(1)).toBe('ERROR_NOT_FOUND');
+    expect(await destroy(0)).toBe('S_OK');
+    expect(direct().read(0, 16, 4)).toBe(-1);
+    expect(await destroy(0)).toBe('ERROR_NOT_FOUND');
+    expect(platform.log).toEqual(['close section 5', 'close section 5']);
+  });
+
+  test('a mapped range that makes no sense is refused by its own code', async () => {
+    expect(await create(1, 1)).toBe('E_INVALIDARG');
+    expect(await create(0, 2)).toBe('E_INVALIDARG');
+    expect(await create(0, 0)).toBe('E_INVALIDARG');
+    expect(await create(0.5, 1)).toBe('E_INVALIDARG');
+    expect(await create(-1, 1)).toBe('E_INVALIDARG');
+    expect(await create(0, 1, { flags: 4 })).toBe('E_INVALIDARG');
+    expect(await create(0, 1, { handle: 6n })).toBe('E_HANDLE');
+    expect(await create(0, 1, { at: 3 })).toBe('E_HANDLE');
+    expect(direct().rangeCount).toBe(0);
+  });
+
+  test('writes to a range that is not writable go to the device', async () => {
+    expect(await create(0, 1, { flags: 0 })).toBe('S_OK');
+    expect(direct().read(0, 0, 4)).toBe(0);
+    expect(direct().write(0, 0, 4, 1)).toBe(false);
+  });
+
+  test('nothing of it outlasts the device in its machine', async () => {
+    await powerOn();
+    expect(await register(8, 7n, DWORD)).toBe('S_OK');
+    await find()?.powerOff();
+    expect(direct().ring(0, 8, 4, 7, 0)).toBe(false);
+    expect(await create(0, 1)).toBe('S_OK');
+    await powerOn();
+    await find()?.powerOff();
+    expect(direct().rangeCount).toBe(0);
+    expect(platform.log.at(-1)).toBe('close section 5');
   });
 });
