@@ -109,8 +109,10 @@ async function main(args: readonly string[]): Promise<boolean> {
   endWine(lane.wine);
   endWineWithProcess(lane.wine);
   try {
+    const building = performance.now();
     await installLibraries(lane.wine);
     buildForWindows(lane.packages);
+    print(`  built for Windows (${seconds(building)} s)`);
     const started = performance.now();
     const reports = await runAll(lane, files);
     const sum = (count: (report: FileReport) => number): number =>
