@@ -1,3 +1,4 @@
+// Longer than most files: one method for each thing that can be done to a compute system, documented.
 import { abortable, beginCall, type CallOptions } from './call.ts';
 import type { ComputeCore } from './compute-core.ts';
 import { GENERIC_ALL } from './core/constants.ts';

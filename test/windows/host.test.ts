@@ -6,6 +6,8 @@ import { createWindowsHost, WINDOWS_CAPABILITIES } from '../../src/hosts/windows
 import { ComputeSystem, DeviceHost } from '../../src/index.ts';
 import { openWindowsHost, type WindowsTestHost } from './windows-test-host.ts';
 
+const nextTurn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2));
+
 describe('the windows host', () => {
   let host: WindowsTestHost;
 
@@ -50,6 +52,47 @@ describe('the windows host', () => {
     const devices = await DeviceHost.create(system, { binding: host.binding.hdv });
     await devices[Symbol.asyncDispose]();
     expect(host.standIns.misuses({ id: system.id })).toEqual([]);
+  });
+
+  test('a compute system that is closed has no device host, and Windows is not asked', async () => {
+    const system = await create('hdvkit-closed-first');
+    const { vmDeviceHost } = host.binding.hdv;
+    await system.terminate();
+    await system.close();
+    const before = host.standIns.transcript().length;
+    for (const call of [
+      () => vmDeviceHost.HdvInitializeDeviceHost(system.handle),
+      () => vmDeviceHost.HdvProxyDeviceHost(system.handle, 0x1000n, 1),
+    ]) {
+      await expect(call()).rejects.toMatchObject({
+        name: 'HdvError',
+        code: 'E_HANDLE',
+        message: expect.stringContaining(`${system.handle} is not open`) as string,
+      });
+    }
+    expect(host.standIns.transcript().length).toBe(before);
+  });
+
+  test('a compute system that is closed meanwhile stays open until Windows has answered', async () => {
+    const system = await create('hdvkit-closed-meanwhile');
+    const { vmDeviceHost } = host.binding.hdv;
+    const { standIns } = host;
+    const rule = { id: system.id, at: 'call' } as const;
+    standIns.hold('HdvInitializeDeviceHost', rule);
+    standIns.failNext('HdvInitializeDeviceHost', 0x8000_ffff, rule);
+    const refused = expect(
+      vmDeviceHost.HdvInitializeDeviceHost(system.handle),
+    ).rejects.toMatchObject({ code: 'E_UNEXPECTED' });
+    while (standIns.held('HdvInitializeDeviceHost', rule) === 0) await nextTurn();
+    await system.terminate();
+    const closed = system.close();
+    await nextTurn();
+    expect(standIns.openHandles('system', system.id)).toBe(1);
+    standIns.release('HdvInitializeDeviceHost', rule);
+    await refused;
+    await closed;
+    expect(standIns.openHandles('system', system.id)).toBe(0);
+    expect(standIns.misuses({ id: system.id })).toEqual([]);
   });
 
   test('a teardown that Windows refuses is told by name, and can be tried again', async () => {

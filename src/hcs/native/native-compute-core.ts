@@ -1,4 +1,5 @@
 import { COMPUTE_CORE_FUNCTIONS, type ComputeCore } from '../compute-core.ts';
+import type { HCS_SYSTEM } from '../core/handles.ts';
 import { computeCoreLibrary, type NativeLibraryOptions } from './native-libraries.ts';
 import { NativeMigration } from './native-migration.ts';
 import { NativeOperations } from './native-operations.ts';
@@ -17,6 +18,12 @@ import { NativeSystems } from './native-systems.ts';
 export interface NativeComputeCore extends ComputeCore {
   /** Id of the system behind a handle that is open here. */
   systemIdOf(computeSystem: bigint): string | undefined;
+  /**
+   * Makes a call on another thread that has the handle of a system, which is not given back before that ends.
+   * @param name of the function that is called
+   * @throws HcsError ERROR_INVALID_HANDLE when the handle is not open here
+   */
+  useSystem<T>(name: string, computeSystem: HCS_SYSTEM, call: () => Promise<T>): Promise<T>;
   /**
    * Closes the handles that were left open; systems whose documents say so end by that. Their event callbacks are told
    * HcsEventServiceDisconnect; operations in flight whose callbacks are to come are not closed. Safe to call twice.
@@ -43,6 +50,7 @@ export function createNativeComputeCore(options: NativeLibraryOptions): NativeCo
   return {
     ...core,
     systemIdOf: (handle) => systems.idOf(handle),
+    useSystem: async (name, computeSystem, call) => systems.find(name, computeSystem).use(call),
     close: async () => {
       operations.closeAll();
       await Promise.all([processes.closeAll(), systems.closeAll()]);

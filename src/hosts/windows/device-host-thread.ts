@@ -1,3 +1,5 @@
+import type { HCS_SYSTEM } from '../../hcs/core/handles.ts';
+import type { NativeComputeCore } from '../../hcs/native/native-compute-core.ts';
 import { HdvError } from '../../hdv/hdv-error.ts';
 import { isFailure } from '../../hdv/native/hdv-result.ts';
 import type { HostThreadRequest, HostThreadResult } from '../../hdv/native/host-thread.ts';
@@ -13,6 +15,8 @@ export interface DeviceHostThreadOptions {
   readonly libraries: LibraryPaths;
   /** Id of a compute system by its handle, where it is known. */
   readonly systemIdOf: (computeSystem: bigint) => string | undefined;
+  /** Makes a call that has the handle of a compute system, which stays open meanwhile. */
+  readonly useSystem: NativeComputeCore['useSystem'];
   /** Called when a device host is gone. */
   readonly tornDown: (host: bigint) => void;
 }
@@ -41,7 +45,8 @@ export class DeviceHostThread {
 
   /**
    * Makes one call there.
-   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has a device host already: Windows allows one
+   * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has a device host already: Windows allows one;
+   *   E_HANDLE when the compute system's handle is closed: to hand it on would end the process
    * @throws NotSupportedError, NativeLibraryError (by name)
    */
   async call(request: HostThreadRequest): Promise<HostThreadResult> {
@@ -50,7 +55,7 @@ export class DeviceHostThread {
         case 'HdvTeardownDeviceHost':
           return await this.#tearDown(request);
         case 'HdvProxyDeviceHost':
-          return await this.#run(request);
+          return await this.#runOnSystem(request);
         default:
           return await this.#initialize(request);
       }
@@ -81,7 +86,7 @@ export class DeviceHostThread {
     };
     this.#held = held;
     try {
-      const result = await this.#run(request);
+      const result = await this.#runOnSystem(request);
       if (isFailure(result.hresult)) this.#held = undefined;
       else held.handle = result.value;
       return result;
@@ -102,6 +107,16 @@ export class DeviceHostThread {
     return result;
   }
 
+  /** Makes a call whose first parameter is a compute system, or none. */
+  async #runOnSystem(request: HostThreadRequest): Promise<HostThreadResult> {
+    const [first] = request.parameters;
+    if (typeof first !== 'bigint') return await this.#run(request);
+    if (this.#options.systemIdOf(first) === undefined) throw notOpen(request.name, first);
+    return await this.#options.useSystem(request.name, first as HCS_SYSTEM, () =>
+      this.#run(request),
+    );
+  }
+
   async #run(request: HostThreadRequest): Promise<HostThreadResult> {
     const data: DeviceHostWorkerData = { libraries: this.#options.libraries };
     this.#worker ??= DeviceWorker.start({ entry: ENTRY, data });
@@ -115,6 +130,14 @@ export class DeviceHostThread {
     const started = await worker?.catch(() => undefined);
     await started?.stop();
   }
+}
+
+function notOpen(name: string, computeSystem: bigint): HdvError {
+  return new HdvError(
+    name,
+    'E_HANDLE',
+    `the compute system's handle ${computeSystem} is not open: it was closed, or is of another host`,
+  );
 }
 
 function alreadySet(name: string, systemId: string | undefined): HdvError {

@@ -54,6 +54,7 @@ export function createWindowsHost({
   const hdv = new WindowsHdv({
     libraries,
     systemIdOf: (handle) => computeCore.systemIdOf(handle),
+    useSystem: (name, computeSystem, call) => computeCore.useSystem(name, computeSystem, call),
     ...limits,
   });
   return {

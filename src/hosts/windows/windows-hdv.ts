@@ -3,6 +3,7 @@ import { SupportObject } from '../../ffi/gate/support-object.ts';
 import { guidBytes } from '../../ffi/guid.ts';
 import { NativeLibrary } from '../../ffi/native-library.ts';
 import { windowsSystem } from '../../ffi/windows-system.ts';
+import type { NativeComputeCore } from '../../hcs/native/native-compute-core.ts';
 import type { HdvBinding } from '../../hdv/hdv-binding.ts';
 import { NativeVmDeviceHost } from '../../hdv/native/native-vm-device-host.ts';
 import { VM_DEVICE_HOST_ABI } from '../../hdv/native/vm-device-host-abi.ts';
@@ -19,6 +20,8 @@ export interface WindowsHdvOptions {
   readonly libraries: LibraryPaths;
   /** Id of a compute system by its handle, where it is known. */
   readonly systemIdOf: (computeSystem: bigint) => string | undefined;
+  /** Makes a call that has the handle of a compute system, which stays open meanwhile. */
+  readonly useSystem: NativeComputeCore['useSystem'];
   readonly stallLimitMs?: number | undefined;
   readonly heapLimit?: number | undefined;
 }
@@ -29,12 +32,13 @@ export class WindowsHdv {
   readonly #thread: DeviceHostThread;
   readonly #placement: WindowsPlacement;
 
-  constructor({ libraries, systemIdOf, ...limits }: WindowsHdvOptions) {
+  constructor({ libraries, systemIdOf, useSystem, ...limits }: WindowsHdvOptions) {
     const library = NativeLibrary.open(libraryPath(libraries, 'vmdevicehost'), VM_DEVICE_HOST_ABI);
     const system = windowsSystem(libraries.system);
     const thread = new DeviceHostThread({
       libraries,
       systemIdOf,
+      useSystem,
       tornDown: (host) => placement.forget(host),
     });
     const vmDeviceHost = new NativeVmDeviceHost({
