@@ -133,6 +133,13 @@ describe.runIf(hasProbe)('a library', () => {
     expect(system.takeString(none[0])).toBeNull();
   });
 
+  test('in place of the system fails only the calls of what it lacks', async () => {
+    const system = windowsSystem(path);
+    expect(() => system.SetEvent(0)).toThrow(`${path} does not export it: it needs Windows 10`);
+    await expect(system.SetEvent.async(0)).rejects.toThrow('Cannot call SetEvent');
+    expect(() => system.addressOf('SetEvent')).toThrow(NotSupportedError);
+  });
+
   test('fails only the call of an export that it lacks, and names the Windows that has it', () => {
     const error = thrownBy(() => probe.function('ProbeAbsent'));
     expect(error).toBeInstanceOf(NotSupportedError);
