@@ -332,7 +332,8 @@ describe.runIf(standInsUnavailable === undefined)('computecore.dll as bound', ()
     await own.core.close();
     expect([open('system'), open('process')]).toEqual([0, 0]);
     expect(await codeOf(() => own.core.HcsCloseComputeSystem(system))).toBe('ERROR_INVALID_HANDLE');
-    const found = () => core.HcsCloseComputeSystem(core.HcsOpenComputeSystem(id, GENERIC_ALL));
+    const found = async () =>
+      core.HcsCloseComputeSystem(await core.HcsOpenComputeSystem(id, GENERIC_ALL));
     while ((await codeOf(found)) === 'S_OK') await collectGarbage();
   });
 
