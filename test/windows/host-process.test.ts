@@ -10,8 +10,9 @@ const OPTIONS = import.meta.url.endsWith('.ts')
   ? ['--import', 'tsx', '--conditions=hdvkit-source']
   : [];
 
-test('a device in a running machine keeps the process alive, and nothing does after the close', async () => {
-  const child = spawn(process.execPath, [...OPTIONS, fileURLToPath(PROGRAM)], {
+/** What the program has written, and how it ended. */
+async function run(what: 'device' | 'none'): Promise<{ output: string; code: unknown }> {
+  const child = spawn(process.execPath, [...OPTIONS, fileURLToPath(PROGRAM), what], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -20,5 +21,13 @@ test('a device in a running machine keeps the process alive, and nothing does af
     output += text.toString();
   });
   const [code] = await once(child, 'close');
-  expect({ output, code }).toEqual({ output: 'running\nalive\nclosed\n', code: 0 });
+  return { output, code };
+}
+
+test('a device in a running machine keeps the process alive, and nothing does after the close', async () => {
+  expect(await run('device')).toEqual({ output: 'running\nalive\nclosed\n', code: 0 });
+});
+
+test('a device host without devices does not: nobody depends on it', async () => {
+  expect(await run('none')).toEqual({ output: 'running\n', code: 0 });
 });

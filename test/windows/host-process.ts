@@ -1,11 +1,11 @@
-/** A program with a device in a running machine, which has nothing else to do. */
+/** A program with a running machine, and a device in it where its argument says so, which has nothing else to do. */
 import { writeSync } from 'node:fs';
 import { TroubledMachine } from './host-life.ts';
 import { openWindowsHost } from './windows-test-host.ts';
 
 const host = await openWindowsHost();
 const machine = await TroubledMachine.start(host);
-await machine.attach();
+if (process.argv[2] === 'device') await machine.attach();
 writeSync(1, 'running\n');
 // Does not keep the process alive: it comes only when something else does.
 setTimeout(() => void close(), 1000).unref();

@@ -3,9 +3,9 @@ import type { NativeComputeCore } from '../../hcs/native/native-compute-core.ts'
 import { HdvError } from '../../hdv/hdv-error.ts';
 import { isFailure } from '../../hdv/native/hdv-result.ts';
 import type { HostThreadRequest, HostThreadResult } from '../../hdv/native/host-thread.ts';
-import { DeviceWorker } from '../../transport/device-worker.ts';
+import { TaskThread } from '../../transport/task-thread.ts';
 import { moduleExtension } from '../../transport/typescript-loader.ts';
-import type { DeviceHostWorkerData } from './device-host-worker.ts';
+import type { DeviceHostTask } from './device-host-worker.ts';
 import type { LibraryPaths } from './library-paths.ts';
 
 const ENTRY = new URL(`./device-host-worker${moduleExtension}`, import.meta.url);
@@ -32,11 +32,14 @@ interface HeldHost {
 
 /**
  * The one thread on which this process initializes its device host and tears it down. It exists as long as the device
- * host does, and with it keeps the process alive: a guest depends on it.
+ * host does, and keeps the process alive during calls only: a guest depends on devices, each of which has a thread that
+ * does, and not on a device host without any.
  */
 export class DeviceHostThread {
   readonly #options: DeviceHostThreadOptions;
-  #worker: Promise<DeviceWorker> | undefined;
+  #thread: TaskThread | undefined;
+  /** Calls under way. */
+  #calls = 0;
   #held: HeldHost | undefined;
 
   constructor(options: DeviceHostThreadOptions) {
@@ -50,6 +53,7 @@ export class DeviceHostThread {
    * @throws NotSupportedError, NativeLibraryError (by name)
    */
   async call(request: HostThreadRequest): Promise<HostThreadResult> {
+    this.#calls++;
     try {
       switch (request.name) {
         case 'HdvTeardownDeviceHost':
@@ -60,8 +64,9 @@ export class DeviceHostThread {
           return await this.#initialize(request);
       }
     } finally {
+      this.#calls--;
       // The next initialization makes a new thread.
-      if (this.#held === undefined) await this.#end();
+      if (this.#held === undefined && this.#calls === 0) await this.#end();
     }
   }
 
@@ -118,17 +123,15 @@ export class DeviceHostThread {
   }
 
   async #run(request: HostThreadRequest): Promise<HostThreadResult> {
-    const data: DeviceHostWorkerData = { libraries: this.#options.libraries };
-    this.#worker ??= DeviceWorker.start({ entry: ENTRY, data });
-    const worker = await this.#worker;
-    return (await worker.call('run', request)) as HostThreadResult;
+    this.#thread ??= new TaskThread(ENTRY);
+    const task: DeviceHostTask = { libraries: this.#options.libraries, request };
+    return (await this.#thread.run(task)) as HostThreadResult;
   }
 
   async #end(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    const started = await worker?.catch(() => undefined);
-    await started?.stop();
+    const thread = this.#thread;
+    this.#thread = undefined;
+    await thread?.close();
   }
 }
 
