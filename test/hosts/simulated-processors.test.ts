@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { LEVEL_DEVICE, MEMORY_DEVICE } from './guest-programs/devices.ts';
+import { Trouble } from '../host/trouble-device.ts';
+import {
+  LEVEL_DEVICE,
+  MEMORY_DEVICE,
+  PAGE_DEVICE,
+  PageOffset,
+  PageWord,
+} from './guest-programs/devices.ts';
 import { startMachine, type WorkerMachine } from './simulated-machine.ts';
 
 const PROBES = '../host/conformance-devices.ts';
@@ -52,6 +59,23 @@ describe.each(['worker', 'inline'] as const)('a device placed %s', (placement) =
     expect(await machine.run('dma', MSIX_PROBE, 2)).toEqual([seen, seen]);
   });
 
+  test('has pages that processors reach while its thread is busy', async () => {
+    await using machine = await startMachine({ placement });
+    await machine.attach(DEVICES, 'PageDevice');
+    const bar = machine.drive(PAGE_DEVICE).bar(0);
+    expect(await machine.run('page', bar.gpa, 2)).toEqual([0xbeef, 0xbeef]);
+    // This thread has the same bytes.
+    const at = PageOffset.PAGE + 4 * PageWord.VALUE;
+    expect(bar.read32(at)).toBe(0xbeef);
+  });
+
+  test('hears of a doorbell that a processor rings, and nothing of the value', async () => {
+    await using machine = await startMachine({ placement });
+    await machine.attach(DEVICES, 'PageDevice');
+    const { gpa } = machine.drive(PAGE_DEVICE).bar(0);
+    expect(await machine.run('ring', gpa)).toEqual([3]);
+  });
+
   test('comes and goes while a processor runs', async () => {
     await using machine = await startMachine({ placement });
     const told = new SharedArrayBuffer(4);
@@ -62,6 +86,21 @@ describe.each(['worker', 'inline'] as const)('a device placed %s', (placement) =
     expect(await seen).toEqual([[0x0c0f_fee0, 0xffff_ffff]]);
   });
 });
+
+test.each(['THROW', 'EXIT', 'LOOP'] as const)(
+  'pages of a device that has failed by %s read as ones, on every thread',
+  async (how) => {
+    await using machine = await startMachine({ stallLimitMs: 200 });
+    const attachment = await machine.attach(DEVICES, 'PageDevice');
+    const bar = machine.drive(PAGE_DEVICE).bar(0);
+    bar.write32(PageOffset.PAGE, 7);
+    expect(await machine.run('readPage', bar.gpa)).toEqual([7]);
+    bar.write32(PageOffset.TROUBLE, Trouble[how]);
+    await until(() => attachment.failure !== undefined);
+    expect(bar.read32(PageOffset.PAGE)).toBe(0xffff_ffff);
+    expect(await machine.run('readPage', bar.gpa)).toEqual([0xffff_ffff]);
+  },
+);
 
 test('processors share RAM, and wait for each other on its words', async () => {
   await using machine = await startMachine();

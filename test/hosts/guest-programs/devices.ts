@@ -1,4 +1,5 @@
-import { intx, mmio, PciDevice, ram, registerMap, u32 } from 'hdvkit';
+import { doorbells, intx, mapped, mmio, PciDevice, ram, registerMap, u32 } from 'hdvkit';
+import { makeTrouble } from '../../host/trouble-device.ts';
 
 /** Id of {@link MemoryDevice}. */
 export const MEMORY_DEVICE = 0xe001;
@@ -25,4 +26,53 @@ export class LevelDevice extends PciDevice {
     },
   });
   override readonly bars = { 0: mmio(0x1000, { 0: this.regs }) };
+}
+
+/** Id of {@link PageDevice}. */
+export const PAGE_DEVICE = 0xe003;
+
+/** Where {@link PageDevice} has what in BAR 0. */
+export const PageOffset = { WAIT: 0, RUNG: 4, TROUBLE: 8, BELL: 0x800, PAGE: 0x1000 } as const;
+
+/** Words of the page of {@link PageDevice}. */
+export const PageWord = { WAITS: 0, GO: 1, VALUE: 2 } as const;
+
+/** Longest that a read of WAIT takes. */
+const PATIENCE_MS = 800;
+
+/** A read that is answered once somebody has written a page meanwhile, and a doorbell. */
+export class PageDevice extends PciDevice {
+  override readonly identity = { vendorId: 0x1234, deviceId: PAGE_DEVICE, classCode: 0xff0000 };
+  readonly page = mapped(1);
+  readonly regs = registerMap({
+    WAIT: u32(PageOffset.WAIT, { access: 'ro' }),
+    RUNG: u32(PageOffset.RUNG, { access: 'ro' }),
+    TROUBLE: u32(PageOffset.TROUBLE),
+  }).bind({
+    WAIT: { read: () => this.#wait() },
+    TROUBLE: { write: (what) => void makeTrouble(what) },
+  });
+  readonly bell = doorbells({
+    count: 1,
+    valueless: true,
+    ring: () => {
+      this.regs.RUNG++;
+    },
+  });
+  override readonly bars = {
+    0: mmio(0x2000, {
+      0: this.regs,
+      [PageOffset.BELL]: this.bell,
+      [PageOffset.PAGE]: this.page,
+    }),
+  };
+
+  #wait(): number {
+    const { buffer, byteOffset } = this.page.bytes;
+    const words = new Int32Array(buffer, byteOffset, 3);
+    Atomics.store(words, PageWord.WAITS, 1);
+    const end = performance.now() + PATIENCE_MS;
+    while (Atomics.load(words, PageWord.GO) === 0) if (performance.now() > end) return 0;
+    return Atomics.load(words, PageWord.VALUE);
+  }
 }

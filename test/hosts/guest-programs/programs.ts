@@ -1,5 +1,6 @@
 import { GuestPlatform, type PciDriver, type VirtualProcessor } from 'hdvkit/testing';
 import { Command, PROBE } from '../../host/conformance-devices.ts';
+import { PageOffset, PageWord } from './devices.ts';
 
 /** Where processors meet. */
 const MEETING = 0x10_0000;
@@ -131,3 +132,29 @@ export function failing({ id }: VirtualProcessor): never {
 
 /** Not a program. */
 export const nothing = 42;
+
+/** One processor waits for the device, which waits for what the other one writes into a page of its BAR. */
+export function page({ id, machine, argument }: VirtualProcessor): number {
+  const gpa = argument as number;
+  if (id === 0) return machine.read(gpa + PageOffset.WAIT, 4);
+  const words = gpa + PageOffset.PAGE;
+  const end = performance.now() + 10_000;
+  while (machine.read(words + 4 * PageWord.WAITS, 4) === 0) {
+    if (performance.now() > end) return 0;
+  }
+  machine.write(words + 4 * PageWord.VALUE, 4, 0xbeef);
+  machine.write(words + 4 * PageWord.GO, 4, 1);
+  return machine.read(words + 4 * PageWord.VALUE, 2);
+}
+
+/** Rings a doorbell. @returns how often the device says that it was rung */
+export function ring({ machine, argument }: VirtualProcessor): number {
+  const gpa = argument as number;
+  for (let i = 0; i < 3; i++) machine.write(gpa + PageOffset.BELL, 4, i);
+  return machine.read(gpa + PageOffset.RUNG, 4);
+}
+
+/** @returns a word of a page */
+export function readPage({ machine, argument }: VirtualProcessor): number {
+  return machine.read((argument as number) + PageOffset.PAGE, 4);
+}
