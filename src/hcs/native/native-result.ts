@@ -29,6 +29,7 @@ export function nativeFailure(name: string, hresult: number, document: string | 
   const error = new HcsError({ function: name, hresult, document: document ?? undefined });
   if (error.hresult !== HRESULT.HCS_E_ACCESS_DENIED || document === null) return error;
   const { reason } = new HcsError({ function: name, hresult });
+  if (error.reason === reason) return error;
   return new HcsError({ function: name, hresult, document, message: `${error.reason}: ${reason}` });
 }
 
