@@ -7,12 +7,14 @@ import {
   FAILED,
   MAX_REQUESTERS,
   Operation,
+  POSTED_BATCH,
   packWhat,
   RING_ENTRIES,
   Slot,
   slotAt,
   Thread,
 } from '../../src/transport/slot/slot-layout.ts';
+import { serveSlots } from '../../src/transport/slot/slot-loop.ts';
 import { SlotRequester } from '../../src/transport/slot/slot-requester.ts';
 import { SlotResponder, type SlotTarget } from '../../src/transport/slot/slot-responder.ts';
 import { workerExecArgv } from '../../src/transport/typescript-loader.ts';
@@ -76,9 +78,8 @@ async function until(isTrue: () => boolean): Promise<void> {
 function leaveRequest(channel: SlotChannel, sequence: number, offset = 0): void {
   const words = new Int32Array(channel.buffer);
   const at = slotAt(0);
-  words[at + Slot.OPERATION] = packWhat(Operation.READ, 0, 4);
+  words[at + Slot.WHAT] = packWhat(Operation.READ, 0, 4, 0);
   words[at + Slot.OFFSET] = offset;
-  words[at + Slot.TAIL] = words[at + Slot.RING_TAIL]!;
   Atomics.store(words, at + Slot.SEQUENCE, sequence);
 }
 
@@ -114,12 +115,11 @@ describe('one access', () => {
       ...[0, 1, MAX_REQUESTERS - 1]
         .map(slotAt)
         .flatMap((at) => [
-          [Slot.SEQUENCE, Slot.OPERATION, Slot.OFFSET, Slot.VALUE, Slot.FUNCTION, Slot.TAIL].map(
+          [Slot.SEQUENCE, Slot.WHAT, Slot.OFFSET, Slot.VALUE, Slot.OFFSET_HIGH, Slot.RING_TAIL].map(
             (word) => at + word,
           ),
           [at + Slot.ANSWERED, at + Slot.ANSWER],
           [at + Slot.SLEEPING],
-          [at + Slot.RING_TAIL],
           [at + Slot.RING_HEAD],
           [at + Slot.RING, at + Slot.WORDS - 1],
         ]),
@@ -159,6 +159,92 @@ describe.each(['learned', 'sleep'] as const)('threads that wait by the policy %s
       [0, 1, 2, 3].map((index) => startRequester(channel, index, 150, policy)),
     );
     expect(await Promise.all(requesters.map(({ wrong }) => wrong))).toEqual([0, 0, 0, 0]);
+  });
+});
+
+describe('one device thread', () => {
+  /** Requests as other threads leave them, without their waiting. */
+  function ask(channel: SlotChannel, requester: number, fn: number): void {
+    const words = new Int32Array(channel.buffer);
+    words[slotAt(requester) + Slot.WHAT] = packWhat(Operation.READ, 0, 4, fn);
+    Atomics.store(words, slotAt(requester) + Slot.SEQUENCE, 2);
+  }
+
+  test('answers a read after no more than a batch of writes of each other requester, in a flood without end', () => {
+    const channel = new SlotChannel();
+    const floods = Array.from(
+      { length: MAX_REQUESTERS - 1 },
+      (_, i) => new SlotRequester(channel, i),
+    );
+    channel.useRequesters(MAX_REQUESTERS);
+    const order: number[] = [];
+    const target: SlotTarget = {
+      access(_operation, fn) {
+        order.push(fn);
+        // For each write that was done there is a new one: the ring of a flood never empties.
+        if (fn < floods.length && order.length < 100_000) floods[fn]!.post(fn, 0, 0, 4, 1);
+        return 0;
+      },
+    };
+    for (const [i, flood] of floods.entries()) {
+      for (let n = 1; n < RING_ENTRIES; n++) flood.post(i, 0, 0, 4, n);
+    }
+    ask(channel, MAX_REQUESTERS - 1, 99);
+    new SlotResponder(channel).serve(target);
+    expect(order).toHaveLength(floods.length * POSTED_BATCH + 1);
+    expect(order.at(-1)).toBe(99);
+  });
+
+  test('does all that a requester has posted before its read, however much that is, and serves others in between', () => {
+    const channel = new SlotChannel();
+    const poster = new SlotRequester(channel, 0);
+    channel.useRequesters(2);
+    const order: string[] = [];
+    const target: SlotTarget = {
+      access(operation, fn) {
+        order.push(operation === Operation.WRITE ? 'write' : `read ${fn}`);
+        return 0;
+      },
+    };
+    for (let n = 0; n < RING_ENTRIES; n++) poster.post(0, 0, 0, 4, n);
+    ask(channel, 0, 0);
+    ask(channel, 1, 1);
+    const responder = new SlotResponder(channel);
+    while (responder.serve(target) > 0);
+    expect(order.indexOf('read 1')).toBe(POSTED_BATCH);
+    expect(order.slice(0, order.indexOf('read 0')).filter((what) => what === 'write')).toHaveLength(
+      RING_ENTRIES,
+    );
+    expect(order).toHaveLength(RING_ENTRIES + 2);
+  });
+
+  test('has a turn of its event loop after so many milliseconds of accesses that never end, and no later', async () => {
+    const channel = new SlotChannel();
+    const flood = new SlotRequester(channel, 0);
+    let time = 0;
+    let accesses = 0;
+    const turns: number[] = [];
+    const target: SlotTarget = {
+      access() {
+        accesses++;
+        time += 1;
+        flood.post(0, 0, 0, 4, 0);
+        return 0;
+      },
+    };
+    flood.post(0, 0, 0, 4, 0);
+    await serveSlots({
+      responder: new SlotResponder(channel),
+      target,
+      now: () => time,
+      over: () => turns.length === 20,
+      turn: async () => void turns.push(accesses),
+      called: () => undefined,
+      resting: () => undefined,
+    });
+    const gaps = turns.map((at, i) => at - (turns[i - 1] ?? 0));
+    // 64 accesses until the clock is looked at, which the pass over the slots ends that is then under way.
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(64 + POSTED_BATCH);
   });
 });
 

@@ -4,6 +4,7 @@ import {
   ENTRY_WORDS,
   Entry,
   FAILED,
+  FAR,
   functionOf,
   Operation,
   operationOf,
@@ -41,12 +42,12 @@ export interface ServedAccess {
  *
  * | once per requester | line | writer | meaning |
  * |---|---|---|---|
- * | SEQUENCE, OPERATION … TAIL | 0 | requester | the request, valid once SEQUENCE is stored |
+ * | SEQUENCE, WHAT, OFFSET, VALUE, OFFSET_HIGH | 0 | requester | the request, valid once SEQUENCE is stored |
+ * | RING_TAIL | 0 | requester | posted writes so far; with SEQUENCE, as the device thread looks at both all the time |
  * | ANSWERED, ANSWER | 1 | device thread | the SEQUENCE that was answered, and the value; bit 0: failed, all ones |
  * | SLEEPING | 2 | requester | 1: notify ANSWERED |
- * | RING_TAIL | 3 | requester | posted writes so far |
- * | RING_HEAD | 4 | device thread | those of them that were done |
- * | RING | 5 … | requester | 256 entries of 16 bytes |
+ * | RING_HEAD | 3 | device thread | those of them that were done |
+ * | RING | 4 … | requester | 256 entries of 16 bytes |
  *
  * This class is the supervisor's end: it can answer in the place of a device thread that does not. Such an answer wins
  * over one that comes later, as both are a compare-and-exchange of ANSWERED.
@@ -141,16 +142,14 @@ export class SlotChannel {
     const words = this.#words;
     const serving = Atomics.load(words, Thread.SERVING);
     if (serving === 0) return undefined;
-    const at = slotAt((serving >>> 1) - 1);
-    if ((serving & 1) === 0) {
-      const what = words[at + Slot.OPERATION]!;
-      const offset = join(words[at + Slot.OFFSET]!, words[at + Slot.OFFSET_HIGH]!);
-      return { function: words[at + Slot.FUNCTION]!, text: describe(what, offset) };
-    }
-    const index = words[at + Slot.RING_HEAD]! & (RING_ENTRIES - 1);
-    const entry = at + Slot.RING + index * ENTRY_WORDS;
-    const what = words[entry + Entry.WHAT]!;
-    const offset = join(words[entry + Entry.OFFSET]!, words[entry + Entry.OFFSET_HIGH]!);
+    const slot = slotAt((serving >>> 1) - 1);
+    const isPosted = (serving & 1) !== 0;
+    const index = words[slot + Slot.RING_HEAD]! & (RING_ENTRIES - 1);
+    const entry = slot + Slot.RING + index * ENTRY_WORDS;
+    const what = words[isPosted ? entry + Entry.WHAT : slot + Slot.WHAT]!;
+    const low = words[isPosted ? entry + Entry.OFFSET : slot + Slot.OFFSET]!;
+    const high = words[isPosted ? entry + Entry.OFFSET_HIGH : slot + Slot.OFFSET_HIGH]!;
+    const offset = (low >>> 0) + ((what & FAR) === 0 ? 0 : (high >>> 0) * 2 ** 32);
     return { function: functionOf(what), text: describe(what, offset) };
   }
 }
@@ -163,10 +162,6 @@ export function failRequest(words: Int32Array, at: number): void {
   const failed = asked | FAILED;
   const before = Atomics.compareExchange(words, at + Slot.ANSWERED, answered, failed);
   if (before === answered) Atomics.notify(words, at + Slot.ANSWERED);
-}
-
-function join(low: number, high: number): number {
-  return (low >>> 0) + (high >>> 0) * 2 ** 32;
 }
 
 function describe(what: number, offset: number): string {

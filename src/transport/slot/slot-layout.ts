@@ -7,6 +7,12 @@ export const MAX_REQUESTERS = 16;
 /** Posted writes that a requester can have under way. A power of two. */
 export const RING_ENTRIES = 256;
 
+/**
+ * Most posted writes of one requester that are done before the next requester is looked at: what a flood of one
+ * processor costs a read of another.
+ */
+export const POSTED_BATCH = 64;
+
 /** Words of one entry of a ring. */
 export const ENTRY_WORDS = 4;
 
@@ -25,22 +31,23 @@ export const Thread = {
 /** Bits of {@link Thread}.STATE. */
 export const State = { SLEEPING: 1, CLOSED: 2 } as const;
 
-/** Word offsets in a slot, of which every requester has one. */
+/**
+ * Word offsets in a slot, of which every requester has one. A SharedArrayBuffer begins at any multiple of 16 bytes, so
+ * that only 4 words are sure to lie in one cache line of 64: the first 4 are all that most requests need.
+ */
 export const Slot = {
   SEQUENCE: 0,
-  OPERATION: 1,
+  WHAT: 1,
   OFFSET: 2,
-  OFFSET_HIGH: 3,
-  VALUE: 4,
-  FUNCTION: 5,
-  TAIL: 6,
+  VALUE: 3,
+  OFFSET_HIGH: 4,
+  RING_TAIL: 5,
   ANSWERED: LINE,
   ANSWER: LINE + 1,
   SLEEPING: 2 * LINE,
-  RING_TAIL: 3 * LINE,
-  RING_HEAD: 4 * LINE,
-  RING: 5 * LINE,
-  WORDS: 5 * LINE + RING_ENTRIES * ENTRY_WORDS,
+  RING_HEAD: 3 * LINE,
+  RING: 4 * LINE,
+  WORDS: 4 * LINE + RING_ENTRIES * ENTRY_WORDS,
 } as const;
 
 /** Word offsets in an entry of a ring: a write that nobody waits for. */
@@ -72,12 +79,15 @@ export type OperationCode = (typeof Operation)[keyof typeof Operation];
 /** Kinds of reset, by their value in a request. */
 export const RESET_KINDS = ['cold', 'function', 'disconnect'] as const;
 
-/** Operation, BAR and width of an access in one word; of an entry, also the function: 0 to 2^20 - 1. */
-export function packWhat(operation: number, bar: number, width: number, fn = 0): number {
+/** In a {@link packWhat} word: the offset has a high word, which is otherwise not written, and not looked at. */
+export const FAR = 8;
+
+/** Operation, BAR, width and function of an access in one word. Functions are 0 to 2^20 - 1. */
+export function packWhat(operation: number, bar: number, width: number, fn: number): number {
   return operation | (bar << 4) | (width << 8) | (fn << 12);
 }
 
-export const operationOf = (what: number): number => what & 0xf;
+export const operationOf = (what: number): number => what & 7;
 export const barOf = (what: number): number => (what >>> 4) & 0xf;
 export const widthOf = (what: number): number => (what >>> 8) & 0xf;
 export const functionOf = (what: number): number => what >>> 12;

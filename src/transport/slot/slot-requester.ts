@@ -5,6 +5,7 @@ import {
   ENTRY_WORDS,
   Entry,
   FAILED,
+  FAR,
   MAX_REQUESTERS,
   Operation,
   type OperationCode,
@@ -51,6 +52,8 @@ export class SlotRequester {
   #sequence: number;
   #answered: number;
   #tail: number;
+  /** Of the posted writes, how many were done when this thread last looked: their line is the device thread's. */
+  #head: number;
 
   /** @param index of the slot, which no other requester has */
   constructor(
@@ -76,6 +79,7 @@ export class SlotRequester {
     this.#sequence = Atomics.load(words, this.#at + Slot.SEQUENCE);
     this.#answered = Atomics.load(words, this.#at + Slot.ANSWERED);
     this.#tail = Atomics.load(words, this.#at + Slot.RING_TAIL);
+    this.#head = Atomics.load(words, this.#at + Slot.RING_HEAD);
     Atomics.store(words, this.#at + Slot.SLEEPING, 0);
     channel.useRequesters(index + 1);
   }
@@ -85,13 +89,15 @@ export class SlotRequester {
     const words = this.#words;
     const at = this.#at;
     const tail = this.#tail;
-    if (((tail - words[at + Slot.RING_HEAD]!) | 0) >= RING_ENTRIES) {
-      if (!this.flush()) return;
-    }
+    if (((tail - this.#head) | 0) >= RING_ENTRIES && !this.#makeRoom()) return;
     const entry = at + Slot.RING + (tail & (RING_ENTRIES - 1)) * ENTRY_WORDS;
-    words[entry + Entry.WHAT] = packWhat(Operation.WRITE, bar, width, fn);
+    let what = packWhat(Operation.WRITE, bar, width, fn);
+    if (offset >= 0x1_0000_0000) {
+      what |= FAR;
+      words[entry + Entry.OFFSET_HIGH] = offset / 0x1_0000_0000;
+    }
+    words[entry + Entry.WHAT] = what;
     words[entry + Entry.OFFSET] = offset;
-    words[entry + Entry.OFFSET_HIGH] = offset < 0x1_0000_0000 ? 0 : offset / 0x1_0000_0000;
     words[entry + Entry.VALUE] = value;
     this.#tail = (tail + 1) | 0;
     Atomics.store(words, at + Slot.RING_TAIL, this.#tail);
@@ -112,12 +118,14 @@ export class SlotRequester {
   ): number {
     const words = this.#words;
     const at = this.#at;
-    words[at + Slot.OPERATION] = packWhat(operation, bar, width);
+    let what = packWhat(operation, bar, width, fn);
+    if (offset >= 0x1_0000_0000) {
+      what |= FAR;
+      words[at + Slot.OFFSET_HIGH] = offset / 0x1_0000_0000;
+    }
+    words[at + Slot.WHAT] = what;
     words[at + Slot.OFFSET] = offset;
-    words[at + Slot.OFFSET_HIGH] = offset < 0x1_0000_0000 ? 0 : offset / 0x1_0000_0000;
     words[at + Slot.VALUE] = value;
-    words[at + Slot.FUNCTION] = fn;
-    words[at + Slot.TAIL] = this.#tail;
     const sequence = (this.#sequence + 2) | 0;
     this.#sequence = sequence;
     Atomics.store(words, at + Slot.SEQUENCE, sequence);
@@ -134,6 +142,16 @@ export class SlotRequester {
   flush(): boolean {
     this.request(Operation.SYNC, 0, 0, 0, 0, 0);
     return (this.#answered & FAILED) === 0;
+  }
+
+  /** Waits until the ring has room. @returns false when the device thread is gone */
+  #makeRoom(): boolean {
+    const head = this.#at + Slot.RING_HEAD;
+    this.#head = Atomics.load(this.#words, head);
+    if (((this.#tail - this.#head) | 0) < RING_ENTRIES) return true;
+    if (!this.flush()) return false;
+    this.#head = Atomics.load(this.#words, head);
+    return true;
   }
 
   #ring(): void {

@@ -4,10 +4,12 @@ import {
   ENTRY_WORDS,
   Entry,
   FAILED,
+  FAR,
   functionOf,
   Operation,
   type OperationCode,
   operationOf,
+  POSTED_BATCH,
   RING_ENTRIES,
   Slot,
   State,
@@ -38,7 +40,7 @@ export interface SlotTarget {
  *
  * ```text
  * while (!responder.closed) {
- *   if (responder.spin(target)) continue;
+ *   if (responder.spin(target) > 0 || responder.takeCall()) continue;
  *   responder.sleep(); // or await responder.sleepAsync(), with turns of the event loop
  * }
  * ```
@@ -56,36 +58,39 @@ export class SlotResponder {
 
   /** Has a supervisor answered in this thread's place? It must serve nothing more then. */
   get closed(): boolean {
-    return (Atomics.load(this.#words, Thread.STATE) & State.CLOSED) !== 0;
+    return (this.#words[Thread.STATE]! & State.CLOSED) !== 0;
   }
 
   /** Whether a command has come since this was asked last. */
   takeCall(): boolean {
-    const commands = Atomics.load(this.#words, Thread.COMMANDS);
-    if (commands === this.#commands) return false;
-    this.#commands = commands;
+    if (this.#words[Thread.COMMANDS] === this.#commands) return false;
+    this.#commands = Atomics.load(this.#words, Thread.COMMANDS);
     return true;
   }
 
   /**
-   * Looks at every requester once, does what it has posted, and answers its request.
-   * @returns whether there was anything
+   * Looks at every requester once, does up to {@link POSTED_BATCH} writes that it has posted, and, when none are left,
+   * answers its request. So a request of one waits, whatever the others do, for no more than a batch and a request of
+   * each, and for the writes that it posted itself.
+   * @returns how many accesses there were
    */
-  serve(target: SlotTarget): boolean {
+  serve(target: SlotTarget): number {
     const words = this.#words;
     const requesters = words[Thread.REQUESTERS]!;
-    let served = false;
+    let served = 0;
     for (let requester = 0, at = slotAt(0); requester < requesters; requester++) {
+      // Before the tail: a request comes after all that was posted before it.
       const sequence = Atomics.load(words, at + Slot.SEQUENCE);
       const answered = words[at + Slot.ANSWERED]!;
-      if ((answered & ~FAILED) !== sequence) {
-        served = true;
-        const tail = words[at + Slot.TAIL]!;
-        if (words[at + Slot.RING_HEAD] !== tail) this.#drain(target, requester, at, tail);
+      let isDrained = true;
+      if (words[at + Slot.RING_TAIL] !== words[at + Slot.RING_HEAD]) {
+        const posted = this.#drain(target, requester, at);
+        served += posted;
+        isDrained = words[at + Slot.RING_TAIL] === words[at + Slot.RING_HEAD];
+      }
+      if (isDrained && (answered & ~FAILED) !== sequence) {
         this.#answer(target, requester, at, sequence, answered);
-      } else if (words[at + Slot.RING_TAIL] !== words[at + Slot.RING_HEAD]) {
-        served = true;
-        this.#drain(target, requester, at, Atomics.load(words, at + Slot.RING_TAIL));
+        served++;
       }
       at += Slot.WORDS;
     }
@@ -94,15 +99,16 @@ export class SlotResponder {
 
   /**
    * Serves until nothing has come for as long as looking has lately been worth it, or a command comes.
-   * @returns whether there was anything
+   * @returns how many accesses there were; 0 as well when there was a command: {@link SlotResponder.takeCall}
    */
-  spin(target: SlotTarget): boolean {
+  spin(target: SlotTarget): number {
     const policy = this.#policy;
     const budget = policy.budget;
     for (let polls = 0; polls < budget; polls++) {
-      if (!this.serve(target) && this.#words[Thread.COMMANDS] === this.#commands) continue;
+      const served = this.serve(target);
+      if (served === 0 && this.#words[Thread.COMMANDS] === this.#commands) continue;
       policy.found(polls);
-      return true;
+      return served;
     }
     policy.missed(budget);
     return this.serve(target);
@@ -111,15 +117,15 @@ export class SlotResponder {
   /** Whether an access or a command waits. */
   get pending(): boolean {
     const words = this.#words;
-    const requesters = words[Thread.REQUESTERS]!;
+    const requesters = Atomics.load(words, Thread.REQUESTERS);
     for (let requester = 0; requester < requesters; requester++) {
       const at = slotAt(requester);
       if (Atomics.load(words, at + Slot.SEQUENCE) !== (words[at + Slot.ANSWERED]! & ~FAILED)) {
         return true;
       }
-      if (words[at + Slot.RING_TAIL] !== words[at + Slot.RING_HEAD]) return true;
+      if (Atomics.load(words, at + Slot.RING_TAIL) !== words[at + Slot.RING_HEAD]) return true;
     }
-    return words[Thread.COMMANDS] !== this.#commands;
+    return Atomics.load(words, Thread.COMMANDS) !== this.#commands;
   }
 
   /** Blocks this thread until there is something to do, or the time is over. */
@@ -144,28 +150,33 @@ export class SlotResponder {
   /** After the doorbell was read, and before it is waited for: whoever comes from now on rings it. */
   #prepareToSleep(): boolean {
     const words = this.#words;
-    Atomics.or(words, Thread.STATE, State.SLEEPING);
-    if (this.pending || this.closed) return false;
+    const before = Atomics.or(words, Thread.STATE, State.SLEEPING);
+    if ((before & State.CLOSED) !== 0 || this.pending) return false;
     words[Thread.SLEEPS] = (words[Thread.SLEEPS]! + 1) | 0;
     return true;
   }
 
-  /** Does the posted writes of a requester up to `tail`. */
-  #drain(target: SlotTarget, requester: number, at: number, tail: number): void {
+  /** Does posted writes of a requester, no more than a batch. @returns how many */
+  #drain(target: SlotTarget, requester: number, at: number): number {
     const words = this.#words;
-    let head = words[at + Slot.RING_HEAD]!;
-    if (head === tail) return;
+    const tail = Atomics.load(words, at + Slot.RING_TAIL);
+    const first = words[at + Slot.RING_HEAD]!;
+    const count = Math.min((tail - first) | 0, POSTED_BATCH);
+    let done = 0;
     words[Thread.SERVING] = ((requester + 1) << 1) | 1;
-    for (; head !== tail && !this.closed; head = (head + 1) | 0) {
+    for (; done < count && !this.closed; done++) {
+      const head = (first + done) | 0;
       const entry = at + Slot.RING + (head & (RING_ENTRIES - 1)) * ENTRY_WORDS;
       const what = words[entry + Entry.WHAT]!;
-      const offset = join(words[entry + Entry.OFFSET]!, words[entry + Entry.OFFSET_HIGH]!);
+      const high = (what & FAR) === 0 ? 0 : words[entry + Entry.OFFSET_HIGH]!;
+      const offset = join(words[entry + Entry.OFFSET]!, high);
       const value = words[entry + Entry.VALUE]! >>> 0;
       target.access(Operation.WRITE, functionOf(what), barOf(what), offset, widthOf(what), value);
       words[Thread.PROGRESS] = (words[Thread.PROGRESS]! + 1) | 0;
       Atomics.store(words, at + Slot.RING_HEAD, (head + 1) | 0);
     }
     words[Thread.SERVING] = 0;
+    return done;
   }
 
   #answer(
@@ -176,12 +187,13 @@ export class SlotResponder {
     answered: number,
   ): void {
     const words = this.#words;
-    const what = words[at + Slot.OPERATION]!;
-    const offset = join(words[at + Slot.OFFSET]!, words[at + Slot.OFFSET_HIGH]!);
+    const what = words[at + Slot.WHAT]!;
+    const high = (what & FAR) === 0 ? 0 : words[at + Slot.OFFSET_HIGH]!;
+    const offset = join(words[at + Slot.OFFSET]!, high);
     words[Thread.SERVING] = (requester + 1) << 1;
     const value = target.access(
       operationOf(what) as OperationCode,
-      words[at + Slot.FUNCTION]!,
+      functionOf(what),
       barOf(what),
       offset,
       widthOf(what),
