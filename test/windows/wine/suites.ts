@@ -30,6 +30,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'cli/commands.test.ts': 'commands run from their source; test/windows has those of the build',
   'device-host/runtime-folder.test.ts': 'Unix sockets',
   'device-host/vfio-user-platform.test.ts': 'Unix sockets',
+  'device-host/vfio-user-restart.test.ts': 'Unix sockets',
   'device-host/vfio-user-worker-device.test.ts': 'Unix sockets',
   'ffi/descriptors.test.ts': 'descriptors of Linux',
   'ffi/memory.test.ts': 'mmap',
@@ -43,13 +44,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'windows/stand-ins-build.test.ts': 'a compiler',
 };
 
-/**
- * Files that use the system, take long, and run with `--all` only: what they find under Wine is found by another one.
- */
+/** Files that use the system, take long, and run with `--all` only: what they find under Wine is found by others. */
 const LONG: Readonly<Record<string, string>> = {
-  'host/simulated-worker.test.ts':
-    'workers: transport/device-worker and windows/conformance; the rest is shared memory of V8',
-  'transport/slot.test.ts': 'shared memory of V8; sleeping threads: ffi/gate',
+  'transport/slot.test.ts': 'shared memory of V8, and threads as in transport/device-worker',
 };
 
 /** Which of the tests. */

@@ -9,11 +9,14 @@ const TYPES_ONLY = /^(?:import|export) type [^;]*;/gm;
 const SYSTEM =
   /^(?:koffi|piscina|node:(?:child_process|fs|fs\/promises|net|path|url|worker_threads))$/;
 
-/** The package's entries. They reach everything, and a test that goes through one mostly needs nothing of it. */
-const ENTRY = /[/\\]src[/\\](?:index|hcs|hdv|testing)\.ts$/;
+/**
+ * Not followed: the package's entries, which reach everything, though a test that goes through one mostly needs nothing
+ * of it; and the simulated host, whose threads are those of transport/ and whose memory is V8's own.
+ */
+const BORDER = /[/\\]src[/\\](?:(?:index|hcs|hdv|testing)\.ts$|hosts[/\\]simulated[/\\])/;
 
 /**
- * Whether a test may find something else on Windows than on Linux: it, or what it imports past the package's entries,
+ * Whether a test may find something else on Windows than on Linux: it, or what it imports past these borders,
  * uses the system or asks which one it is. Everything else is JavaScript alone, which one V8 runs as the other does.
  *
  * @param file path of the test
@@ -22,7 +25,7 @@ export function usesSystem(file: string): boolean {
   const seen = new Set<string>();
   const queue = [file];
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-    if (seen.has(next) || ENTRY.test(next)) continue;
+    if (seen.has(next) || BORDER.test(next)) continue;
     seen.add(next);
     const text = readFileSync(next, 'utf8').replace(TYPES_ONLY, '');
     if (text.includes('process.platform')) return true;
