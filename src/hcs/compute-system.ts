@@ -208,7 +208,10 @@ export class ComputeSystem implements AsyncDisposable {
     return this.#watch().eventsOf(this);
   }
 
-  /** How the system ended, once it has. Rejects when the handle is closed before, or the service goes away. */
+  /**
+   * How the system ended, once it has. Rejects when the handle is closed before, or the service goes away. A Windows
+   * without HcsWaitForComputeSystemExit says of an exit before the first question only that it was: `Unknown`.
+   */
   get exited(): Promise<SystemExitStatus> {
     return this.#watch().exitedOf(this);
   }
