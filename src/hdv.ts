@@ -14,7 +14,9 @@ export {
   DeviceHost,
   type DeviceHostOptions,
   RESTRICTED_DEVICE_CLASS_ID,
+  type RestartOptions,
 } from './hdv/device-host.ts';
+export type { RestartResult } from './hdv/device-placement.ts';
 export {
   HdvCreateDeviceInstance,
   HdvCreateGuestMemoryAperture,

@@ -48,7 +48,13 @@ export type { Aperture, Clock, GuestMemory, ResetKind, Timer } from './device/se
 export { ComputeSystem } from './hcs/compute-system.ts';
 export { HcsError } from './hcs/hcs-error.ts';
 export type { Attachment, DeviceNotice } from './hdv/attachment.ts';
-export { type AttachOptions, DeviceHost, type DeviceHostOptions } from './hdv/device-host.ts';
+export {
+  type AttachOptions,
+  DeviceHost,
+  type DeviceHostOptions,
+  type RestartOptions,
+} from './hdv/device-host.ts';
+export type { RestartResult } from './hdv/device-placement.ts';
 export { HdvError } from './hdv/hdv-error.ts';
 export type { HostCapabilities, Placement } from './hdv/host-capabilities.ts';
 export type { HostingModel } from './hdv/initialize-host.ts';

@@ -4,7 +4,7 @@ import { HcsError } from '../hcs/hcs-error.ts';
 import type { FunctionShape } from '../pci/device-callbacks.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import type { Attachment, DeviceNotice } from './attachment.ts';
-import type { PlacedDevice, PlacementNotice } from './device-placement.ts';
+import type { PlacedDevice, PlacementNotice, RestartResult } from './device-placement.ts';
 import type { HdvBinding } from './hdv-binding.ts';
 import { HDV_DEVICE_TYPE } from './hdv-constants.ts';
 import { HdvError } from './hdv-error.ts';
@@ -42,6 +42,7 @@ export class AttachedDevice implements Attachment {
   #shape: FunctionShape | undefined;
   #placed: PlacedDevice | undefined;
   #device: HDV_DEVICE | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
   /** Somebody waits for an answer of the system, and will be told what the device threw. */
   #isAskedFor = false;
 
@@ -99,16 +100,37 @@ export class AttachedDevice implements Attachment {
     }
   }
 
+  /** Runs what changes the device's life after what has begun before. */
+  inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(run);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
   /** A fresh device in the place of this one, which is in no machine, or {@link restartsInPlace}. */
-  async recreate(binding: HdvBinding, host: HDV_HOST, systemId: string): Promise<void> {
-    if (this.#placed !== undefined) {
-      await this.#placed.restart();
-      this.#learn(this.#placed);
-    } else {
+  async recreate(
+    binding: HdvBinding,
+    host: HDV_HOST,
+    systemId: string,
+    keepState: boolean,
+  ): Promise<RestartResult> {
+    const { failure } = this;
+    // The fresh device may fail as soon as it starts.
+    this.failure = undefined;
+    try {
+      if (this.#placed !== undefined) {
+        const result = await this.#placed.restart({ keepState });
+        this.#learn(this.#placed);
+        return result;
+      }
       await this.release(binding);
       await this.create(binding, host, systemId);
+      const reason = 'a device that does not run on a worker is removed and added again';
+      return { kept: false, ...(keepState ? { reason } : {}) };
+    } catch (error) {
+      this.failure ??= failure;
+      throw error;
     }
-    this.failure = undefined;
   }
 
   /** Ends what runs on a worker; the device host's teardown ends the rest. */

@@ -6,6 +6,7 @@ import type { ComputeSystem } from '../hcs/compute-system.ts';
 import { type OwnedHandle, ownHandle } from '../hcs/owned-handle.ts';
 import { AttachedDevice } from './attached-device.ts';
 import type { Attachment, DeviceNotice } from './attachment.ts';
+import type { RestartResult } from './device-placement.ts';
 import { type HdvBinding, selectedHdv } from './hdv-binding.ts';
 import type { HostCapabilities, Placement } from './host-capabilities.ts';
 import { type HostingModel, initializeHost } from './initialize-host.ts';
@@ -57,6 +58,13 @@ export interface AttachOptions {
    * each device has its own. Only on hosts whose workers can be shared: `simulated`.
    */
   readonly group?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** How {@link DeviceHost.restart} restarts. */
+export interface RestartOptions {
+  /** The fresh device goes on with the state of the old one: what it saves is what the fresh one restores. */
+  readonly keepState?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -169,26 +177,38 @@ export class DeviceHost implements AsyncDisposable {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     signal?.throwIfAborted();
-    await abortable(this.#detach(this.#find(attachment)), signal);
+    const device = this.#find(attachment);
+    await abortable(
+      device.inTurn(() => this.#detach(device)),
+      signal,
+    );
   }
 
   /**
-   * Puts a fresh device in the place of one: it is removed, its module is loaded anew where that is on a worker, and
-   * it is added again under its instance id. On Windows, which removes nothing, the fresh device takes over in place:
-   * the guest finds it as after a reset. The way to bring a failed device back. When it fails half way, the device
-   * stays attached and is in no machine, or dead in place: restart it again, or detach it. When the signal aborts, the
-   * restart goes on.
+   * Puts a fresh device in the place of one, whose module is loaded anew: the way to bring a failed device back, and to
+   * replace the class of a running one. On a worker that happens in place: the guest and its driver stay, what the
+   * guest has set up (command register, BARs, MSI and MSI-X) is as it was, and registers are as after a reset, or with
+   * `keepState` those of the old device, where that is alive and the fresh one takes them. A module that does not load,
+   * or whose device looks different to the guest (identity, BARs, interrupts), is refused, and the old device goes on.
+   *
+   * A device on this thread is removed and added again under its instance id. When that fails half way, the device stays
+   * attached and is in no machine: restart it again, or detach it. Restarts of one device come one after the other.
+   * When the signal aborts, the restart goes on.
+   * @throws DeviceLoadError when the module does not load now; Error when the device looks different to the guest
    * @throws HcsError ERROR_NOT_SUPPORTED where the host cannot remove the device
    * @throws RangeError when it was attached as an instance, which cannot be made again, or is not attached here
    */
   async restart(
     attachment: Attachment,
-    { signal }: { readonly signal?: AbortSignal } = {},
-  ): Promise<void> {
+    { signal, keepState = false }: RestartOptions = {},
+  ): Promise<RestartResult> {
     signal?.throwIfAborted();
     const device = this.#find(attachment);
     device.checkRestart();
-    await abortable(this.#restart(device), signal);
+    return abortable(
+      device.inTurn(() => this.#restart(device, keepState)),
+      signal,
+    );
   }
 
   /** Tears the device host down. Safe to run twice. */
@@ -229,16 +249,15 @@ export class DeviceHost implements AsyncDisposable {
     this.#keep();
   }
 
-  async #restart(device: AttachedDevice): Promise<void> {
-    if (device.restartsInPlace) {
-      await device.recreate(this.#binding, this.#handle, this.#system.id);
-      if (device.isInSystem) return;
-    } else {
-      await this.#remove(device);
-      await device.recreate(this.#binding, this.#handle, this.#system.id);
-    }
+  async #restart(device: AttachedDevice, keepState: boolean): Promise<RestartResult> {
+    // It may have been detached while another restart had its turn.
+    this.#find(device);
+    if (!device.restartsInPlace) await this.#remove(device);
+    const result = await device.recreate(this.#binding, this.#handle, this.#system.id, keepState);
+    if (device.isInSystem) return result;
     await device.askFor(() => this.#modify('Add', device));
     device.isInSystem = true;
+    return result;
   }
 
   async #remove(device: AttachedDevice): Promise<void> {

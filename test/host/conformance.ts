@@ -7,6 +7,7 @@ import {
   type Attachment,
   ComputeSystem,
   DeviceHost,
+  type DeviceNotice,
   type HostBinding,
   type HostingModel,
 } from '../../src/index.ts';
@@ -45,6 +46,7 @@ const CONFIGURED_PROBE = 0xc0f3;
 export async function openMachine(
   host: TestHost,
   attach: (devices: DeviceHost) => Promise<void>,
+  report: (notice: DeviceNotice) => void = () => {},
 ): Promise<TestMachine> {
   const id = `hdvkit-${randomUUID()}`;
   const system = await ComputeSystem.create(id, host.document(), {
@@ -53,7 +55,7 @@ export async function openMachine(
   const devices = await DeviceHost.create(system, {
     binding: host.binding.hdv,
     hostingModel: host.hostingModel ?? 'External',
-    report: () => {},
+    report,
   });
   let guest: GuestAccess | undefined;
   const dispose = async (): Promise<void> => {

@@ -1,10 +1,12 @@
 import { SimulatedGuestAccess } from 'hdvkit/testing';
 import { createSimulatedHost } from '../../src/hosts/simulated/host.ts';
 import { describeHost, type TestHost } from './conformance.ts';
+import { describeRestart } from './conformance-restart.ts';
 import { describeEdu } from './edu.ts';
 
 describeHost('simulated', openSimulated);
 describeEdu('simulated', openSimulated);
+describeRestart('simulated', openSimulated);
 
 async function openSimulated(): Promise<TestHost> {
   const binding = createSimulatedHost();

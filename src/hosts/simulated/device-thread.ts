@@ -1,5 +1,9 @@
+// Longer than most files: a thread's workers, and what passes from one to the next, belong together.
 import { DeviceFailedError } from '../../device/device-failed-error.ts';
 import { threadWork } from '../../ffi/thread-work.ts';
+import type { RestartResult } from '../../hdv/device-placement.ts';
+import { misfit } from '../../pci/function-fit.ts';
+import { GuestSetup } from '../../pci/guest-setup.ts';
 import type { FunctionNotice } from '../../pci/host.ts';
 import type { DeviceWorker } from '../../transport/device-worker.ts';
 import { decodeError } from '../../transport/error-message.ts';
@@ -10,10 +14,17 @@ import { SlotRequester } from '../../transport/slot/slot-requester.ts';
 import { moduleExtension } from '../../transport/typescript-loader.ts';
 import type { WorkerEnd } from '../../transport/worker-launch.ts';
 import type {
+  ConfigureCommand,
   DeviceWorkerData,
   DeviceWorkerNotice,
+  HandedOver,
+  HandOverCommand,
   LoadCommand,
   LoadedDevice,
+  PowerOnCommand,
+  SwapCommand,
+  TakePlaceCommand,
+  TookPlace,
 } from './device-worker.ts';
 
 const ENTRY = new URL(`./device-worker${moduleExtension}`, import.meta.url);
@@ -23,6 +34,9 @@ const ANY_TYPESCRIPT = new URL('./any.ts', import.meta.url);
 
 /** Longest that loading a further device may take. */
 const LOAD_LIMIT_MS = 30_000;
+
+/** Why a dead device leaves no state. */
+const DEAD = 'the old device was dead';
 
 /** Looks at a thread that does not answer, while this thread is blocked by its answer. */
 const LOOKS = 10;
@@ -38,6 +52,16 @@ export interface DeviceThreadOptions {
 /** What a device is loaded from. */
 export type DeviceModule = Omit<LoadCommand, 'number'>;
 
+/** What a device needs that takes another one's place. */
+export interface ReplaceRequest {
+  readonly module: DeviceModule;
+  readonly isShared: boolean;
+  readonly keepState: boolean;
+  readonly powerOn: PowerOnCommand;
+  /** Did the other one run? */
+  readonly started: boolean;
+}
+
 /** One device on a {@link DeviceThread}, from when it was loaded. */
 export interface ThreadDevice {
   /** What it is called in accesses and commands. */
@@ -50,6 +74,20 @@ type Report = (notice: FunctionNotice) => void;
 interface Resident {
   readonly report: Report;
   name: string;
+  device: LoadedDevice | undefined;
+  /** Memory of what the guest has set up. */
+  setup: SharedArrayBuffer | undefined;
+}
+
+/** One worker of a thread, from its start to its end. */
+interface Life {
+  readonly worker: DeviceWorker;
+  readonly watch: ProgressWatch;
+  /** By which it is called: its own until it serves the thread's. */
+  channel: SlotChannel;
+  failed: boolean;
+  /** Does not serve the thread's channel yet, or no more: whoever asked for that hears of its failures. */
+  aside: boolean;
 }
 
 /** Threads that are being supervised. */
@@ -57,36 +95,34 @@ const live = new Set<DeviceThread>();
 
 /**
  * A worker with devices of simulated machines on it, seen from the thread that supervises it. When it dies, or one of
- * its devices never returns, its channel is closed: whoever waits gets all ones, and everybody after.
+ * its devices never returns, its channel is closed: whoever waits gets all ones, and everybody after, until a fresh
+ * worker serves the channel.
  */
 export class DeviceThread {
   readonly channel: SlotChannel;
   /** This thread's own way to the functions there. */
   readonly requester: SlotRequester;
-  readonly #worker: DeviceWorker;
-  readonly #watch: ProgressWatch;
+  readonly #limits: DeviceThreadOptions;
   readonly #residents = new Map<number, Resident>();
   readonly #loading = new Map<number, (notice: DeviceWorkerNotice) => void>();
+  #life: Life | undefined;
   #nextNumber = 1;
-  #failed = false;
+  #generation = 0;
+  #isHeld = false;
+  /** What changes who serves happens one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(worker: DeviceWorker, channel: SlotChannel, stallLimitMs: number) {
-    this.#worker = worker;
+  private constructor(channel: SlotChannel, limits: DeviceThreadOptions) {
     this.channel = channel;
+    this.#limits = limits;
+    const { stallLimitMs = DEFAULT_STALL_LIMIT_MS } = limits;
     this.requester = new SlotRequester(channel, 0, {
       // Timers do not run while this thread is blocked.
       onSlice: () => {
-        for (const thread of live) thread.#watch.look();
+        for (const thread of live) thread.#life?.watch.look();
       },
       sliceMs: stallLimitMs / LOOKS,
     });
-    this.#watch = new ProgressWatch({
-      limitMs: stallLimitMs,
-      threadId: worker.threadId,
-      progress: () => this.#progress,
-      stalled: () => this.#stalled(stallLimitMs),
-    });
-    live.add(this);
   }
 
   /**
@@ -97,32 +133,22 @@ export class DeviceThread {
     module: DeviceModule,
     isShared: boolean,
     report: Report,
-    { stallLimitMs = DEFAULT_STALL_LIMIT_MS, heapLimit }: DeviceThreadOptions,
+    limits: DeviceThreadOptions,
   ): Promise<{ readonly thread: DeviceThread; readonly first: ThreadDevice }> {
     const channel = new SlotChannel();
-    const data: DeviceWorkerData = { channel: channel.buffer, first: { number: 0, ...module } };
-    let thread: DeviceThread | undefined;
-    const early: DeviceWorkerNotice[] = [];
-    const worker = await loadOnWorker(isShared ? ANY_TYPESCRIPT : new URL(module.module), {
-      entry: ENTRY,
-      data,
-      ...(heapLimit === undefined ? {} : { heapLimit }),
-      notice: (notice) => {
-        if (thread === undefined) early.push(notice as DeviceWorkerNotice);
-        else thread.#noticed(notice as DeviceWorkerNotice);
-      },
-    });
-    thread = new DeviceThread(worker, channel, stallLimitMs);
-    const device = worker.readyValue as LoadedDevice;
-    thread.#residents.set(0, { report, name: device.name });
-    for (const notice of early) thread.#noticed(notice);
-    void worker.ended.then((end) => thread.#ended(end));
+    const thread = new DeviceThread(channel, limits);
+    const resident: Resident = { report, name: '', device: undefined, setup: undefined };
+    thread.#residents.set(0, resident);
+    const { life, device } = await thread.#launch({ number: 0, ...module }, isShared, channel);
+    settle(resident, device);
+    thread.#become(life);
     return { thread, first: { number: 0, device } };
   }
 
   /** Has the worker ended, or will it? */
   get over(): boolean {
-    return this.#failed || this.#worker.over;
+    const life = this.#life!;
+    return life.failed || life.worker.over;
   }
 
   /** Devices on this thread. */
@@ -130,11 +156,178 @@ export class DeviceThread {
     return this.#residents.size;
   }
 
+  /** Is one device taking another one's place? Processors wait; this thread, which does it, must not. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /**
+   * Loads a device afresh and puts it in the place of one that is in a machine: on a new worker, or, where others live
+   * on this one, beside them. The guest's accesses wait, or read ones where the old device is dead.
+   * @throws as {@link DeviceThread.start}, or Error when the guest would see a different device: the old one goes on
+   */
+  replace(
+    number: number,
+    request: ReplaceRequest,
+  ): Promise<{ readonly device: LoadedDevice; readonly result: RestartResult }> {
+    const run = async () => {
+      const resident = this.#residents.get(number);
+      if (resident === undefined) throw new Error('Cannot restart a device that was detached');
+      const alone = this.over || this.size === 1;
+      const { setup, ...result } = alone
+        ? await this.#replaceWorker(number, resident, request)
+        : await this.#replaceWithin(resident, request);
+      resident.setup = setup;
+      return { device: resident.device as LoadedDevice, result };
+    };
+    const done = this.#turn.then(run);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #replaceWorker(
+    number: number,
+    resident: Resident,
+    { module, isShared, keepState, powerOn, started }: ReplaceRequest,
+  ): Promise<TookPlace> {
+    const old = this.#life!;
+    const first = { number, ...module };
+    const { life, device } = await this.#launch(first, isShared, new SlotChannel());
+    try {
+      checkFit(resident, device);
+      const { configuration } = powerOn;
+      await call(life, 'configure', { number, configuration } satisfies ConfigureCommand);
+    } catch (error) {
+      await end(life);
+      throw error;
+    }
+    try {
+      this.#isHeld = true;
+      const handed = await this.#handOver(old, { number, keepState });
+      const setup = GuestSetup.of(resident.setup!).copy().buffer;
+      this.#become(life);
+      settle(resident, device);
+      const { snapshot, reason } = handed ?? { snapshot: undefined, reason: DEAD };
+      const place: TakePlaceCommand = { powerOn, setup, snapshot, started };
+      const took = (await call(life, 'takePlace', place)) as TookPlace;
+      if (handed === undefined) this.channel.reopen();
+      await call(life, 'serve', this.channel.buffer);
+      life.channel = this.channel;
+      // A command may have come between.
+      this.channel.call();
+      return reason === undefined || !keepState ? took : { reason, ...took };
+    } catch (error) {
+      this.#fail(life, error instanceof Error ? error : new Error(String(error)));
+      await life.worker.terminate();
+      throw error;
+    } finally {
+      this.#isHeld = false;
+      await end(old);
+    }
+  }
+
+  /** @returns undefined when the old worker is dead: it has ended then */
+  async #handOver(old: Life, command: HandOverCommand): Promise<HandedOver | undefined> {
+    if (!old.failed && !old.worker.over) {
+      try {
+        const handed = (await call(old, 'handOver', command)) as HandedOver;
+        old.aside = true;
+        return handed;
+      } catch {
+        // It died or hung on its way out, which was reported.
+      }
+    }
+    await old.worker.ended;
+    return undefined;
+  }
+
+  /** On the same worker, which has other devices, or has lost this one with a former worker. */
+  async #replaceWithin(
+    resident: Resident,
+    { module, keepState, powerOn, started }: ReplaceRequest,
+  ): Promise<TookPlace> {
+    const from = this.#nextNumber++;
+    const device = await this.#loadHere(from, afresh(module, ++this.#generation));
+    try {
+      checkFit(resident, device);
+      const { configuration } = powerOn;
+      await this.call('configure', { number: from, configuration } satisfies ConfigureCommand);
+    } catch (error) {
+      await this.call('unload', from).catch(() => undefined);
+      throw error;
+    }
+    const setup = GuestSetup.of(resident.setup!).copy().buffer;
+    const swap: SwapCommand = { from, keepState, powerOn, setup, started };
+    this.#isHeld = true;
+    try {
+      const took = (await this.call('swap', swap)) as TookPlace;
+      settle(resident, device);
+      return took;
+    } finally {
+      this.#isHeld = false;
+    }
+  }
+
+  /** Starts a worker that serves `channel`. */
+  async #launch(
+    first: LoadCommand,
+    isShared: boolean,
+    channel: SlotChannel,
+  ): Promise<{ readonly life: Life; readonly device: LoadedDevice }> {
+    const { stallLimitMs = DEFAULT_STALL_LIMIT_MS, heapLimit } = this.#limits;
+    const data: DeviceWorkerData = { channel: channel.buffer, first };
+    let life: Life | undefined;
+    const early: DeviceWorkerNotice[] = [];
+    const worker = await loadOnWorker(isShared ? ANY_TYPESCRIPT : new URL(first.module), {
+      entry: ENTRY,
+      data,
+      ...(heapLimit === undefined ? {} : { heapLimit }),
+      notice: (notice) => {
+        if (life === undefined) early.push(notice as DeviceWorkerNotice);
+        else this.#noticed(life, notice as DeviceWorkerNotice);
+      },
+    });
+    const started: Life = {
+      worker,
+      channel,
+      failed: false,
+      aside: true,
+      watch: new ProgressWatch({
+        limitMs: stallLimitMs,
+        threadId: worker.threadId,
+        progress: () => progressOf(started),
+        stalled: () => this.#stalled(started, stallLimitMs),
+      }),
+    };
+    life = started;
+    for (const notice of early) this.#noticed(started, notice);
+    void worker.ended.then((ended) => this.#ended(started, ended));
+    return { life: started, device: worker.readyValue as LoadedDevice };
+  }
+
+  #become(life: Life): void {
+    life.aside = false;
+    this.#life = life;
+    live.add(this);
+  }
+
   /** Loads a further device. @throws as {@link DeviceThread.start} */
   async load(module: DeviceModule, report: Report): Promise<ThreadDevice> {
     const number = this.#nextNumber++;
-    const resident: Resident = { report, name: module.exportName ?? module.module };
+    const name = module.exportName ?? module.module;
+    const resident: Resident = { report, name, device: undefined, setup: undefined };
     this.#residents.set(number, resident);
+    try {
+      const device = await this.#loadHere(number, module);
+      settle(resident, device);
+      return { number, device };
+    } catch (error) {
+      await this.unload(number);
+      throw error;
+    }
+  }
+
+  async #loadHere(number: number, module: DeviceModule): Promise<LoadedDevice> {
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<DeviceWorkerNotice>((resolve, reject) => {
       this.#loading.set(number, resolve);
@@ -142,20 +335,16 @@ export class DeviceThread {
         reject(new Error(`Cannot load ${module.module}: it did not finish within 30 s`));
       }, LOAD_LIMIT_MS);
     });
-    const ended = this.#worker.ended.then(({ error }) => {
+    const ended = this.#life!.worker.ended.then(({ error }) => {
       throw error ?? new Error(`Cannot load ${module.module}: its worker was stopped`);
     });
     ended.catch(() => undefined);
     try {
-      await this.call('load', { number, ...module });
+      await this.call('load', { number, ...module } satisfies LoadCommand);
       const notice = await Promise.race([answered, ended]);
       if (notice.type === 'notLoaded') throw decodeError(notice.error);
       if (notice.type !== 'loaded') throw new Error(`Cannot load ${module.module}`);
-      resident.name = notice.device.name;
-      return { number, device: notice.device };
-    } catch (error) {
-      await this.unload(number);
-      throw error;
+      return notice.device;
     } finally {
       clearTimeout(timer);
       this.#loading.delete(number);
@@ -164,9 +353,7 @@ export class DeviceThread {
 
   /** Runs a command on the worker, between two accesses. @throws what it threw there */
   call(method: string, argument: unknown): Promise<unknown> {
-    const answer = this.#worker.call(method, argument);
-    this.channel.call();
-    return answer;
+    return call(this.#life!, method, argument);
   }
 
   /** Takes a device off the thread, and ends the thread after the last. Never rejects. */
@@ -179,20 +366,12 @@ export class DeviceThread {
 
   /** Ends the worker, and with it what is left of its devices. */
   async stop(): Promise<void> {
-    const stopped = this.#worker.stop();
-    this.channel.call();
-    await stopped;
+    // A worker that is to take over shall not come after the end.
+    await this.#turn;
+    await end(this.#life!);
   }
 
-  /** Changes with each access and each turn of the event loop; undefined while there is nothing to wait for. */
-  get #progress(): number | undefined {
-    const { control } = this.#worker;
-    const accesses = this.channel.progress;
-    if (control.resting && accesses === undefined) return undefined;
-    return control.progress + (accesses ?? 0);
-  }
-
-  #noticed(notice: DeviceWorkerNotice): void {
+  #noticed(life: Life, notice: DeviceWorkerNotice): void {
     const { number } = notice;
     switch (notice.type) {
       case 'loaded':
@@ -200,9 +379,11 @@ export class DeviceThread {
         this.#loading.get(number)?.(notice);
         break;
       case 'failed':
+        if (life.aside) return;
         this.#residents.get(number)?.report({ type: 'failed', error: decodeError(notice.error) });
         break;
       default: {
+        if (life.aside) return;
         const { text, count } = notice;
         this.#residents.get(number)?.report({ type: 'guestError', text, count });
       }
@@ -210,31 +391,38 @@ export class DeviceThread {
   }
 
   /** A device neither returned nor died: its answer is given here, and its thread ended. */
-  #stalled(limitMs: number): void {
-    if (threadWork(this.#worker.threadId) === undefined) {
+  #stalled(life: Life, limitMs: number): void {
+    if (threadWork(life.worker.threadId) === undefined) {
       // It died while this thread was blocked, which will hear why.
-      this.channel.close();
+      life.channel.close();
       return;
     }
-    const { serving } = this.channel;
+    const { serving } = life.channel;
     const what = serving?.text ?? 'a timer, a promise or a command';
-    this.#fail(new Error(`the device did not return from ${what} within ${limitMs} ms`));
-    void this.#worker.terminate();
+    this.#fail(life, new Error(`the device did not return from ${what} within ${limitMs} ms`));
+    void life.worker.terminate();
   }
 
-  #ended({ error }: WorkerEnd): void {
+  #ended(life: Life, { error }: WorkerEnd): void {
+    life.watch.close();
+    if (error !== undefined) this.#fail(life, error);
+    if (life !== this.#life) return;
     live.delete(this);
-    this.#watch.close();
-    if (error !== undefined) this.#fail(error);
     this.channel.close();
   }
 
-  #fail(cause: Error): void {
-    if (this.#failed) return;
-    this.#failed = true;
+  #fail(life: Life, cause: Error): void {
+    if (life.failed) return;
+    life.failed = true;
+    if (life.aside) return;
     const culprit = this.channel.serving?.function;
     this.channel.close();
-    for (const [number, { report, name }] of this.#residents) {
+    for (const [number, resident] of this.#residents) {
+      const { report, name } = resident;
+      // The dying thread may still write to the other one.
+      if (resident.setup !== undefined) {
+        resident.setup = GuestSetup.of(resident.setup).copy().buffer;
+      }
       const isCulprit = culprit === undefined || culprit === number || this.#residents.size === 1;
       const reason = isCulprit
         ? cause
@@ -246,4 +434,49 @@ export class DeviceThread {
   #nameOf(number: number): string {
     return this.#residents.get(number)?.name ?? `function ${number}`;
   }
+}
+
+/** Enters what a worker says of a device. */
+function settle(resident: Resident, device: LoadedDevice): void {
+  resident.name = device.name;
+  resident.device = device;
+  resident.setup = device.setup;
+}
+
+/** @throws Error when a guest would see another device than it knows */
+function checkFit({ name, device }: Resident, fresh: LoadedDevice): void {
+  const reason = device === undefined ? undefined : misfit(device, fresh);
+  if (reason === undefined) return;
+  throw new Error(
+    `Cannot put ${fresh.name} in the place of ${name}: ${reason}; detach the old device and attach the new one`,
+  );
+}
+
+/** A worker has what it imported before: another address is imported anew. */
+function afresh(module: DeviceModule, generation: number): DeviceModule {
+  const url = new URL(module.module);
+  if (url.protocol !== 'file:') return module;
+  url.searchParams.set('restart', `${generation}`);
+  return { ...module, module: url.href };
+}
+
+function call({ worker, channel }: Life, method: string, argument: unknown): Promise<unknown> {
+  const answer = worker.call(method, argument);
+  channel.call();
+  return answer;
+}
+
+async function end({ worker, watch, channel }: Life): Promise<void> {
+  watch.close();
+  const stopped = worker.stop();
+  channel.call();
+  await stopped;
+}
+
+/** Changes with each access and each turn of the event loop; undefined while there is nothing to wait for. */
+function progressOf({ worker, channel }: Life): number | undefined {
+  const { control } = worker;
+  const accesses = channel.progress;
+  if (control.resting && accesses === undefined) return undefined;
+  return control.progress + (accesses ?? 0);
 }

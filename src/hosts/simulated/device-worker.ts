@@ -1,14 +1,20 @@
+// Longer than most files: what a device worker is told, and what it does for each device.
+import { DeviceFailedError } from '../../device/device-failed-error.ts';
+import type { PciDevice } from '../../device/pci-device.ts';
 import { eventLoopClock } from '../../device-host/event-loop-clock.ts';
 import { TableDirectAccess } from '../../device-host/table-direct-access.ts';
 import { GuestRam } from '../../engines/simulated/guest-ram.ts';
 import { InterruptQueue } from '../../engines/simulated/interrupts.ts';
 import type { SharedMachine } from '../../engines/simulated/machine.ts';
 import { MachineSignals } from '../../engines/simulated/machine-signals.ts';
+import type { RestartResult } from '../../hdv/device-placement.ts';
 import { loadDevice } from '../../hdv/load-device.ts';
 import { TraceRecorder } from '../../inspect/trace-recorder.ts';
 import { TraceRing } from '../../inspect/trace-ring.ts';
-import type { FunctionShape, PciDetails } from '../../pci/device-callbacks.ts';
+import type { PciDetails } from '../../pci/device-callbacks.ts';
 import { DirectTable, type SharedPages } from '../../pci/direct-table.ts';
+import type { FunctionFace } from '../../pci/function-fit.ts';
+import { GuestSetup } from '../../pci/guest-setup.ts';
 import type { FunctionNotice, PciHost, PciHostCapabilities } from '../../pci/host.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
 import { type ErrorMessage, encodeError } from '../../transport/error-message.ts';
@@ -39,10 +45,9 @@ export interface DeviceWorkerData {
 }
 
 /** A device that was constructed. */
-export interface LoadedDevice {
+export interface LoadedDevice extends FunctionFace {
   /** Class name of the device. */
   readonly name: string;
-  readonly shape: FunctionShape;
   readonly details: PciDetails;
 }
 
@@ -55,6 +60,48 @@ export interface PowerOnCommand {
   readonly configuration: readonly string[];
   /** Memory for the pages that the device declares as mapped, which processors reach as well. */
   readonly pages: readonly SharedPages[];
+}
+
+/** Argument of the command `configure`, which tries a configuration on another instance. */
+export interface ConfigureCommand {
+  readonly number: number;
+  readonly configuration: readonly string[];
+}
+
+/** Argument of the command `handOver`: the device stops, and the worker leaves the channel to another. */
+export interface HandOverCommand {
+  readonly number: number;
+  readonly keepState: boolean;
+}
+
+/** Answer of `handOver`. */
+export interface HandedOver {
+  readonly snapshot: unknown;
+  /** Why there is no snapshot, where one was asked for. */
+  readonly reason?: string;
+}
+
+/** Argument of the command `takePlace`: a device goes on where another one was. */
+export interface TakePlaceCommand {
+  readonly powerOn: PowerOnCommand;
+  /** What the guest has set up. */
+  readonly setup: SharedArrayBuffer;
+  /** State to go on with; undefined where there is none. */
+  readonly snapshot: unknown;
+  /** Did the other one run? */
+  readonly started: boolean;
+}
+
+/** Argument of the command `swap`: as `takePlace`, of a device on the same worker. */
+export interface SwapCommand extends Omit<TakePlaceCommand, 'snapshot'> {
+  /** What the new device is called until it has the other one's number. */
+  readonly from: number;
+  readonly keepState: boolean;
+}
+
+/** Answer of `takePlace` and `swap`: where the guest's set-up is, and whether the state was taken. */
+export interface TookPlace extends RestartResult {
+  readonly setup: SharedArrayBuffer;
 }
 
 /** What the worker reports by itself. */
@@ -80,6 +127,12 @@ class DeviceThread {
   readonly #target = new FunctionTarget();
   readonly #functions = new Map<number, PciFunction>();
   readonly #tables = new Map<number, DirectTable>();
+  /** The channel to be served next; the worker's life ends when there is none. */
+  #next: SlotChannel | undefined;
+  /** The channel is another worker's from now on. */
+  #hasLeft = false;
+  /** The state of another device is being tried: what goes wrong with it is no failure of this one. */
+  #isTrying = false;
 
   constructor(context: WorkerContext<DeviceWorkerData>) {
     this.#context = context;
@@ -88,12 +141,25 @@ class DeviceThread {
   async run(): Promise<void> {
     const context = this.#context;
     const { control, data } = context;
-    const responder = new SlotResponder(new SlotChannel(data.channel));
+    this.#next = new SlotChannel(data.channel);
     context.ready(await this.#load(data.first));
+    while (this.#next !== undefined && !control.stopRequested) {
+      const responder = new SlotResponder(this.#next);
+      this.#next = undefined;
+      await this.#serve(responder);
+      // A thread that was replaced must touch nothing that it shares.
+      if (responder.closed) return;
+    }
+    for (const fn of this.#functions.values()) fn.teardown();
+  }
+
+  async #serve(responder: SlotResponder): Promise<void> {
+    const context = this.#context;
+    const { control } = context;
     await serveSlots({
       responder,
       target: this.#target,
-      over: () => control.stopRequested,
+      over: () => control.stopRequested || this.#hasLeft || this.#next !== undefined,
       turn: async () => {
         control.advance();
         await context.turn();
@@ -105,8 +171,6 @@ class DeviceThread {
         control.advance();
       },
     });
-    // A thread that was replaced must touch nothing that it shares.
-    if (!responder.closed) for (const fn of this.#functions.values()) fn.teardown();
   }
 
   #command(method: string, argument: unknown): unknown {
@@ -128,9 +192,20 @@ class DeviceThread {
         return undefined;
       case 'unload':
         this.#function(argument).teardown();
-        this.#functions.delete(argument as number);
-        this.#tables.delete(argument as number);
-        this.#target.delete(argument as number);
+        this.#forget(argument as number);
+        return undefined;
+      case 'configure':
+        this.#configure(argument as ConfigureCommand);
+        return undefined;
+      case 'handOver':
+        this.#hasLeft = true;
+        return this.#retire(argument as HandOverCommand);
+      case 'takePlace':
+        return this.#takePlace(argument as TakePlaceCommand);
+      case 'swap':
+        return this.#swap(argument as SwapCommand);
+      case 'serve':
+        this.#next = new SlotChannel(argument as SharedArrayBuffer);
         return undefined;
       default:
         throw new Error(`Cannot ${method}: a device worker has no such command`);
@@ -140,11 +215,95 @@ class DeviceThread {
   async #load({ number, module, exportName, trace }: LoadCommand): Promise<LoadedDevice> {
     const fn = new PciFunction(await loadDevice(new URL(module), exportName));
     if (trace !== undefined) fn.observer = new TraceRecorder(new TraceRing(trace));
-    this.#functions.set(number, fn);
+    this.#enter(number, fn);
+    const { device, setup, shape } = fn;
+    const { name } = device.constructor;
+    return { name, shape, details: fn.getDetails(), setup: setup.buffer };
+  }
+
+  #enter(number: number, fn: PciFunction): void {
     const table = new DirectTable(fn.shape.bars);
+    this.#functions.set(number, fn);
     this.#tables.set(number, table);
     this.#target.set(number, fn, table);
-    return { name: fn.device.constructor.name, shape: fn.shape, details: fn.getDetails() };
+  }
+
+  #forget(number: number): void {
+    this.#functions.delete(number);
+    this.#tables.delete(number);
+    this.#target.delete(number);
+  }
+
+  /** On another instance: the device is still to come, when the one that it replaces has stopped. */
+  #configure({ number, configuration }: ConfigureCommand): void {
+    new PciFunction(another(this.#function(number))).setConfiguration(configuration);
+  }
+
+  /** Stops a device whose place another one takes. */
+  #retire({ number, keepState }: HandOverCommand): HandedOver {
+    const fn = this.#function(number);
+    fn.stop();
+    let handed: HandedOver = { snapshot: undefined };
+    if (keepState) {
+      try {
+        handed = { snapshot: fn.save() };
+      } catch (error) {
+        handed = { snapshot: undefined, reason: reasonOf(error) };
+      }
+    }
+    fn.teardown();
+    return handed;
+  }
+
+  #swap({ from, keepState, ...rest }: SwapCommand): TookPlace {
+    const { number } = rest.powerOn;
+    const isThere = this.#functions.has(number);
+    const { snapshot, reason } = isThere
+      ? this.#retire({ number, keepState })
+      : { snapshot: undefined, reason: DEAD };
+    const fn = this.#function(from);
+    this.#forget(from);
+    this.#enter(number, fn);
+    const result = this.#takePlace({ ...rest, snapshot });
+    return reason === undefined || !keepState ? result : { reason, ...result };
+  }
+
+  #takePlace({ powerOn, setup, snapshot, started }: TakePlaceCommand): TookPlace {
+    const { number } = powerOn;
+    this.#powerOn(powerOn);
+    // The old device may have left its line asserted.
+    this.#function(number).host?.setInterruptLine(false);
+    const result = snapshot === undefined ? { kept: false } : this.#restore(powerOn, snapshot);
+    const fn = this.#function(number);
+    fn.adopt(GuestSetup.of(setup));
+    if (started) {
+      try {
+        fn.start();
+      } catch (error) {
+        // A device that fails to start has reported it by then, and answers its guest as a dead one.
+        if (fn.failure === undefined) throw error;
+      }
+    }
+    return { ...result, setup: fn.setup.buffer };
+  }
+
+  /** A device that does not take the state begins anew, as another instance: this one may be half restored. */
+  #restore(powerOn: PowerOnCommand, snapshot: unknown): RestartResult {
+    const fn = this.#function(powerOn.number);
+    this.#isTrying = true;
+    try {
+      fn.restore(snapshot);
+      return { kept: true };
+    } catch (error) {
+      fn.teardown();
+      const fresh = new PciFunction(another(fn));
+      fresh.observer = fn.observer;
+      this.#enter(powerOn.number, fresh);
+      this.#powerOn(powerOn);
+      return { kept: false, reason: reasonOf(error) };
+    } finally {
+      this.#isTrying = false;
+    }
   }
 
   #loadLater(command: LoadCommand): void {
@@ -193,7 +352,9 @@ class DeviceThread {
       setInterruptLine: (asserted) => signals.sendLine(line, asserted),
       watchDoorbells: (row, ring) => direct.watchDoorbells(row, ring),
       barMemory: (size, bar, offset) => direct.barMemory(size, bar, offset),
-      report: (notice) => this.#notify({ number, ...encodeNotice(notice) }),
+      report: (notice) => {
+        if (!this.#isTrying) this.#notify({ number, ...encodeNotice(notice) });
+      },
     };
   }
 
@@ -217,6 +378,19 @@ function memoryAt(pages: readonly SharedPages[], bar: number, offset: number) {
     writable,
     shared: { memory, start, shown },
   };
+}
+
+/** Why a dead device leaves no state. */
+const DEAD = 'the old device was dead';
+
+/** One more device of the class of a function's. */
+function another({ device }: PciFunction): PciDevice {
+  return new (device.constructor as new () => PciDevice)();
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof DeviceFailedError ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function encodeNotice(notice: FunctionNotice) {

@@ -33,6 +33,8 @@ export class SimulatedPlacement implements DevicePlacement {
     const placed = await WorkerDevice.load({
       load: () => this.#load(request, () => device?.hidePages()),
       machine: () => engine.machineOf(systemId),
+      module: moduleOf(request),
+      isShared: request.group !== undefined,
     });
     device = placed;
     this.#devices.add(placed);
@@ -50,10 +52,8 @@ export class SimulatedPlacement implements DevicePlacement {
         get shape() {
           return placed.shape;
         },
-        restart: async () => {
-          await placed.reload();
-          return { kept: false };
-        },
+        restartsInPlace: true,
+        restart: (restart) => placed.restart(restart),
         stop: async () => {
           await deviceHost.release(handle);
           await end();
@@ -72,15 +72,9 @@ export class SimulatedPlacement implements DevicePlacement {
   }
 
   /** @param failed called when the device has failed, before that is told */
-  async #load(
-    { source, trace, group, systemId, notify }: PlacementRequest,
-    failed: () => void,
-  ): Promise<Residence> {
-    const module: DeviceModule = {
-      module: source.module.href,
-      exportName: source.exportName,
-      trace,
-    };
+  async #load(request: PlacementRequest, failed: () => void): Promise<Residence> {
+    const { group, systemId, notify } = request;
+    const module = moduleOf(request);
     const report = (notice: Parameters<typeof notify>[0]): void => {
       if (notice.type === 'failed') failed();
       notify(notice);
@@ -101,4 +95,8 @@ export class SimulatedPlacement implements DevicePlacement {
     const { first } = await starting;
     return { thread: await thread, resident: first };
   }
+}
+
+function moduleOf({ source, trace }: PlacementRequest): DeviceModule {
+  return { module: source.module.href, exportName: source.exportName, trace };
 }

@@ -2,11 +2,18 @@ import type { DeviceEndpoint } from '../../compute/device-directory.ts';
 import type { FunctionConnection } from '../../engines/simulated/engine.ts';
 import { InterruptLine } from '../../engines/simulated/interrupts.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
+import type { RestartRequest, RestartResult } from '../../hdv/device-placement.ts';
+import { ALL_ONES } from '../../pci/bar-router.ts';
 import type { FunctionShape, MappedShape } from '../../pci/device-callbacks.ts';
 import { DirectTable, type SharedPages } from '../../pci/direct-table.ts';
-import type { DeviceThread, ThreadDevice } from './device-thread.ts';
+import type { DeviceModule, DeviceThread, ThreadDevice } from './device-thread.ts';
 import type { PowerOnCommand } from './device-worker.ts';
 import { RemoteFunction } from './remote-function.ts';
+
+type Width = 1 | 2 | 4;
+type ResetKind = Parameters<RemoteFunction['reset']>[0];
+
+const ONES = 0xffff_ffff;
 
 /** Where a device is. */
 export interface Residence {
@@ -18,6 +25,9 @@ export interface Residence {
 export interface WorkerDeviceOptions {
   /** Loads the device on a thread. */
   readonly load: () => Promise<Residence>;
+  /** What it loads, and whether that may be beside others. */
+  readonly module: DeviceModule;
+  readonly isShared: boolean;
   /** The machine of its system, until that has ended. */
   readonly machine: () => SimulatedMachine | undefined;
 }
@@ -36,6 +46,34 @@ export class PlacedFunction extends RemoteFunction {
     this.resident = resident;
     this.line = line;
   }
+
+  // While another device takes the place of this one, processors wait for it. This thread, which sees to that, reads
+  // ones instead.
+
+  override readConfigSpace(offset: number): number {
+    return this.thread.isHeld ? ONES : super.readConfigSpace(offset);
+  }
+
+  override writeConfigSpace(offset: number, value: number): void {
+    if (!this.thread.isHeld) super.writeConfigSpace(offset, value);
+  }
+
+  override peekConfigSpace(offset: number): number {
+    return this.thread.isHeld ? ONES : super.peekConfigSpace(offset);
+  }
+
+  override readInterceptedMemory(bar: number, offset: number, width: Width): number {
+    if (this.thread.isHeld) return ALL_ONES[width]!;
+    return super.readInterceptedMemory(bar, offset, width);
+  }
+
+  override writeInterceptedMemory(bar: number, offset: number, width: Width, value: number): void {
+    if (!this.thread.isHeld) super.writeInterceptedMemory(bar, offset, width, value);
+  }
+
+  override reset(kind: ResetKind): void {
+    if (!this.thread.isHeld) super.reset(kind);
+  }
 }
 
 /** A device on a worker, seen from the thread of its machine. */
@@ -44,6 +82,9 @@ export class WorkerDevice implements DeviceEndpoint {
   #residence: Residence;
   #leaveMachine: (() => void) | undefined;
   #pages: readonly SharedPages[] = [];
+  /** How it was powered on. */
+  #command: PowerOnCommand | undefined;
+  #started = false;
 
   private constructor(options: WorkerDeviceOptions, residence: Residence) {
     this.#options = options;
@@ -63,11 +104,25 @@ export class WorkerDevice implements DeviceEndpoint {
     return this.#residence.resident.device.shape;
   }
 
-  /** Loads the module afresh; the device must be powered off. */
-  async reload(): Promise<void> {
-    if (this.#leaveMachine !== undefined) {
-      throw new Error('Cannot load a device afresh while it is in a machine: remove it first');
+  /** Loads the module afresh. In a machine, the fresh device takes the place of this one. */
+  async restart({ keepState = false }: RestartRequest = {}): Promise<RestartResult> {
+    const powerOn = this.#command;
+    if (powerOn === undefined) {
+      await this.#reload();
+      return { kept: false };
     }
+    const { module, isShared, machine } = this.#options;
+    const { thread, resident } = this.#residence;
+    const started = this.#started;
+    const request = { module, isShared, keepState, powerOn, started };
+    const { device, result } = await thread.replace(resident.number, request);
+    this.#residence = { thread, resident: { ...resident, device } };
+    // Root complexes may have found nobody there meanwhile.
+    machine()?.bus.refresh();
+    return result;
+  }
+
+  async #reload(): Promise<void> {
     await this.close();
     this.#residence = await this.#options.load();
   }
@@ -78,7 +133,7 @@ export class WorkerDevice implements DeviceEndpoint {
     }
     const machine = this.#options.machine();
     if (machine === undefined) throw new Error('Cannot power a device on: its machine has ended');
-    if (this.#residence.thread.over) await this.reload();
+    if (this.#residence.thread.over) await this.#reload();
     const shared = machine.share();
     const line = new InterruptLine();
     const lineNumber = machine.addLine(line);
@@ -103,13 +158,18 @@ export class WorkerDevice implements DeviceEndpoint {
       this.#leave();
       throw error;
     }
+    this.#command = command;
     return {
       kind: 'function',
       function: new PlacedFunction(this.#residence, lineNumber),
       line,
       direct,
-      start: () => thread.call('start', number),
+      start: async () => {
+        this.#started = true;
+        await thread.call('start', number);
+      },
       stop: async () => {
+        this.#started = false;
         // One that fails or hangs here was reported as such.
         if (!thread.over) await thread.call('stop', number).catch(() => undefined);
       },
@@ -131,6 +191,8 @@ export class WorkerDevice implements DeviceEndpoint {
   #leave(): void {
     this.#leaveMachine?.();
     this.#leaveMachine = undefined;
+    this.#command = undefined;
+    this.#started = false;
   }
 
   /** Takes the device off its thread. Safe to call twice. */
