@@ -116,7 +116,7 @@ export class DeviceHost implements AsyncDisposable {
 
   /**
    * Makes this process a device host of a system, which must stay open as long. Under Windows this sets the COM
-   * security of the process, unless somebody has set it before, and the process stays alive until the disposal.
+   * security of the process, unless somebody has set it before.
    * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET when this process has one for the system, under Windows for any;
    * E_NOTIMPL for a restricted one where the host has none
    * @throws NativeLibraryError, NotSupportedError (by name) where Windows lacks the library or its functions

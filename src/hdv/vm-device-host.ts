@@ -42,7 +42,7 @@ export interface VmDeviceHost {
   /**
    * Makes this process a device host of a compute system. The system's handle must stay open as long as the host.
    * One device host per process and system; under Windows one per process. There all of these calls are made on one
-   * thread of their own, which keeps the process alive until the teardown.
+   * thread of their own. What keeps the process alive is devices, not their host.
    * @param computeSystem HCS_SYSTEM of this process
    * @throws HdvError ERROR_VID_PROCESS_ALREADY_SET (0xC0370030) when this process has such a device host already;
    * E_INVALIDARG when the handle is not an open system
@@ -174,7 +174,8 @@ export interface VmDeviceHost {
 
   /**
    * Makes matching guest writes signal an event in place of WriteInterceptedMemory; the value is lost. Several doorbells
-   * may share an offset when their values differ. Register again after a reset of the device.
+   * may share an offset when their values differ. Under Hyper-V register again after a reset of the device; elsewhere it
+   * stays until it is unregistered or the device leaves its machine.
    * @param barOffset bytes
    * @param triggerValue compared over the width of the write, unless the flags have TRIGGER_ANY_VALUE
    * @param flags of {@link HDV_DOORBELL_FLAGS}
