@@ -7,6 +7,10 @@ export const PAGE_SIZE = 4096;
 /**
  * Pages that the guest maps directly, where the host can, so that its accesses cost nothing; elsewhere they are
  * intercepted and the bytes are the same. Zero after a reset.
+ *
+ * The price is the device's: QEMU posts no writes to a device with mapped pages, so that each write of a register costs
+ * what a read does, and virtual processors of the simulated machine wait for them likewise. Use {@link ram} where the
+ * guest writes registers more often than pages.
  */
 export class MappedRegion implements MmioRegion {
   readonly size: number;
@@ -71,7 +75,7 @@ export class MappedRegion implements MmioRegion {
 
 /**
  * Memory of a BAR that the guest maps directly and the device sees as `bytes`. Its offset in the BAR is a multiple of
- * the page size.
+ * the page size. On QEMU the pages stay with the guest until the device is removed, also when the device has failed.
  * @param pages pages of 4096 bytes
  */
 export function mapped(pages: number): MappedRegion {

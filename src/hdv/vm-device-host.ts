@@ -179,8 +179,11 @@ export interface VmDeviceHost {
    * @param barOffset bytes
    * @param triggerValue compared over the width of the write, unless the flags have TRIGGER_ANY_VALUE
    * @param flags of {@link HDV_DOORBELL_FLAGS}
-   * @param doorbellEvent event on Windows, eventfd elsewhere; stays open until unregistered
-   * @throws HdvError E_ACCESSDENIED on restricted hosts; E_NOTIMPL where the host has no doorbells; E_HANDLE
+   * @param doorbellEvent event on Windows, which stays open until unregistered; an eventfd on the host linux, which the
+   * doorbell duplicates; on every host but Windows, also one of `DevicePlatform.doorbellEvent`
+   * @throws HdvError E_INVALIDARG for a place outside the BAR or not aligned to the width, or flags or a value that no
+   * write has; ERROR_ALREADY_EXISTS when such writes ring already, or go to memory; ERROR_NOT_SUPPORTED for a width that
+   * the guest has not (8 bytes in the simulated machine); E_ACCESSDENIED on restricted hosts; E_HANDLE
    */
   HdvRegisterDoorbell(
     requestor: HDV_DEVICE,
@@ -191,7 +194,10 @@ export interface VmDeviceHost {
     doorbellEvent: HANDLE,
   ): void;
 
-  /** Takes a doorbell out again; bar, offset, value and flags as at registration. */
+  /**
+   * Takes a doorbell out again; bar, offset, value and flags as at registration.
+   * @throws HdvError ERROR_NOT_FOUND when there is none; E_HANDLE
+   */
   HdvUnregisterDoorbell(
     requestor: HDV_DEVICE,
     barIndex: HDV_PCI_BAR_SELECTOR,
@@ -203,6 +209,7 @@ export interface VmDeviceHost {
   /**
    * Makes every write anywhere in one 4 KiB page of a BAR signal an event; values are lost. Windows 10 1903 and later.
    * @param pageIndex 4 KiB page inside the BAR
+   * @throws HdvError as {@link HdvRegisterDoorbell}
    */
   HdvRegisterDoorbellPage(
     requestor: HDV_DEVICE,
@@ -211,7 +218,10 @@ export interface VmDeviceHost {
     doorbellEvent: HANDLE,
   ): void;
 
-  /** Takes a doorbell page out again. */
+  /**
+   * Takes a doorbell page out again.
+   * @throws HdvError as {@link HdvUnregisterDoorbell}
+   */
   HdvUnregisterDoorbellPage(
     requestor: HDV_DEVICE,
     barIndex: HDV_PCI_BAR_SELECTOR,
@@ -220,10 +230,14 @@ export interface VmDeviceHost {
 
   /**
    * Maps pages of a section into pages of a BAR: the guest's accesses go to memory, intercepts for them stop. May be
-   * called before or after Start, and outlives the guest's turning memory decoding off.
-   * @param mappingFlags of {@link HDV_MMIO_MAPPING_FLAGS}
-   * @param sectionHandle section on Windows, descriptor of a shared-memory file elsewhere
-   * @throws HdvError E_NOTIMPL where the host has no mapped ranges; E_HANDLE
+   * called before or after Start, and outlives the guest's turning memory decoding off. QEMU maps what is there when it
+   * gets the device, which is once Start has been answered, and keeps it until the device is removed; the accesses of a
+   * range that comes later cost a message each, and do not reach the device either.
+   * @param mappingFlags of {@link HDV_MMIO_MAPPING_FLAGS}; without Writeable, writes are intercepted
+   * @param sectionHandle section on Windows; the descriptor of a file that can be written, as memfd_create(2) makes it,
+   * on the host linux; one of `DevicePlatform.section` in the simulated machine
+   * @throws HdvError E_INVALIDARG for a place outside the BAR or no pages; ERROR_ALREADY_EXISTS when something else is
+   * there; E_HANDLE also for a section that is too short
    */
   HdvCreateSectionBackedMmioRange(
     requestor: HDV_DEVICE,
@@ -235,7 +249,10 @@ export interface VmDeviceHost {
     sectionOffsetInPages: number,
   ): void;
 
-  /** Takes a range out again, named by its first page; intercepts resume. */
+  /**
+   * Takes a range out again, named by its first page; intercepts resume.
+   * @throws HdvError ERROR_NOT_FOUND when none starts there; ERROR_NOT_SUPPORTED for one that QEMU has mapped; E_HANDLE
+   */
   HdvDestroySectionBackedMmioRange(
     requestor: HDV_DEVICE,
     barIndex: HDV_PCI_BAR_SELECTOR,

@@ -1,3 +1,4 @@
+// Longer than most files: all that a guest program and an engine see of a machine is one object.
 import { performance } from 'node:perf_hooks';
 import { ALL_ONES } from '../../pci/bar-router.ts';
 import type { DirectTable } from '../../pci/direct-table.ts';
