@@ -1,22 +1,19 @@
 import { NO_MESSAGE_TIMEOUT } from '../engines/qemu/engine.ts';
 import { LinuxGuest } from '../engines/qemu/linux-guest.ts';
 import { ComputeSystem } from '../hcs/compute-system.ts';
-import type { Attachment } from '../hdv/attachment.ts';
 import { DeviceHost } from '../hdv/device-host.ts';
 import { createLinuxHost } from '../hosts/linux/host.ts';
 import type { CleanUp } from './clean-up.ts';
 import type { DeviceFile } from './device-file.ts';
-import { checkOnWorker } from './device-file-check.ts';
 import { overlayDocument } from './document.ts';
-import { presentFailure } from './failure.ts';
 import { GuestConsole } from './guest-console.ts';
 import { openInspector } from './inspector.ts';
+import { liveReload } from './live-reload.ts';
 import { showNotice } from './notices.ts';
 import type { RunOptions } from './run-options.ts';
 import { remark } from './terminal.ts';
 import { TraceView } from './trace-view.ts';
 import { UsageError } from './usage-error.ts';
-import { watchFile } from './watch-file.ts';
 
 /** Long enough for any breakpoint, and short enough for a timer. */
 const NO_STALL_LIMIT_MS = 2 ** 31 - 1;
@@ -28,7 +25,7 @@ export async function runLinux(
   cleanUp: CleanUp,
 ): Promise<void> {
   const { signal } = cleanUp;
-  checkOptions(file, options);
+  checkOptions(options);
   const guest = cleanUp.use(await LinuxGuest.prepare(guestOptions(file, options)));
   if (options.inspect !== undefined) openInspector(options.inspect, cleanUp);
   const binding = createLinuxHost({
@@ -62,7 +59,9 @@ export async function runLinux(
   await system.start({ signal });
   trace?.follow();
   if (options.watch) {
-    cleanUp.add(watchFile(file.path, () => replace(devices, attachment, file, console)));
+    const { path } = file;
+    const remark = (line: string): void => console.remark(line);
+    cleanUp.add(liveReload({ path, devices, attachment, remark }));
   }
   if (options.command !== undefined) {
     process.exitCode = await runCommand(guest, options.command, signal);
@@ -72,17 +71,11 @@ export async function runLinux(
   await console.interact(system.exited, options.initrd === undefined ? guest : undefined, signal);
 }
 
-function checkOptions(file: DeviceFile, options: RunOptions): void {
+function checkOptions(options: RunOptions): void {
   if (options.command !== undefined && options.initrd !== undefined) {
     throw new UsageError(
       'Cannot run a command in a guest with an initramfs of your own: it has no control agent',
       'leave out --initrd, or --command',
-    );
-  }
-  if (options.watch && file.function.shape.interrupts.kind === 'msix') {
-    throw new UsageError(
-      `Cannot watch ${file.path} on the host linux: its device has MSI-X, and QEMU aborts when such a device is removed`,
-      'use msi() in the device, or --host simulated',
     );
   }
 }
@@ -126,20 +119,4 @@ async function runCommand(
     output: (stream, chunk) => void process[stream].write(chunk),
   });
   return exitCode;
-}
-
-/** The changed file's device in the place of the old one; a file that is wrong leaves the old one where it is. */
-async function replace(
-  devices: DeviceHost,
-  attachment: Attachment,
-  file: DeviceFile,
-  console: GuestConsole,
-): Promise<void> {
-  try {
-    await checkOnWorker(file);
-    await devices.restart(attachment);
-    console.remark(`${attachment.name} took the place of the old one`);
-  } catch (error) {
-    console.remark(presentFailure(error).text.trimEnd());
-  }
 }

@@ -5,19 +5,19 @@ import { DeviceHost } from '../hdv/device-host.ts';
 import type { HostBinding } from '../hosts/host.ts';
 import { useHost } from '../hosts/index.ts';
 import { TraceRecorder } from '../inspect/trace-recorder.ts';
-import type { GuestAccess } from '../testing/guest-access.ts';
+import type { GuestAccess, GuestFunction } from '../testing/guest-access.ts';
 import type { CleanUp } from './clean-up.ts';
 import { type DeviceFile, openDeviceFile } from './device-file.ts';
 import { overlayDocument } from './document.ts';
-import { ExitCode, presentFailure } from './failure.ts';
+import { ExitCode } from './failure.ts';
 import { openInspector } from './inspector.ts';
+import { liveReload } from './live-reload.ts';
 import { showNotice } from './notices.ts';
 import { RegisterShell, SHELL_HELP, ShellError } from './register-shell.ts';
 import type { RunOptions } from './run-options.ts';
 import { prepareSimulatedGuest } from './simulated-guest.ts';
 import { print, remark } from './terminal.ts';
 import { TraceView } from './trace-view.ts';
-import { watchFile } from './watch-file.ts';
 
 /** The device in a simulated machine, with a shell for its registers. */
 export async function runSimulated(
@@ -33,10 +33,7 @@ export async function runSimulated(
     await runCommand(machine, options.command, cleanUp);
     return;
   }
-  const stopWatching = options.watch
-    ? watchFile(file.path, () => machine.reload().catch(showFailure))
-    : undefined;
-  if (stopWatching) cleanUp.add(stopWatching);
+  if (options.watch) cleanUp.add(machine.watch());
   const lines = createInterface({
     input: process.stdin,
     output: process.stdout,
@@ -96,10 +93,6 @@ async function converse(lines: Interface, machine: SimulatedRun, cleanUp: CleanU
   }
 }
 
-function showFailure(error: unknown): void {
-  process.stderr.write(presentFailure(error).text);
-}
-
 /** A running simulated machine with one device in it, which may be replaced. */
 class SimulatedRun {
   shell!: RegisterShell;
@@ -108,6 +101,7 @@ class SimulatedRun {
   readonly #options: RunOptions;
   #trace: TraceView | undefined;
   #attachment: Attachment | undefined;
+  #function: GuestFunction | undefined;
   #file: DeviceFile;
   #generation = 0;
 
@@ -146,13 +140,20 @@ class SimulatedRun {
     return run;
   }
 
-  /** Puts the device of the changed file in the place of the old one; keeps the old one when the file is wrong. */
-  async reload(): Promise<void> {
-    const next = await openDeviceFile(this.#file.path, this.#file.exportName, ++this.#generation);
-    if (this.#attachment) await this.#devices.detach(this.#attachment);
-    this.#trace?.flush();
-    await this.#attach(next);
-    remark(`${next.device.constructor.name} of ${next.path} took the place of the old one`);
+  /** Puts the device of the file in the place of the running one when it is saved. @returns what ends that */
+  watch(): () => void {
+    return liveReload({
+      path: this.#file.path,
+      devices: this.#devices,
+      attachment: this.#attachment!,
+      remark,
+      replaced: async () => {
+        this.#trace?.flush();
+        const { path, exportName } = this.#file;
+        this.#file = await openDeviceFile(path, exportName, ++this.#generation);
+        this.shell = new RegisterShell(this.#guest, this.#function!, this.#file.device);
+      },
+    });
   }
 
   showTrace(): void {
@@ -166,13 +167,21 @@ class SimulatedRun {
   }
 
   async #attach(file: DeviceFile): Promise<void> {
-    this.#file = file;
-    this.#attachment = await this.#devices.attach(file.device, {
-      configuration: this.#options.configuration,
-    });
-    if (this.#options.trace) {
-      this.#trace = new TraceView(file, { write: remark });
-      this.#attachment.function!.observer = new TraceRecorder(this.#trace.ring);
+    const { configuration, trace, watch } = this.#options;
+    if (trace) this.#trace = new TraceView(file, { write: remark });
+    if (watch) {
+      // On a worker, where another device can take its place.
+      this.#attachment = await this.#devices.attach(file.module, {
+        configuration,
+        placement: 'worker',
+        ...(file.exportName === undefined ? {} : { export: file.exportName }),
+        ...(this.#trace === undefined ? {} : { trace: this.#trace.ring.memory }),
+      });
+    } else {
+      this.#attachment = await this.#devices.attach(file.device, { configuration });
+      if (this.#trace) {
+        this.#attachment.function!.observer = new TraceRecorder(this.#trace.ring);
+      }
     }
     const { vendorId, deviceId } = file.device.identity;
     const fn = await this.#guest.open({ vendorId, deviceId });
@@ -181,6 +190,7 @@ class SimulatedRun {
       await fn.enableInterrupts(interrupts.kind, 'count' in interrupts ? interrupts.count : 1);
     }
     this.#trace?.flush();
+    this.#function = fn;
     this.shell = new RegisterShell(this.#guest, fn, file.device);
   }
 }

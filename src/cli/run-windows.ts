@@ -5,15 +5,14 @@ import { useHost } from '../hosts/index.ts';
 import type { CleanUp } from './clean-up.ts';
 import type { DeviceFile } from './device-file.ts';
 import { overlayDocument } from './document.ts';
-import { presentFailure } from './failure.ts';
 import { GuestConsole } from './guest-console.ts';
 import { openInspector } from './inspector.ts';
+import { liveReload } from './live-reload.ts';
 import { showNotice } from './notices.ts';
 import type { RunOptions } from './run-options.ts';
 import { remark } from './terminal.ts';
 import { TraceView } from './trace-view.ts';
 import { UsageError } from './usage-error.ts';
-import { watchFile } from './watch-file.ts';
 import { windowsGuest } from './windows/guest-document.ts';
 
 /** What needs our agent in the guest, or QEMU. */
@@ -60,14 +59,9 @@ export async function runWindows(
   await system.start({ signal });
   trace?.follow();
   if (options.watch) {
-    const replace = async (): Promise<void> => {
-      await devices.restart(attachment);
-      console.remark(`${attachment.name} took the place of the old one`);
-    };
-    const stop = watchFile(file.path, () =>
-      replace().catch((error) => console.remark(presentFailure(error).text.trimEnd())),
-    );
-    cleanUp.add(stop);
+    const { path } = file;
+    const say = (line: string): void => console.remark(line);
+    cleanUp.add(liveReload({ path, devices, attachment, remark: say }));
   }
   remark(`Started a machine with ${attachment.name}; Ctrl-] leaves`);
   // The pipe is the machine's: it is there once the machine runs.

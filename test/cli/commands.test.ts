@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { VfioUserClient } from '../../src/vfio-user/client.ts';
-import { CHANGED, ENDLESS, GOOD } from './devices.ts';
+import { CHANGED, ENDLESS, GOOD, OTHER_SHAPE } from './devices.ts';
 import { ended, until, Workplace } from './run-cli.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -130,12 +130,18 @@ describe.concurrent('hdvkit run --host simulated', () => {
     const done = ended(child);
     child.stdin.write('read VALUE\n');
     await until(child.stdout, '0x00000000');
-    const replaced = until(child.stderr, 'took the place of the old one');
+    child.stdin.write('write OTHER 0x77\nread OTHER\n');
+    await until(child.stdout, '0x00000077');
+    const replaced = until(child.stderr, 'took the place of the old one, and has its registers');
     place.write('device.ts', CHANGED);
     await replaced;
-    child.stdin.end('read VALUE\n');
-    const { code, stdout } = await done;
-    expect(stdout).toContain('0x0000002a');
+    const refused = until(child.stderr, 'The old device goes on');
+    place.write('device.ts', OTHER_SHAPE);
+    await refused;
+    child.stdin.end('read VALUE\nread OTHER\n');
+    const { code, stdout, stderr } = await done;
+    expect(stdout).toMatch(/0x0000002a.*\n0x00000077\n$/);
+    expect(stderr).toContain('its BAR 0 is 0x2000 bytes');
     expect(code).toBe(0);
   });
 

@@ -14,8 +14,11 @@ export class Good extends PciDevice {
 }
 `;
 
-/** The same, changed in what VALUE is after reset. */
-export const CHANGED = GOOD.replace('u32(0x0, {', 'u32(0x0, { reset: 0x2a,');
+/** The same, changed in what reads of VALUE give. */
+export const CHANGED = GOOD.replace('bind({})', 'bind({ VALUE: { read: () => 0x2a } })');
+
+/** The same, changed in what the guest knows of it. */
+export const OTHER_SHAPE = GOOD.replace('mmio(0x1000', 'mmio(0x2000');
 
 /** Its driver waits for ever when it writes VALUE; it says so first. */
 export const ENDLESS = GOOD.replace(
