@@ -1,21 +1,25 @@
 /**
  * What do attached devices cost that nobody uses? 64 of them in simulated machines, on two workers and on a worker each.
  *
- * `--devices N` attaches another number, `--seconds N` looks for another time than 10 s.
+ * `--devices N` attaches another number, `--seconds N` looks for another time than 10 s, and
+ * `--settle N` waits another time than 25 s before.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { ComputeSystem, DeviceHost } from 'hdvkit';
+import { packageRoot } from '../src/cli/package.ts';
 import { createSimulatedHost } from '../src/hosts/simulated/host.ts';
-import { type Measurement, option, print } from './report.ts';
+import { count, type Measurement, print } from './report.ts';
 
-const DEVICES = Number(option('--devices') ?? 64);
-const SECONDS = Number(option('--seconds') ?? 10);
+const DEVICES = count('--devices', 64);
+const SECONDS = count('--seconds', 10);
 /** The engine collects the garbage of a start for a while after it. */
-const SETTLE_MS = 25_000;
+const SETTLE_MS = count('--settle', 25) * 1000;
 /** Slots of a machine's bus. */
 const PER_MACHINE = 32;
-const MODULE = new URL('../sample-devices/edu.ts', import.meta.url);
+const MODULE = pathToFileURL(join(packageRoot(), 'sample-devices/edu.ts'));
 
 /** How often threads of this process went to sleep; undefined where the system does not say. */
 function sleeps(): number | undefined {
@@ -37,8 +41,6 @@ async function measure(name: string, groupOf: (device: number) => string | undef
   };
   const systems: ComputeSystem[] = [];
   const hosts: DeviceHost[] = [];
-  const before = process.memoryUsage().rss;
-  const started = performance.now();
   for (let device = 0; device < DEVICES; device++) {
     if (device % PER_MACHINE === 0) {
       const system = await ComputeSystem.create(`idle-${device}`, document, {
@@ -51,8 +53,6 @@ async function measure(name: string, groupOf: (device: number) => string | undef
     const group = groupOf(device);
     await hosts.at(-1)!.attach(MODULE, group === undefined ? {} : { group });
   }
-  const attach = (performance.now() - started) / DEVICES;
-  const memory = (process.memoryUsage().rss - before) / DEVICES / 2 ** 20;
   await delay(SETTLE_MS);
   const load: number[] = [];
   const wakes: number[] = [];
@@ -71,8 +71,6 @@ async function measure(name: string, groupOf: (device: number) => string | undef
   const rows: Measurement[] = [
     { name: `${name}: processor time`, unit: '% of a core', samples: load },
     { name: `${name}: wake-ups of all threads`, unit: 'per second', samples: wakes },
-    { name: `${name}: memory per device`, unit: 'MiB', samples: [memory] },
-    { name: `${name}: time to attach one`, unit: 'ms', samples: [attach] },
   ];
   return rows.filter(({ samples }) => samples.length > 0);
 }
