@@ -24,7 +24,7 @@ class HeapTimer implements Timer {
 
 /**
  * Real time for a thread that waits in the kernel and not in Node's event loop: the loop asks how long it may wait and
- * calls {@link LoopClock.runDue} when it wakes. Timers of one due time run in the order in which they were made.
+ * calls {@link LoopClock.runDue}, or {@link LoopClock.runNext}, when it wakes. Timers of one due time run in the order in which they were made.
  */
 export class LoopClock implements Clock {
   /** Binary heap by (due, order): the parent of entry i is (i - 1) >> 1. */
@@ -61,6 +61,17 @@ export class LoopClock implements Clock {
       this.remove(next);
       next.fn();
     }
+  }
+
+  /**
+   * Runs one timer that is due, the one due first: a loop that looks for accesses before each lets an access wait for
+   * one slice of a device's work, however many timers it has.
+   */
+  runNext(): void {
+    const next = this.#heap[0];
+    if (next === undefined || next.due > this.now) return;
+    this.remove(next);
+    next.fn();
   }
 
   /** @internal used by the timers themselves */

@@ -217,7 +217,8 @@ class DeviceLoop {
 
   /**
    * Waits in the kernel for messages, and goes back to the event loop when that has something to do, when there were
-   * no messages for a moment, and at least every few milliseconds. An access seldom meets the event loop.
+   * no messages for a moment, and at least every few milliseconds. An access seldom meets the event loop. Messages and
+   * timers take turns: what one {@link VfioUserServer.wait} serves, then one timer that is due.
    */
   async #loop(server: VfioUserServer): Promise<void> {
     const { control, attention } = this.#context;
@@ -230,7 +231,7 @@ class DeviceLoop {
       const wake = server.wait(due < 0 ? longest : Math.min(due, longest), attention);
       const called = (wake & Wake.CONTROL) !== 0;
       this.#wake(called);
-      busy = wake === Wake.MESSAGE;
+      busy = wake === Wake.MESSAGE || this.#clock.nextTimeout() === 0;
       const now = this.#clock.now;
       if (busy && now - turnedAt < LONGEST_ABSENCE_MS) continue;
       await this.#context.turn();
@@ -244,7 +245,7 @@ class DeviceLoop {
     control.resting = false;
     control.advance();
     if (called) this.#context.attend((method, argument) => this.#command(method, argument));
-    this.#clock.runDue();
+    this.#clock.runNext();
   }
 
   #start(): void {

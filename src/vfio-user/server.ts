@@ -72,6 +72,15 @@ export interface ServeOptions {
 const TURN = 4;
 
 /**
+ * Messages that one {@link VfioUserServer.wait} serves at most; each write of a REGION_WRITE_MULTI counts as one, and
+ * such a message is served as a whole. So a timer waits for no more than this and one such message.
+ */
+export const SERVED_PER_WAIT = 64;
+
+/** Messages after which {@link VfioUserServer.processReadable} lets a flood wait for the event loop's next turn. */
+const SERVED_PER_CALL = 1024;
+
+/**
  * One vfio-user connection, seen from the device. Everything runs on the thread that calls {@link processReadable},
  * {@link wait} or {@link serve}: one message after the other, in order of arrival, and the device's methods within.
  *
@@ -153,19 +162,22 @@ export class VfioUserServer implements VfioUserPort {
   }
 
   /**
-   * Serves what has arrived and returns, without waiting.
+   * Serves what has arrived and returns, without waiting. Of messages that never end it serves about a thousand at a
+   * time: the socket stays readable, and nothing of what was received is left behind.
    * @returns false once the connection has ended
    * @throws what a device's method threw, after its message was answered with EIO
    */
   processReadable(): boolean {
-    this.#drain();
-    while (this.#receive()) this.#drain();
+    let served = this.#drain(Number.POSITIVE_INFINITY);
+    while (served < SERVED_PER_CALL && this.#receive()) {
+      served += this.#drain(Number.POSITIVE_INFINITY);
+    }
     return !this.#closed;
   }
 
   /**
    * Blocks this thread until messages arrive, the control eventfd is signalled or the time is over, and serves what
-   * arrived.
+   * arrived, up to {@link SERVED_PER_WAIT}; the rest is for the next call, which does not block then.
    * @param timeoutMs negative: no limit
    * @param controlFd an eventfd by which another thread wakes this one; -1: none
    * @returns {@link Wake} bits; 0: the time is over
@@ -176,20 +188,18 @@ export class VfioUserServer implements VfioUserPort {
       this.#finish(this.#ending);
       return Wake.MESSAGE;
     }
-    if (this.#connection.next() >= 0) {
-      this.#drain();
-      return Wake.MESSAGE;
-    }
+    const isBehind = this.#connection.next() >= 0;
     this.#poll.watch(0, this.#connection.fd, PollEvent.IN);
     this.#poll.watch(1, controlFd, PollEvent.IN);
-    if (this.#poll.wait(timeoutMs) === 0) return 0;
-    let wake = 0;
-    if (this.#poll.events(1) !== 0) wake |= Wake.CONTROL;
-    if (this.#poll.events(0) !== 0) {
-      if (this.#receive()) this.#drain();
-      wake |= Wake.MESSAGE;
+    const ready = this.#poll.wait(isBehind ? 0 : timeoutMs);
+    const wake = ready > 0 && this.#poll.events(1) !== 0 ? Wake.CONTROL : 0;
+    if (isBehind) {
+      this.#drain(SERVED_PER_WAIT);
+      return wake | Wake.MESSAGE;
     }
-    return wake;
+    if (ready === 0 || this.#poll.events(0) === 0) return wake;
+    if (this.#receive()) this.#drain(SERVED_PER_WAIT);
+    return wake | Wake.MESSAGE;
   }
 
   /**
@@ -243,12 +253,24 @@ export class VfioUserServer implements VfioUserPort {
     }
   }
 
-  #drain(): void {
-    while (!this.#closed && this.#ending === undefined) {
+  /** Serves what has been received, until there were `limit` messages. @returns how many there were */
+  #drain(limit: number): number {
+    let served = 0;
+    while (served < limit && !this.#closed && this.#ending === undefined) {
       const start = this.#connection.next();
-      if (start < 0) return;
+      if (start < 0) break;
+      served += this.#weightOf(start);
       this.#serve(start);
     }
+    return served;
+  }
+
+  /** What a message counts as: the writes that it holds, or 1. */
+  #weightOf(start: number): number {
+    const view = this.state.receiveView;
+    if (view.getUint16(start + 2, true) !== Command.REGION_WRITE_MULTI) return 1;
+    const size = this.#connection.sizeAt(start) - HEADER_SIZE - PayloadSize.WRITE_MULTI;
+    return Math.max(1, Math.floor(size / PayloadSize.WRITE_MULTI_ENTRY));
   }
 
   /** Serves the message at `start` of the receive buffer and takes it out of the stream. */

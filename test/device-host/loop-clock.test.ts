@@ -70,3 +70,26 @@ test('a timer that makes a timer of 0 ms lets the loop go on', () => {
   clock.runDue();
   expect(runs).toBe(2);
 });
+
+test('one timer at a time can be run, the one due first, and none that is not due', () => {
+  const clock = new SteppedClock();
+  const ran: string[] = [];
+  clock.after(2, () => ran.push('second'));
+  clock.after(1, () => ran.push('first'));
+  clock.after(3, () => ran.push('third'));
+  clock.time = 2;
+  for (let i = 0; i < 3; i++) clock.runNext();
+  expect(ran).toEqual(['first', 'second']);
+});
+
+test('timers that ask for the next slice at once have their turns in order', () => {
+  const clock = new SteppedClock();
+  const ran: number[] = [];
+  const slice = (id: number): void => {
+    ran.push(id);
+    clock.after(0, () => slice(id));
+  };
+  for (const id of [0, 1, 2]) clock.after(0, () => slice(id));
+  for (let i = 0; i < 7; i++) clock.runNext();
+  expect(ran).toEqual([0, 1, 2, 0, 1, 2, 0]);
+});

@@ -9,10 +9,14 @@ import {
 } from '../../src/device-host/vfio-user-worker-device.ts';
 import { closeFd, createMemoryFile } from '../../src/ffi/descriptors.ts';
 import type { PlacementNotice } from '../../src/hdv/device-placement.ts';
+import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
+import { SERVED_PER_WAIT } from '../../src/vfio-user/server.ts';
+import { Command, PayloadSize } from '../../src/vfio-user/wire.ts';
 import { Trouble } from '../host/trouble-device.ts';
 import { heldResources, ServedClient } from './served-client.ts';
 
 const module = new URL('../host/trouble-device.ts', import.meta.url);
+const slicing = new URL('./slicing-device.ts', import.meta.url);
 const CONFIG = 7;
 const Reg = { ID: 0, SCRATCH: 4, TROUBLE: 8, TROUBLE_ON_READ: 12, TICKS: 16 } as const;
 
@@ -84,6 +88,26 @@ describe('a device on its worker', () => {
     let ticks = 0;
     while (ticks < 3) ticks = await client.read(0, Reg.TICKS);
     expect(notices).toEqual([]);
+  });
+
+  test('goes on with its own work between parts of a flood of writes, however long that is', async () => {
+    const source = { module: slicing, exportName: undefined };
+    const { device } = await load({ source });
+    const client = await connect(device);
+    // Sent together: what is between the two reads of the count was done between them.
+    const count = 10 * SERVED_PER_WAIT;
+    const read = encodeRegionAccess({ region: 0, offset: 0, count: 4 });
+    const write = encodeRegionAccess({ region: 0, offset: 4, count: 4 }, Buffer.alloc(4));
+    client.client.send(Command.REGION_READ, read);
+    for (let i = 0; i < count; i++) {
+      client.client.send(Command.REGION_WRITE, write, { noReply: true });
+    }
+    client.client.send(Command.REGION_READ, read);
+    const [before, after] = [client.client.receive(), client.client.receive()].map((reply) =>
+      reply!.payload.readUInt32LE(PayloadSize.REGION_ACCESS),
+    );
+    expect(await client.read(0, 4)).toBe(count);
+    expect(after! - before!).toBeGreaterThanOrEqual(count / SERVED_PER_WAIT - 1);
   });
 
   test('may be slow: it has the time that its limit gives it', async () => {

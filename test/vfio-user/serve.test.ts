@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { signalEventFd, takeEventFd } from '../../src/ffi/descriptors.ts';
 import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
-import { Wake } from '../../src/vfio-user/server.ts';
+import { SERVED_PER_WAIT, Wake } from '../../src/vfio-user/server.ts';
 import { Command } from '../../src/vfio-user/wire.ts';
 import { Pair } from './pair.ts';
 
@@ -70,6 +70,64 @@ test('serving goes on until the client goes, and the event loop has its turns', 
   expect(wakes[0]).toBe(Wake.MESSAGE);
   expect(wakes).toContain(Wake.CONTROL);
   expect(pair.device.ended).toEqual({ type: 'closed' });
+});
+
+describe('a flood', () => {
+  /** Writes that nobody waits for, sent before the server looks. */
+  function flood(pair: Pair, messages: number, entries = 0): void {
+    const { server, client } = pair;
+    const serve = server.processReadable.bind(server);
+    server.processReadable = () => true;
+    const one = encodeRegionAccess({ region: 0, offset: 0, count: 4 }, Buffer.alloc(8));
+    const head = Buffer.alloc(8);
+    head.writeUInt32LE(entries);
+    const many = Buffer.concat([head, ...Array.from({ length: entries }, () => one)]);
+    for (let i = 0; i < messages; i++) {
+      if (entries > 0) client.send(Command.REGION_WRITE_MULTI, many, { noReply: true });
+      else client.send(Command.REGION_WRITE, one.subarray(0, 20), { noReply: true });
+    }
+    server.processReadable = serve;
+  }
+
+  test('is served in parts, between which timers run and control signals are seen', () => {
+    using pair = new Pair();
+    const control = pair.eventFd();
+    flood(pair, 3 * SERVED_PER_WAIT + 5);
+    signalEventFd(control);
+    const parts: number[] = [];
+    const wakes: number[] = [];
+    for (let wake = -1; wake !== 0; ) {
+      wake = pair.server.wait(0, wakes.includes(Wake.MESSAGE | Wake.CONTROL) ? -1 : control);
+      wakes.push(wake);
+      parts.push(pair.device.takeLog().length);
+    }
+    expect(Math.max(...parts)).toBe(SERVED_PER_WAIT);
+    expect(parts.reduce((sum, part) => sum + part)).toBe(3 * SERVED_PER_WAIT + 5);
+    expect(wakes[0]).toBe(Wake.MESSAGE | Wake.CONTROL);
+  });
+
+  test('of messages with many writes each is served in parts of no more than one message too many', () => {
+    using pair = new Pair();
+    flood(pair, 10, 40);
+    const parts: number[] = [];
+    while (pair.server.wait(0) !== 0) parts.push(pair.device.takeLog().length);
+    expect(parts).toEqual([80, 80, 80, 80, 80]);
+  });
+
+  test('without end lets the event loop go on', () => {
+    using pair = new Pair();
+    const { device, server } = pair;
+    let served = 0;
+    flood(pair, 1);
+    device.hook = () => {
+      served++;
+      if (served < 100_000) flood(pair, 1);
+    };
+    expect(server.processReadable()).toBe(true);
+    expect(served).toBeLessThan(2000);
+    device.hook = undefined;
+    expect(server.wait(0)).toBe(Wake.MESSAGE);
+  });
 });
 
 test('serving ends when the server is closed on being woken', async () => {
