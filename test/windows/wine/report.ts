@@ -68,7 +68,7 @@ function whatWentWrong(
   ended: boolean,
   counts: Readonly<Record<'passed' | 'failed' | 'skipped', number>>,
 ): string | undefined {
-  if (timedOut) return 'the file did not end in time and was killed';
+  if (timedOut) return 'a test of the file did not end in time, and the file was killed';
   if (!ended) return `the process ended with code ${code} before the runner came to its end`;
   if (code !== 0 && counts.failed === 0) {
     return `the process ended with code ${code}, although no test failed`;

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { findInPath } from '../../../src/provision/find-in-path.ts';
 
@@ -52,8 +52,10 @@ export interface WineRun {
   readonly output: string;
   readonly cwd?: string;
   readonly environment?: Readonly<Record<string, string>>;
-  /** In milliseconds; the program is killed after it. */
+  /** In milliseconds; the program is killed after it, or after as long without growth of {@link growing}. */
   readonly timeLimit: number;
+  /** A file that the program writes as it gets on. */
+  readonly growing?: string;
 }
 
 /** How a program under Wine ended. The code alone proves nothing: a crash under Wine 8 may end with 0. */
@@ -73,10 +75,15 @@ export function runWine(wine: Wine, args: readonly string[], run: WineRun): Prom
     });
     closeSync(output);
     let timedOut = false;
-    const limit = setTimeout(() => {
-      timedOut = true;
-      child.kill('SIGKILL');
-    }, run.timeLimit);
+    let size = 0;
+    const look = (): void => {
+      const now = sizeOf(run.growing);
+      timedOut = now === size;
+      size = now;
+      if (timedOut) child.kill('SIGKILL');
+      else limit = setTimeout(look, run.timeLimit);
+    };
+    let limit = setTimeout(look, run.timeLimit);
     child.on('error', (error) => {
       clearTimeout(limit);
       reject(error);
@@ -87,6 +94,10 @@ export function runWine(wine: Wine, args: readonly string[], run: WineRun): Prom
       resolve({ code, timedOut });
     });
   });
+}
+
+function sizeOf(file: string | undefined): number {
+  return file === undefined ? 0 : (statSync(file, { throwIfNoEntry: false })?.size ?? 0);
 }
 
 /** Ends everything that runs in this prefix, and waits for it; other prefixes are left alone. */
