@@ -9,24 +9,29 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { remark } from '../src/cli/terminal.ts';
+import { UsageError } from '../src/cli/usage-error.ts';
 import { LearnedSpin } from '../src/ffi/gate/learned-spin.ts';
 import { SlotChannel } from '../src/transport/slot/slot-channel.ts';
 import { Operation } from '../src/transport/slot/slot-layout.ts';
 import { serveSlots } from '../src/transport/slot/slot-loop.ts';
 import { SlotRequester, type WaitingPolicy } from '../src/transport/slot/slot-requester.ts';
 import { SlotResponder, type SlotTarget } from '../src/transport/slot/slot-responder.ts';
-import { workerExecArgv } from '../src/transport/typescript-loader.ts';
-import { type Measurement, option, percentile, print } from './report.ts';
+import { runsFromSource, workerExecArgv } from '../src/transport/typescript-loader.ts';
+import { compilePeer, type Peer } from './peers/compile-peer.ts';
+import { count, eachRound, type Measurement, median, print, ratio } from './report.ts';
 
-const ROUNDS = Number(option('--rounds') ?? 15);
+const ROUNDS = count('--rounds', 15);
 /** Round trips between two looks at the clock, while both are awake. */
 const TRIPS = 20;
 const AWAKE_BATCHES = 1500;
 const ASLEEP_TRIPS = 60;
 const PAUSE_MS = 1;
+
+const MESSAGE = 'postMessage and back';
+const TASK = 'piscina.run per access';
 
 type Policy = 'polling' | 'adaptive' | 'sleeping';
 
@@ -90,7 +95,7 @@ interface Way {
 async function startThread(data: object): Promise<Worker> {
   const worker = new Worker(new URL(import.meta.url), {
     workerData: data,
-    execArgv: workerExecArgv(true),
+    execArgv: workerExecArgv(runsFromSource),
   });
   await once(worker, 'message');
   return worker;
@@ -99,8 +104,6 @@ async function startThread(data: object): Promise<Worker> {
 function pause(): void {
   for (const end = performance.now() + PAUSE_MS; performance.now() < end; );
 }
-
-const median = (samples: readonly number[]): number => percentile(samples, 0.5);
 
 async function slotWay(policy: Policy): Promise<Way> {
   const channel = new SlotChannel();
@@ -172,7 +175,7 @@ async function messageWay(): Promise<Way> {
   worker.on('message', () => answered());
   const access = { fn: 0, bar: 0, offset: 4, width: 4 };
   return asyncWay(
-    'postMessage and back',
+    MESSAGE,
     () =>
       new Promise<void>((resolve) => {
         answered = resolve;
@@ -189,26 +192,33 @@ function taskWay(folder: string): { readonly way: Way; readonly pool: Piscina } 
     idleTimeout: Number.POSITIVE_INFINITY,
   });
   const access = { fn: 0, bar: 0, offset: 4, width: 4 };
-  return { way: asyncWay('piscina.run per access', () => pool.run(access)), pool };
+  return { way: asyncWay(TASK, () => pool.run(access)), pool };
+}
+
+interface PeerWays {
+  readonly spin: Way;
+  readonly half: Way;
+  readonly futex: Way;
+  readonly compiler: string;
 }
 
 /** Two threads in C; undefined where there is no compiler, or no futex. */
-function peerWays(
-  folder: string,
-): { readonly spin: Way; readonly half: Way; readonly futex: Way } | undefined {
-  const program = join(folder, 'ping-pong');
-  const source = fileURLToPath(new URL('peers/ping-pong.c', import.meta.url));
+async function peerWays(folder: string): Promise<PeerWays | undefined> {
+  let peer: Peer;
   try {
-    execFileSync('cc', ['-O2', '-pthread', source, '-o', program], { stdio: 'pipe' });
+    peer = await compilePeer('ping-pong.c', folder);
   } catch (error) {
-    console.error(`Without the peer in C, as it cannot be compiled: ${(error as Error).message}`);
+    if (!(error instanceof UsageError)) throw error;
+    remark(`Without two threads in C: ${error.message}; ${error.remedy}`);
     return undefined;
   }
+  const { program, compiler } = peer;
   const run = (mode: string, batches: number, trips: number, pauseNs: number): number =>
     Number(
       execFileSync(program, [mode, batches, trips, pauseNs].map(String), { encoding: 'utf8' }),
     );
   return {
+    compiler,
     spin: { name: 'C, polling', awake: () => run('spin', AWAKE_BATCHES, TRIPS, 0) },
     half: {
       name: 'C, the device sleeps in a futex, the processor polls',
@@ -222,19 +232,19 @@ function peerWays(
   };
 }
 
-/** Every way in every round; the first round is not counted. */
+/** Every way in every round. */
 async function measure(
   ways: readonly Way[],
   regime: 'awake' | 'asleep',
 ): Promise<Map<string, number[]>> {
   const results = new Map<string, number[]>();
-  for (let round = 0; round <= ROUNDS; round++) {
+  await eachRound(regime, ROUNDS, async (_, counts) => {
     for (const way of ways) {
       const time = await way[regime]?.();
-      if (time === undefined || round === 0) continue;
+      if (time === undefined || !counts) continue;
       results.set(way.name, [...(results.get(way.name) ?? []), time]);
     }
-  }
+  });
   return results;
 }
 
@@ -242,15 +252,10 @@ function rows(results: Map<string, number[]>, regime: string, unit: string): Mea
   return [...results].map(([name, samples]) => ({ name: `${regime}: ${name}`, unit, samples }));
 }
 
-function ratio(name: string, a: number[] | undefined, b: number[] | undefined): Measurement[] {
-  if (a === undefined || b === undefined) return [];
-  return [{ name, unit: '×', samples: a.map((time, round) => time / b[round]!) }];
-}
-
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hdvkit-slot-'));
   writeFileSync(join(folder, 'task.mjs'), 'export default ({ offset }) => offset;\n');
-  const peers = peerWays(folder);
+  const peers = await peerWays(folder);
   const { way: task, pool } = taskWay(folder);
   try {
     const slots = [await slotWay('polling'), await slotWay('adaptive'), await slotWay('sleeping')];
@@ -259,6 +264,7 @@ async function main(): Promise<void> {
     const awake = await measure(ways, 'awake');
     const asleep = await measure(ways, 'asleep');
     print({
+      versions: peers === undefined ? undefined : { compiler: peers.compiler },
       title: 'Round trip from a processor to a device on another thread, median of a round',
       measurements: [
         ...rows(awake, 'awake', 'ns'),
@@ -278,6 +284,16 @@ async function main(): Promise<void> {
           asleep.get('slot, adaptive'),
           asleep.get('C, the device sleeps in a futex, the processor polls'),
         ),
+        ...['awake', 'asleep'].flatMap((regime) => {
+          const times = regime === 'awake' ? awake : asleep;
+          return [MESSAGE, TASK].flatMap((other) =>
+            ratio(
+              `${regime}: ${other}, to slot, adaptive`,
+              times.get(other),
+              times.get('slot, adaptive'),
+            ),
+          );
+        }),
         ...ratio(
           'asleep: slot, adaptive, to C, both sleep in a futex',
           asleep.get('slot, adaptive'),
