@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
-import { GENERIC_ALL, HCS_EVENT_TYPE } from '../../src/hcs/core/constants.ts';
+import { GENERIC_ALL, HCS_EVENT_TYPE, INFINITE } from '../../src/hcs/core/constants.ts';
 import type { SystemEvent } from '../../src/hcs/system-event.ts';
 import { codeOf } from '../compute/recording-engine.ts';
 import { collectGarbage, collectUntil, warningsDuring } from '../hcs/collect-garbage.ts';
@@ -112,6 +112,46 @@ describe.runIf(standInsUnavailable === undefined)('a ComputeSystem of Windows', 
     await core.close();
     expect(String(await thrown)).toContain('not now');
     expect(await events).toEqual(['serviceDisconnected']);
+  });
+
+  test('that is being opened when its host is closed is closed as well', async () => {
+    const system = await running();
+    const rule = { id, at: 'call' } as const;
+    for (const name of ['HcsOpenComputeSystem', 'HcsOpenComputeSystemInNamespace'] as const) {
+      rig.standIns.hold(name, rule);
+    }
+    const opening = codeOf(() => ComputeSystem.open(id, { core }));
+    const inNamespace = codeOf(() => core.HcsOpenComputeSystemInNamespace('', id, GENERIC_ALL));
+    await until(() => rig.standIns.held('HcsOpenComputeSystem', rule) > 0);
+    const closed = core.close();
+    rig.standIns.clearRules();
+    expect(await opening).toBe('ERROR_INVALID_HANDLE');
+    expect(await inNamespace).not.toBe('S_OK');
+    await closed;
+    await system.close();
+  });
+
+  test('whose process is being opened when its handle is closed keeps none', async () => {
+    const system = await running();
+    const operation = core.HcsCreateOperation(null, null);
+    const made = core.HcsCreateProcess(system.handle, '{"CommandLine":"cat"}', operation, null);
+    const { processInformation } = await core.HcsWaitForOperationResultAndProcessInfo(
+      operation,
+      INFINITE,
+    );
+    core.HcsCloseOperation(operation);
+    const rule = { id, at: 'call' } as const;
+    rig.standIns.hold('HcsOpenProcess', rule);
+    const opening = codeOf(() =>
+      core.HcsOpenProcess(system.handle, processInformation.ProcessId, GENERIC_ALL),
+    );
+    await until(() => rig.standIns.held('HcsOpenProcess', rule) > 0);
+    const closed = system.close();
+    rig.standIns.release('HcsOpenProcess', rule);
+    expect(await opening).toBe('ERROR_INVALID_HANDLE');
+    await closed;
+    await core.HcsCloseProcess(made);
+    expect(rig.standIns.openHandles('process', id)).toBe(0);
   });
 
   test('has its calls completed that were in flight when its host was closed', async () => {

@@ -73,7 +73,11 @@ export class NativeProcesses implements ProcessFunctions {
       blockingCalls.run(() => open.async(system.native, processId, requestedAccess, cell)),
     );
     check(name, hresult);
-    return this.#add(cell);
+    const process = this.#add(cell);
+    if (system.isOpen) return process;
+    // Closed meanwhile, by itself or with its host: nobody expects a process of it.
+    await this.HcsCloseProcess(process);
+    throw notOpen(name, 'compute system handle', computeSystem);
   }
 
   async HcsCloseProcess(process: HCS_PROCESS): Promise<void> {

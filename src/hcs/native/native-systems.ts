@@ -53,6 +53,8 @@ export class NativeSystems implements SystemFunctions {
   readonly #library: ComputeCoreLibrary;
   readonly #operations: NativeOperations;
   readonly #open = new Map<bigint, SystemHandle>();
+  /** How often everything was closed: what began to be opened before is closed as well. */
+  #closes = 0;
 
   constructor(library: ComputeCoreLibrary, operations: NativeOperations) {
     this.#library = library;
@@ -70,6 +72,7 @@ export class NativeSystems implements SystemFunctions {
 
   /** Closes what is open, and says so to event callbacks. */
   async closeAll(): Promise<void> {
+    this.#closes++;
     for (const handle of [...this.#open.values()]) handle.disconnect();
     const open = [...this.#open.keys()] as HCS_SYSTEM[];
     await Promise.all(open.map((system) => this.HcsCloseComputeSystem(system)));
@@ -155,8 +158,9 @@ export class NativeSystems implements SystemFunctions {
     const name = 'HcsOpenComputeSystem';
     const open = this.#library.core.function(name);
     const cell: OutCell = [0];
+    const closes = this.#closes;
     check(name, await blockingCalls.run(() => open.async(id, requestedAccess, cell)));
-    return this.#add(cell, id).native as HCS_SYSTEM;
+    return await this.#opened(name, id, closes, cell);
   }
 
   async HcsOpenComputeSystemInNamespace(
@@ -167,8 +171,9 @@ export class NativeSystems implements SystemFunctions {
     const name = 'HcsOpenComputeSystemInNamespace';
     const open = this.#library.core.function(name);
     const cell: OutCell = [0];
+    const closes = this.#closes;
     check(name, await blockingCalls.run(() => open.async(idNamespace, id, requestedAccess, cell)));
-    return this.#add(cell, id).native as HCS_SYSTEM;
+    return await this.#opened(name, id, closes, cell);
   }
 
   async HcsCloseComputeSystem(computeSystem: HCS_SYSTEM): Promise<void> {
@@ -305,6 +310,13 @@ export class NativeSystems implements SystemFunctions {
     const system = this.#add(cell, id);
     if (registration !== undefined) system.adopt(registration);
     return system.native as HCS_SYSTEM;
+  }
+
+  async #opened(name: string, id: string, closes: number, cell: OutCell): Promise<HCS_SYSTEM> {
+    const system = this.#handle(cell, id);
+    if (closes === this.#closes) return system;
+    await this.HcsCloseComputeSystem(system);
+    throw notOpen(name, 'compute system handle', system);
   }
 
   #handle(cell: OutCell, id: string): HCS_SYSTEM {

@@ -278,6 +278,7 @@ STAND_IN_EXPORT HRESULT WINAPI HcsOpenProcess(HCS_SYSTEM computeSystem, DWORD pr
   uint32_t failure;
   if (process != NULL) *process = NULL;
   Client *client = system_client(computeSystem, name);
+  if (client != NULL) RecorderGate(name, subject_of(client), STAND_IN_AT_CALL);
   if (client != NULL && RecorderFails(name, subject_of(client), STAND_IN_AT_CALL, &failure, NULL)) {
     result = (HRESULT)failure;
   } else if (client != NULL && (process == NULL || requestedAccess != 0x10000000u)) result = INVALID_ARGUMENT_;
