@@ -30,8 +30,10 @@ export function misfit(present: FunctionFace, fresh: FunctionFace): string | und
     if (was !== is) return `its ${name} is ${hex(is)}, and the guest knows ${hex(was)}`;
   }
   return (
-    barMisfit(present.shape, fresh.shape) ??
+    // First: MSI-X adds to the BARs.
     interruptMisfit(present.shape, fresh.shape) ??
+    barMisfit(present.shape, fresh.shape) ??
+    structureMisfit(present.shape, fresh.shape) ??
     configMisfit(old, next)
   );
 }
@@ -56,7 +58,10 @@ function describeBar({ bars }: FunctionShape, slot: number): string {
 
 function interruptMisfit(present: FunctionShape, fresh: FunctionShape): string | undefined {
   const [was, is] = [describeInterrupts(present), describeInterrupts(fresh)];
-  if (was !== is) return `it interrupts by ${is}, and the guest knows ${was}`;
+  return was === is ? undefined : `it interrupts by ${is}, and the guest knows ${was}`;
+}
+
+function structureMisfit(present: FunctionShape, fresh: FunctionShape): string | undefined {
   const same = JSON.stringify(present.interrupts) === JSON.stringify(fresh.interrupts);
   return same ? undefined : 'its MSI or MSI-X structures are elsewhere than the guest knows them';
 }

@@ -77,6 +77,8 @@ interface Resident {
   device: LoadedDevice | undefined;
   /** Memory of what the guest has set up. */
   setup: SharedArrayBuffer | undefined;
+  /** Went with a worker, and has not come back yet. */
+  isLost: boolean;
 }
 
 /** One worker of a thread, from its start to its end. */
@@ -137,7 +139,13 @@ export class DeviceThread {
   ): Promise<{ readonly thread: DeviceThread; readonly first: ThreadDevice }> {
     const channel = new SlotChannel();
     const thread = new DeviceThread(channel, limits);
-    const resident: Resident = { report, name: '', device: undefined, setup: undefined };
+    const resident: Resident = {
+      report,
+      name: '',
+      device: undefined,
+      setup: undefined,
+      isLost: false,
+    };
     thread.#residents.set(0, resident);
     const { life, device } = await thread.#launch({ number: 0, ...module }, isShared, channel);
     settle(resident, device);
@@ -315,7 +323,7 @@ export class DeviceThread {
   async load(module: DeviceModule, report: Report): Promise<ThreadDevice> {
     const number = this.#nextNumber++;
     const name = module.exportName ?? module.module;
-    const resident: Resident = { report, name, device: undefined, setup: undefined };
+    const resident: Resident = { report, name, device: undefined, setup: undefined, isLost: false };
     this.#residents.set(number, resident);
     try {
       const device = await this.#loadHere(number, module);
@@ -418,7 +426,9 @@ export class DeviceThread {
     const culprit = this.channel.serving?.function;
     this.channel.close();
     for (const [number, resident] of this.#residents) {
-      const { report, name } = resident;
+      const { report, name, isLost } = resident;
+      if (isLost) continue;
+      resident.isLost = true;
       // The dying thread may still write to the other one.
       if (resident.setup !== undefined) {
         resident.setup = GuestSetup.of(resident.setup).copy().buffer;
@@ -441,6 +451,7 @@ function settle(resident: Resident, device: LoadedDevice): void {
   resident.name = device.name;
   resident.device = device;
   resident.setup = device.setup;
+  resident.isLost = false;
 }
 
 /** @throws Error when a guest would see another device than it knows */

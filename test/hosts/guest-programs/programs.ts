@@ -158,3 +158,18 @@ export function ring({ machine, argument }: VirtualProcessor): number {
 export function readPage({ machine, argument }: VirtualProcessor): number {
   return machine.read((argument as number) + PageOffset.PAGE, 4);
 }
+
+/** Writes a register and reads it back until the first word of RAM says that it is enough. */
+export function countUntilTold(processor: VirtualProcessor): { rounds: number; wrong: number } {
+  const { machine, argument } = processor;
+  const gpa = argument as number;
+  const told = processor.words(0, 1);
+  let rounds = 0;
+  let wrong = 0;
+  while (Atomics.load(told, 0) === 0) {
+    rounds = (rounds + 1) | 0;
+    machine.write(gpa, 4, rounds);
+    if (machine.read(gpa, 4) !== rounds) wrong++;
+  }
+  return { rounds, wrong };
+}

@@ -1,0 +1,93 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { RESTARTED } from '../host/restart-device.ts';
+import { Trouble } from '../host/trouble-device.ts';
+import { startMachine, type WorkerMachine } from './simulated-machine.ts';
+
+const MODULE = '../host/restart-device.ts';
+const DEVICE = 0x7002;
+const { ID, WORD, TROUBLE } = RESTARTED.offsets;
+const IDENTITY = 0x0e57_a127;
+const ONES = 0xffff_ffff;
+
+vi.setConfig({ testTimeout: 90_000 }); // Each test starts threads, which takes a loaded machine seconds.
+
+let machine: WorkerMachine;
+
+afterEach(() => machine?.[Symbol.asyncDispose]());
+
+/** Waits until so many failures have been reported in all. */
+async function failures(count: number): Promise<readonly Error[]> {
+  for (;;) {
+    const errors = machine.notices.flatMap((notice) =>
+      notice.type === 'failed' ? [notice.error] : [],
+    );
+    if (errors.length >= count) return errors;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test('processors wait while a device hands its registers to a fresh one, and see no difference', async () => {
+  machine = await startMachine({ stallLimitMs: 5000 });
+  const attachment = await machine.attach(MODULE, 'RestartDevice');
+  const bar = machine.drive(DEVICE).bar(0);
+  const [first] = machine.machine.ram.parts;
+  expect(first?.gpa).toBe(0);
+  const told = machine.machine.ram.windowAt(0, 4)!;
+  const running = machine.run('countUntilTold', bar.gpa + WORD);
+  for (let round = 0; round < 3; round++) {
+    expect(await machine.devices.restart(attachment, { keepState: true })).toEqual({ kept: true });
+  }
+  Atomics.store(new Int32Array(told.buffer, 0, 1), 0, 1);
+  const [{ rounds, wrong }] = (await running) as [{ rounds: number; wrong: number }];
+  expect(rounds).toBeGreaterThan(0);
+  expect(wrong).toBe(0);
+  expect(machine.notices).toEqual([]);
+});
+
+test('processors go on with a device that died under them and was restarted', async () => {
+  machine = await startMachine({ stallLimitMs: 1000 });
+  const attachment = await machine.attach(MODULE, 'RestartDevice');
+  const bar = machine.drive(DEVICE).bar(0);
+  const told = machine.machine.ram.windowAt(0, 4)!;
+  const running = machine.run('countUntilTold', bar.gpa + WORD);
+  bar.write32(TROUBLE, Trouble.EXIT);
+  await failures(1);
+  await machine.devices.restart(attachment);
+  expect(machine.drive(DEVICE).bar(0).read32(ID)).toBe(IDENTITY);
+  Atomics.store(new Int32Array(told.buffer, 0, 1), 0, 1);
+  const [{ rounds }] = (await running) as [{ rounds: number; wrong: number }];
+  expect(rounds).toBeGreaterThan(0);
+});
+
+describe('in a group', () => {
+  test('devices that died together come back one by one', async () => {
+    machine = await startMachine({ stallLimitMs: 1000 });
+    const one = await machine.attach(MODULE, 'RestartDevice', 'g');
+    const other = await machine.attach('../host/trouble-device.ts', 'TroubleDevice', 'g');
+    const bar = machine.drive(DEVICE).bar(0);
+    const otherBar = machine.drive(0x7001).bar(0);
+    bar.write32(TROUBLE, Trouble.EXIT);
+    await failures(2);
+    expect([bar.read32(ID), otherBar.read32(0)]).toEqual([ONES, ONES]);
+    await machine.devices.restart(one);
+    expect([bar.read32(ID), otherBar.read32(0)]).toEqual([IDENTITY, ONES]);
+    await machine.devices.restart(other);
+    expect([bar.read32(ID), otherBar.read32(0)]).toEqual([IDENTITY, 0x7041_b1e0]);
+    expect([one.failure, other.failure]).toEqual([undefined, undefined]);
+  });
+
+  test('one is replaced beside the others, which go on', async () => {
+    machine = await startMachine({ stallLimitMs: 5000 });
+    const one = await machine.attach(MODULE, 'RestartDevice', 'g');
+    await machine.attach('../host/trouble-device.ts', 'TroubleDevice', 'g');
+    const bar = machine.drive(DEVICE).bar(0);
+    const otherBar = machine.drive(0x7001).bar(0);
+    bar.write32(WORD, 5);
+    otherBar.write32(4, 6);
+    expect(await machine.devices.restart(one, { keepState: true })).toEqual({ kept: true });
+    expect([bar.read32(WORD), otherBar.read32(4)]).toEqual([5, 6]);
+    expect(await machine.devices.restart(one)).toEqual({ kept: false });
+    expect([bar.read32(WORD), otherBar.read32(4)]).toEqual([0, 6]);
+    expect(machine.notices).toEqual([]);
+  });
+});
