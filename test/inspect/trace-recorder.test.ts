@@ -74,3 +74,11 @@ test('records what the guest does in config space', () => {
   driver.config.write(0x04, 2, 0);
   expect(records().at(-1)).toMatchObject({ kind: TraceKind.CONFIG_WRITE, location: 4, length: 4 });
 });
+
+test('records a doorbell that rang without an access as what it is', () => {
+  const ring = TraceRing.create(16);
+  new TraceRecorder(ring).doorbellRung(2, 0x1008);
+  const found: TraceRecord[] = [];
+  ring.reader().drain((record) => found.push({ ...record }));
+  expect(found).toMatchObject([{ kind: TraceKind.DOORBELL, slot: 2, location: 0x1008 }]);
+});

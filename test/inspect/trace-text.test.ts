@@ -56,6 +56,12 @@ describe('a trace line', () => {
     );
   });
 
+  test('names the doorbell that rang without an access', () => {
+    expect(line({ kind: TraceKind.DOORBELL, location: 8192 + 16, length: 0 })).toBe(
+      'ring   doorbell[2]',
+    );
+  });
+
   test('numbers the elements of an array', () => {
     expect(line({ location: 0x1c, length: 2, value: 7 })).toBe('write  CHANNEL[3] 0x0007');
   });

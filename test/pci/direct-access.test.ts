@@ -138,6 +138,23 @@ test('a notice is a ring without a value, and so is an intercepted write', () =>
   ]);
 });
 
+test('an observer sees a notice as a ring, and an intercepted write as a write', () => {
+  const { fn, host } = attachDirect();
+  const seen: unknown[][] = [];
+  fn.observer = {
+    doorbellRung: (...args) => void seen.push(['ring', ...args]),
+    memoryWrite: (...args) => void seen.push(['write', ...args]),
+  };
+  host.rings[0]!(1);
+  fn.writeInterceptedMemory(0, 4, 4, 77);
+  fn.stop();
+  host.rings[0]!(1);
+  expect(seen).toEqual([
+    ['ring', 0, 4],
+    ['write', 0, 4, 4, 77],
+  ]);
+});
+
 test('a notice that comes late is dropped, and each doorbell rings once when the device goes on', () => {
   const { fn, host, device } = attachDirect();
   fn.stop();
