@@ -1,3 +1,4 @@
+// Longer than most files: one class owns the layout of the shared memory, and every table in it.
 import { closeFd } from '../ffi/descriptors.ts';
 import { addressOf } from '../ffi/libc.ts';
 import { unmap } from '../ffi/memory.ts';
