@@ -144,7 +144,7 @@ describe.runIf(standInsUnavailable === undefined).each(['External', 'ExternalRes
       const [attachment] = devices.list();
       if (attachment === undefined) throw new Error('The device is not attached');
       const before = objects();
-      for (let restarts = 1; restarts <= 3; restarts++) {
+      for (let restarts = 1; restarts <= 2; restarts++) {
         await devices.restart(attachment);
         await opened(1 + restarts);
       }

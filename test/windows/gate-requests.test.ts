@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { Opcode } from '../../src/ffi/gate/gate-layout.ts';
+import { Missed, Opcode } from '../../src/ffi/gate/gate-layout.ts';
 import { GateRequests } from '../../src/hosts/windows/gate-requests.ts';
-import { type Lifecycle, ServedFunction } from '../../src/hosts/windows/served-function.ts';
+import {
+  type Lifecycle,
+  lifecycleAfter,
+  NOT_ATTACHED,
+  ServedFunction,
+} from '../../src/hosts/windows/served-function.ts';
 import type { PciDeviceCallbacks } from '../../src/pci/device-callbacks.ts';
 
 const E_FAIL = 0x8000_4005;
@@ -282,13 +287,30 @@ describe('a function in the hands of Hyper-V', () => {
     served.setConfiguration(['x']);
     served.start();
     const fresh = track();
-    fresh.served.resume(seen.at(-1) as Lifecycle);
-    expect(fresh.device.calls).toEqual([['initialize'], ['setConfiguration', 'x'], ['start']]);
+    const resume = ({ device, served: other }: typeof fresh): void =>
+      other.resume(seen.at(-1) as Lifecycle, () => device.calls.push(['adopted']));
+    resume(fresh);
+    expect(fresh.device.calls).toEqual([
+      ['initialize'],
+      ['setConfiguration', 'x'],
+      ['adopted'],
+      ['start'],
+    ]);
     served.stop();
     served.teardown();
     const idle = track();
-    idle.served.resume(seen.at(-1) as Lifecycle);
+    resume(idle);
     expect(idle.device.calls).toEqual([]);
+  });
+
+  test.each([
+    [Missed.STOP, { initialized: true, configuration: ['x'], started: false }],
+    [Missed.TEARDOWN, NOT_ATTACHED],
+    [Missed.STOP | Missed.TEARDOWN, NOT_ATTACHED],
+    [0, { initialized: true, configuration: ['x'], started: true }],
+  ])('after callbacks %i that nobody heard it is where Hyper-V has it', (missed, expected) => {
+    const lifecycle = { initialized: true, configuration: ['x'], started: true };
+    expect(lifecycleAfter(lifecycle, missed)).toEqual(expected);
   });
 
   test('begins anew when Initialize comes again', () => {

@@ -18,6 +18,7 @@ import type { HDV_DEVICE, HDV_HOST } from '../../hdv/vm-device-host.ts';
 import { TraceRecorder } from '../../inspect/trace-recorder.ts';
 import { TraceRing } from '../../inspect/trace-ring.ts';
 import type { FunctionShape } from '../../pci/device-callbacks.ts';
+import { GuestSetup } from '../../pci/guest-setup.ts';
 import type { FunctionNotice } from '../../pci/host.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
 import { type ErrorMessage, encodeError } from '../../transport/error-message.ts';
@@ -47,6 +48,8 @@ export interface DeviceWorkerReady {
   /** Class name of the device. */
   readonly name: string;
   readonly shape: FunctionShape;
+  /** Memory of the function's GuestSetup. */
+  readonly setup: SharedArrayBuffer;
 }
 
 /** What a device needs of its surroundings, whether its instance is new or not. */
@@ -68,6 +71,8 @@ export interface CreateCommand extends InstanceParts {
 export interface AdoptCommand extends InstanceParts {
   readonly device: HDV_DEVICE;
   readonly lifecycle: Lifecycle;
+  /** Memory of the GuestSetup that the guest goes on with; undefined where the device is new to it. */
+  readonly setup: SharedArrayBuffer | undefined;
 }
 
 /** What the worker reports by itself. */
@@ -115,6 +120,7 @@ class HostedDevice {
   readonly #sections: WindowsSections;
   #doorbells: DoorbellEvents | undefined;
   #release: () => void = () => undefined;
+  #isConnected = false;
 
   constructor(parts: Parts, fn: PciFunction) {
     this.#parts = parts;
@@ -143,13 +149,30 @@ class HostedDevice {
       ring: (doorbell) => this.#doorbells?.ring(doorbell),
       command: (method, argument) => this.#command(method, argument),
     });
-    const { device, shape } = this.#function;
-    context.ready({ name: device.constructor.name, shape } satisfies DeviceWorkerReady);
+    const { device, setup, shape } = this.#function;
+    const ready = { name: device.constructor.name, shape, setup: setup.buffer };
+    context.ready(ready satisfies DeviceWorkerReady);
     try {
+      await this.#awaitInstance();
       await loop.run();
       this.#powerOff();
     } finally {
       this.#holdings.close();
+    }
+  }
+
+  /** Until it has an instance, the gate is somebody else's to serve: the device that it takes the place of. */
+  async #awaitInstance(): Promise<void> {
+    const { context, system } = this.#parts;
+    const { control } = context;
+    while (!this.#isConnected && !control.stopRequested) {
+      control.resting = true;
+      system.WaitForSingleObject(context.attention, context.patience);
+      control.resting = false;
+      control.advance();
+      this.#clock.runDue();
+      context.attend((method, argument) => this.#command(method, argument));
+      await context.turn();
     }
   }
 
@@ -179,9 +202,11 @@ class HostedDevice {
     return device;
   }
 
-  #adopt({ device, lifecycle, ...parts }: AdoptCommand): void {
+  #adopt({ device, lifecycle, setup, ...parts }: AdoptCommand): void {
     this.#connect(this.#deviceHost(parts), device, parts);
-    this.#served.resume(lifecycle);
+    this.#served.resume(lifecycle, () => {
+      if (setup !== undefined) this.#function.adopt(GuestSetup.of(setup));
+    });
   }
 
   #deviceHost({ tornDown }: InstanceParts): NativeVmDeviceHost {
@@ -215,6 +240,7 @@ class HostedDevice {
       hdvServices(binding, device, (notice) => this.#notify(encodeNotice(notice))),
     );
     this.#release = () => vmDeviceHost.releaseDevice(device);
+    this.#isConnected = true;
   }
 
   #powerOff(): void {

@@ -5,6 +5,7 @@ import type {
   DevicePlacement,
   PlacedDevice,
   PlacementRequest,
+  RestartResult,
 } from '../../hdv/device-placement.ts';
 import { withdrawDirectAccess } from '../../hdv/hdv-direct-access.ts';
 import { HdvError } from '../../hdv/hdv-error.ts';
@@ -62,6 +63,13 @@ export class WindowsPlacement implements DevicePlacement {
       this.#leave(key, instance);
       throw error;
     }
+    /** Settles with the restart before: each takes the place of the one that there is then. */
+    let turn: Promise<unknown> = Promise.resolve();
+    const restart = async (keepState: boolean): Promise<RestartResult> => {
+      await device.reload();
+      await this.#settle(request, instance, device);
+      return { kept: false, ...(keepState ? { reason: NOT_CARRIED } : {}) };
+    };
     const stop = async (): Promise<void> => {
       await device.close();
       if (this.#devices.delete(device)) this.#leave(key, instance);
@@ -78,10 +86,10 @@ export class WindowsPlacement implements DevicePlacement {
           return device.shape;
         },
         restartsInPlace: true,
-        restart: async ({ keepState = false } = {}) => {
-          await device.reload();
-          await this.#settle(request, instance, device);
-          return { kept: false, ...(keepState ? { reason: NOT_CARRIED } : {}) };
+        restart: ({ keepState = false } = {}) => {
+          const restarted = turn.then(() => restart(keepState));
+          turn = restarted.catch(() => undefined);
+          return restarted;
         },
         takeRefusal: () => device.takeRefusal(),
         stop,

@@ -45,11 +45,16 @@ export class ServedFunction implements PciDeviceCallbacks {
     this.#hooks = hooks;
   }
 
-  /** Brings a fresh function to where another one was. @throws what the device throws */
-  resume(lifecycle: Lifecycle): void {
+  /**
+   * Brings a fresh function to where another one was.
+   * @param adopt runs before the start, if the guest has seen the function
+   * @throws what the device throws
+   */
+  resume(lifecycle: Lifecycle, adopt: () => void): void {
     const { initialized, configuration, started } = lifecycle;
     if (initialized) this.#function.initialize();
     if (configuration !== undefined) this.#function.setConfiguration(configuration);
+    if (initialized) adopt();
     if (started) this.#function.start();
     this.#become(lifecycle);
   }

@@ -4,6 +4,8 @@ import type { DeviceSource, PlacementNotice } from '../../hdv/device-placement.t
 import { LeftHoldings } from '../../hdv/native/holdings.ts';
 import type { HDV_DEVICE } from '../../hdv/vm-device-host.ts';
 import type { FunctionShape } from '../../pci/device-callbacks.ts';
+import { misfit } from '../../pci/function-fit.ts';
+import { GuestSetup } from '../../pci/guest-setup.ts';
 import type { DeviceWorker } from '../../transport/device-worker.ts';
 import { decodeError } from '../../transport/error-message.ts';
 import { loadOnWorker } from '../../transport/load-on-worker.ts';
@@ -42,8 +44,10 @@ export interface WorkerDeviceOptions {
 /** One worker, from its start to its end. */
 interface Life {
   readonly worker: DeviceWorker;
-  readonly watch: ProgressWatch;
+  readonly ready: DeviceWorkerReady;
   readonly holdings: LeftHoldings;
+  /** From when it serves the instance. */
+  watch: ProgressWatch | undefined;
   /** It died, or was given up. */
   failed: boolean;
 }
@@ -54,8 +58,9 @@ interface Life {
  */
 export class WorkerDevice {
   readonly #options: WorkerDeviceOptions;
-  #ready: DeviceWorkerReady | undefined;
   #life: Life | undefined;
+  /** Memory of what the guest has set up in the device that had the instance last. */
+  #setup: SharedArrayBuffer | undefined;
   /** How far the instance has come, as Hyper-V sees it. */
   #lifecycle: Lifecycle = NOT_ATTACHED;
   #refusal: Error | undefined;
@@ -66,34 +71,39 @@ export class WorkerDevice {
   }
 
   /**
-   * Loads the module on a new worker and constructs the device. It serves the gate from now on.
+   * Loads the module on a new worker and constructs the device. It serves the gate once it has an instance.
    * @throws DeviceLoadError (by name) with one clear message
    */
   static async load(options: WorkerDeviceOptions): Promise<WorkerDevice> {
     const device = new WorkerDevice(options);
-    await device.#startWorker();
+    device.#become(await device.#startWorker());
     return device;
   }
 
   get shape(): FunctionShape {
-    return this.#ready!.shape;
+    return this.#life!.ready.shape;
   }
 
   /** Class name of the device. */
   get name(): string {
-    return this.#ready!.name;
+    return this.#life!.ready.name;
   }
 
   /** Makes the device instance, on the device's thread. @throws HdvError (by name) */
   async create(command: CreateCommand): Promise<HDV_DEVICE> {
-    return (await this.#life!.worker.call('create', command)) as HDV_DEVICE;
+    const { ready, worker } = this.#life!;
+    const device = (await worker.call('create', command)) as HDV_DEVICE;
+    this.#setup = ready.setup;
+    return device;
   }
 
   /** Takes over an instance whose former device is gone, and brings the device to where that was in its life. */
-  async adopt(command: Omit<AdoptCommand, 'lifecycle'>): Promise<void> {
+  async adopt(command: Omit<AdoptCommand, 'lifecycle' | 'setup'>): Promise<void> {
     const { gate } = this.#options;
+    const { ready, worker } = this.#life!;
     const lifecycle = lifecycleAfter(this.#lifecycle, gate.missed);
-    await this.#life!.worker.call('adopt', { ...command, lifecycle });
+    await worker.call('adopt', { ...command, lifecycle, setup: this.#setup });
+    this.#setup = ready.setup;
     gate.reopen();
   }
 
@@ -108,22 +118,51 @@ export class WorkerDevice {
     return refusal;
   }
 
-  /** Loads the module afresh on a new worker, which then has to {@link WorkerDevice.adopt} the instance. */
+  /**
+   * Loads the module afresh on a new worker, and ends the old one. The fresh device then has to
+   * {@link WorkerDevice.adopt} the instance.
+   * @throws DeviceLoadError (by name), or Error when the guest would see a different device: the old one goes on
+   */
   async reload(): Promise<void> {
-    this.#options.gate.close();
-    await this.#settle();
-    // What the old device hears on its way out is no part of the instance's life.
-    const lifecycle = this.#lifecycle;
-    await this.#endWorker();
-    this.#lifecycle = lifecycle;
-    this.#refusal = undefined;
-    await this.#startWorker();
+    const life = await this.#startWorker();
+    try {
+      this.#checkFit(life);
+      this.#options.gate.close();
+      await this.#settle();
+      // What the old device hears on its way out is no part of the instance's life, nor does it undo what was set up.
+      const lifecycle = this.#lifecycle;
+      const setup = this.#setup && GuestSetup.of(this.#setup).copy().buffer;
+      await this.#endWorker();
+      this.#checkOpen();
+      this.#lifecycle = lifecycle;
+      this.#setup = setup;
+      this.#refusal = undefined;
+      this.#become(life);
+    } catch (error) {
+      await life.worker.stop();
+      throw error;
+    }
   }
 
   /** Ends the device and its worker; the closed gate answers late calls. Safe to call twice. */
   close(): Promise<void> {
     this.#closed ??= this.#endWorker();
     return this.#closed;
+  }
+
+  #checkFit({ ready }: Life): void {
+    this.#checkOpen();
+    const reason = misfit(this.#life!.ready, ready);
+    if (reason === undefined) return;
+    throw new Error(
+      `Cannot put ${ready.name} in the place of ${this.name}: ${reason}; attach the new device under another instance id`,
+    );
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) {
+      throw new Error(`Cannot restart ${this.name}: it was detached`);
+    }
   }
 
   /** All that the worker has reported until now is known then. */
@@ -137,13 +176,12 @@ export class WorkerDevice {
     const { watch, worker } = this.#life!;
     // A device that fails or hangs on its way out was reported as such; it is off then, too.
     if (!worker.over) await worker.call('powerOff').catch(() => undefined);
-    watch.close();
+    watch?.close();
     await worker.stop();
   }
 
-  async #startWorker(): Promise<void> {
-    const { gate, heapLimit, libraries, source, stallLimitMs, trace } = this.#options;
-    const limitMs = stallLimitMs ?? DEFAULT_STALL_LIMIT_MS;
+  async #startWorker(): Promise<Life> {
+    const { gate, heapLimit, libraries, source, trace } = this.#options;
     const data: DeviceWorkerData = {
       module: source.module.href,
       exportName: source.exportName,
@@ -158,20 +196,24 @@ export class WorkerDevice {
       ...(heapLimit === undefined ? {} : { heapLimit }),
       notice: (notice) => this.#noticed(holdings, notice as DeviceWorkerNotice),
     });
-    const life: Life = {
-      worker,
-      holdings,
-      failed: false,
-      watch: new ProgressWatch({
-        limitMs,
-        threadId: worker.threadId,
-        progress: () => progressOf(worker, gate),
-        stalled: () => void this.#stalled(life, limitMs),
-      }),
-    };
-    this.#life = life;
-    this.#ready = worker.readyValue as DeviceWorkerReady;
+    const ready = worker.readyValue as DeviceWorkerReady;
+    const life: Life = { worker, ready, holdings, failed: false, watch: undefined };
     void worker.ended.then((end) => this.#ended(life, end));
+    return life;
+  }
+
+  /** A worker has its turn: from now on it is what is supervised, and what calls go to. */
+  #become(life: Life): void {
+    const { gate, stallLimitMs: limitMs = DEFAULT_STALL_LIMIT_MS } = this.#options;
+    const { worker } = life;
+    this.#life = life;
+    life.watch = new ProgressWatch({
+      limitMs,
+      threadId: worker.threadId,
+      progress: () => progressOf(worker, gate),
+      stalled: () => void this.#stalled(life, limitMs),
+    });
+    if (worker.over) life.watch.close();
   }
 
   #noticed(holdings: LeftHoldings, notice: DeviceWorkerNotice): void {
@@ -204,8 +246,8 @@ export class WorkerDevice {
   }
 
   #ended(life: Life, { error }: WorkerEnd): void {
-    life.watch.close();
-    if (error !== undefined) this.#fail(life, error);
+    life.watch?.close();
+    if (error !== undefined && life === this.#life) this.#fail(life, error);
     this.#options.gone(life.holdings, life.failed);
   }
 
