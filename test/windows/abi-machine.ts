@@ -123,6 +123,7 @@ export class AbiMachine implements AsyncDisposable {
     for (const { worker, stop, gate } of this.#workers) {
       gate.close();
       Atomics.store(stop, 0, 1);
+      this.system.SetEvent(gate.handle.wakeEvent);
       await once(worker, 'exit');
     }
     this.guest.devices.function('StandInCloseSystem')(this.id, this.handle);

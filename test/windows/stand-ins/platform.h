@@ -96,9 +96,10 @@ static inline void lock(Lock *l) { pthread_mutex_lock(l); }
 static inline void unlock(Lock *l) { pthread_mutex_unlock(l); }
 static inline void signal_all(Signal *s) { pthread_cond_broadcast(s); }
 
+/* Never the time of day: a clock that is set back would make every wait as much longer. */
 static inline uint64_t now_ms(void) {
   struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
+  clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
@@ -109,7 +110,7 @@ static inline int wait_signal(Signal *s, Lock *l, uint64_t until) {
   }
   if (now_ms() >= until) return 0;
   struct timespec t = { .tv_sec = (time_t)(until / 1000), .tv_nsec = (long)(until % 1000) * 1000000 };
-  pthread_cond_timedwait(s, l, &t);
+  pthread_cond_clockwait(s, l, CLOCK_MONOTONIC, &t);
   return 1;
 }
 
