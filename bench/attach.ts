@@ -68,7 +68,7 @@ async function attachAll(way: keyof typeof WAYS): Promise<Figures> {
 async function main(): Promise<void> {
   const samples = new Samples();
   const run = promisify(execFile);
-  await eachRound('attach', ROUNDS, async (_, counts) => {
+  const measure = async (): Promise<void> => {
     for (const way of Object.keys(WAYS)) {
       const { stdout } = await run(process.execPath, [
         ...process.execArgv,
@@ -76,13 +76,14 @@ async function main(): Promise<void> {
         fileURLToPath(import.meta.url),
         ...['--way', way, '--devices', String(DEVICES)],
       ]);
-      if (!counts) continue;
       const { first, further, memory } = JSON.parse(stdout) as Figures;
       samples.add(`${way}: first device`, 'ms', first);
       samples.add(`${way}: further device`, 'ms', further);
       samples.add(`${way}: memory of a further device`, 'MiB', memory);
     }
-  });
+  };
+  // Each process is new: there is nothing to warm up.
+  await eachRound('attach', ROUNDS, measure, 0);
   print({
     title: `How long does it take to attach a device, and how much memory does it take? ${DEVICES} devices`,
     measurements: samples.measurements,

@@ -156,21 +156,24 @@ export class Samples {
   }
 }
 
-/** Runs something as often as `rounds` says, after one warm-up, and shows how far it is. */
+/**
+ * Runs something as often as `rounds` says, and shows how far it is. The warm-ups before have `counts` false.
+ */
 export async function eachRound(
   what: string,
   rounds: number,
   once: (round: number, counts: boolean) => void | Promise<void>,
+  warmUps = 1,
 ): Promise<void> {
   const display = new ProgressDisplay();
   try {
-    for (let round = -1; round < rounds; round++) {
-      display.update({ step: what, done: round + 1, total: rounds + 1 });
+    for (let round = -warmUps; round < rounds; round++) {
+      display.update({ step: what, done: round + warmUps, total: rounds + warmUps });
       await once(round, round >= 0);
       // Signals and workers get their turn.
       await new Promise((resolve) => setImmediate(resolve));
     }
-    display.update({ step: what, done: rounds + 1, total: rounds + 1 });
+    display.update({ step: what, done: rounds + warmUps, total: rounds + warmUps });
   } finally {
     display.finish();
   }

@@ -47,6 +47,7 @@ function bar(measurements: readonly Measurement[], unit: string): string {
   const isLog = Math.min(...rows.map(([least]) => least)) > 0 && largest / smallest > LOGARITHMIC;
   const series: CustomSeriesOption = {
     type: 'custom',
+    silent: true,
     data: rows.map((row, index) => [...row, index]),
     encode: { x: [0, 1, 2], y: 3 },
     renderItem: (_, api) => {
@@ -119,6 +120,7 @@ function lines(measurements: readonly Measurement[], unit: string, report: Repor
     const points = own.map(({ x, samples }) => [xs.indexOf(x!), median(samples)]);
     const spread: CustomSeriesOption = {
       type: 'custom',
+      silent: true,
       name,
       data: own.map(({ x, samples }) => [
         xs.indexOf(x!),
@@ -137,7 +139,15 @@ function lines(measurements: readonly Measurement[], unit: string, report: Repor
       },
     };
     return [
-      { type: 'line' as const, name, data: points, color, symbol: 'circle', symbolSize: 7 },
+      {
+        type: 'line' as const,
+        silent: true,
+        name,
+        data: points,
+        color,
+        symbol: 'circle',
+        symbolSize: 7,
+      },
       spread,
     ];
   });

@@ -42,13 +42,17 @@ function list(unknown?: string): void {
   print('  Run one with hdvkit bench NAME; --help has its options.');
 }
 
-function addEntry(bench: Command, { name, question, needs, rounds }: BenchmarkEntry): void {
+function addEntry(
+  bench: Command,
+  { name, question, needs, rounds, devices = false }: BenchmarkEntry,
+): void {
   const command = new Command(name)
     .summary(question)
     .description(needs === undefined ? question : `${question} Needs ${needs}.`)
     .copyInheritedSettings(bench)
     .option('--json <file>', 'store the figures, every sample and what they were measured on');
   if (rounds) command.option('--rounds <n>', 'how often each thing is measured', positiveInteger);
+  if (devices) command.option('--devices <n>', 'how many devices are attached', positiveInteger);
   if (name === 'vfio-user') addServerOptions(command);
   // The program reads the same words again: it can be run without this command, too.
   command.action(async () => {
