@@ -6,6 +6,7 @@ import { ControlBlock } from './control-block.ts';
 import { decodeError } from './error-message.ts';
 import { isTypeScript, moduleExtension, workerExecArgv } from './typescript-loader.ts';
 import type { BootstrapTask, WorkerMessage } from './worker-context.ts';
+import { noThread, requireWorkerRoom } from './worker-room.ts';
 
 /** What a worker is started with. */
 export interface DeviceWorkerOptions {
@@ -45,6 +46,9 @@ const EXIT_PATIENCE_MS = 5000;
 /** Threads that are not ready, and may not be ended at every moment. */
 const starting = new Set<ControlBlock>();
 
+/** Threads that have not ended, those that start among them. */
+let threads = 0;
+
 /** The exit of a process ends threads where they are, which one that loads native code does not survive, nor the process. */
 process.on('exit', () => {
   for (const control of starting) control.awaitRelease(EXIT_PATIENCE_MS);
@@ -67,8 +71,12 @@ export interface WorkerParts {
   readonly ended: Promise<WorkerEnd>;
 }
 
-/** Starts a thread with its entry. */
+/**
+ * Starts a thread with its entry.
+ * @throws Error when there is no room for another thread
+ */
 export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
+  requireWorkerRoom(threads - starting.size, starting.size);
   const control = new ControlBlock();
   starting.add(control);
   const { port1: port, port2 } = new MessageChannel();
@@ -116,14 +124,25 @@ export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
     wake,
     attention,
   };
-  const running = pool.run(task, {
-    filename: BOOTSTRAP,
-    transferList: [port2],
-    signal: abort.signal,
-  });
+  let running: Promise<unknown>;
+  try {
+    running = pool.run(task, {
+      filename: BOOTSTRAP,
+      transferList: [port2],
+      signal: abort.signal,
+    });
+  } catch (cause) {
+    starting.delete(control);
+    port.close();
+    closeWakeGroup(attention);
+    closeWake(wake);
+    throw noThread(threads, cause);
+  }
+  threads++;
   const thread = pool.threads[0]!;
   const portClosed = new Promise<unknown>((resolve) => port.once('close', resolve));
   const ended = follow(running, thread, pool, abort.signal).then(async (error) => {
+    threads--;
     // A task that never reached its thread left the port here; otherwise this is nothing.
     port2.close();
     // What was posted before the end has been received by then.
