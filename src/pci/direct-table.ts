@@ -6,9 +6,6 @@ import type { BarShape } from './device-callbacks.ts';
 /** Bytes in a page of a BAR. */
 const PAGE = 4096;
 
-/** Room for each BAR in one number line of all BARs: more than the largest has, and exact in a double. */
-const BAR_SPAN = 2 ** 47;
-
 /** Which writes ring a doorbell. */
 export interface DoorbellMatch {
   readonly bar: number;
@@ -127,6 +124,202 @@ class Span {
   }
 }
 
+/** What is served of one BAR. Offsets are bytes from its base. */
+class BarTable {
+  readonly #bar: number;
+  /** Bytes. */
+  readonly #size: number;
+
+  // Doorbells, one row each, in order of offset.
+  readonly #offsets: number[] = [];
+  readonly #widths: number[] = [];
+  readonly #anyValue: boolean[] = [];
+  readonly #lows: number[] = [];
+  readonly #highs: number[] = [];
+  readonly #signals: (() => void)[] = [];
+
+  // Spans of pages, in order of offset; they do not overlap.
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+  readonly #spans: Span[] = [];
+
+  constructor(bar: number, size: number) {
+    this.#bar = bar;
+    this.#size = size;
+  }
+
+  get spans(): readonly Span[] {
+    return this.#spans;
+  }
+
+  ring(offset: number, width: number, low: number, high: number): boolean {
+    const offsets = this.#offsets;
+    for (let row = firstNotBelow(offsets, offset); row < offsets.length; row++) {
+      if (offsets[row] !== offset) break;
+      const wanted = this.#widths[row]!;
+      if (wanted !== 0 && wanted !== width) continue;
+      if (!this.#anyValue[row]) {
+        const mask = width >= 4 ? 0xffff_ffff : ALL_ONES[width]!;
+        if ((this.#lows[row]! & mask) >>> 0 !== low) continue;
+        if (width === 8 && this.#highs[row] !== high) continue;
+      }
+      this.#signals[row]!();
+      return true;
+    }
+    const span = this.#spanAt(offset);
+    if (span < 0) return false;
+    const { signal } = this.#spans[span]!;
+    if (signal === undefined) return false;
+    signal();
+    return true;
+  }
+
+  read(offset: number, width: Width): number {
+    const row = this.#spanAt(offset);
+    if (row < 0 || offset + width > this.#ends[row]!) return -1;
+    const span = this.#spans[row]!;
+    if (span.memory === undefined || !span.isShown) return -1;
+    return span.read(offset - this.#starts[row]!, width);
+  }
+
+  write(offset: number, width: Width, value: number): boolean {
+    const row = this.#spanAt(offset);
+    if (row < 0 || offset + width > this.#ends[row]!) return false;
+    const span = this.#spans[row]!;
+    if (!span.writable || !span.isShown) return false;
+    span.write(offset - this.#starts[row]!, width, value);
+    return true;
+  }
+
+  addDoorbell(match: DoorbellMatch, signal: () => void): void {
+    const { offset, width } = match;
+    this.#checkPlace(offset, Math.max(width, 1), 'a doorbell');
+    const place = placeText(this.#bar, offset);
+    if (width > 1 && offset % width !== 0) {
+      throw invalid(
+        `Cannot place a doorbell of ${width} bytes at ${place}: it is not aligned to them`,
+      );
+    }
+    checkValue(match);
+    if (this.#firstLike(match, compatible) >= 0) {
+      throw taken(`Cannot place a doorbell at ${place}: the writes ring one already`);
+    }
+    const span = this.#spanAt(offset);
+    if (span >= 0) {
+      const what = this.#spans[span]!.memory === undefined ? 'a doorbell page' : 'a mapped range';
+      throw taken(`Cannot place a doorbell at ${place}: ${what} is there`);
+    }
+    const at = firstNotBelow(this.#offsets, offset);
+    const value = match.value ?? 0n;
+    this.#offsets.splice(at, 0, offset);
+    this.#widths.splice(at, 0, width);
+    this.#anyValue.splice(at, 0, match.value === undefined);
+    this.#lows.splice(at, 0, Number(value & 0xffff_ffffn));
+    this.#highs.splice(at, 0, Number(value >> 32n));
+    this.#signals.splice(at, 0, signal);
+  }
+
+  removeDoorbell(match: DoorbellMatch): void {
+    const row = this.#firstLike(match, same);
+    if (row < 0) throw absent(`There is no such doorbell at ${placeText(this.#bar, match.offset)}`);
+    this.#offsets.splice(row, 1);
+    this.#widths.splice(row, 1);
+    this.#anyValue.splice(row, 1);
+    this.#lows.splice(row, 1);
+    this.#highs.splice(row, 1);
+    this.#signals.splice(row, 1);
+  }
+
+  addSpan(span: Span, what: string): void {
+    const { offset, size } = span;
+    const place = placeText(this.#bar, offset);
+    if (offset % PAGE !== 0 || size % PAGE !== 0 || size === 0) {
+      throw invalid(
+        `Cannot place ${what} of ${size} bytes at ${place}: it is whole pages of ${PAGE} bytes`,
+      );
+    }
+    this.#checkPlace(offset, size, what);
+    const end = offset + size;
+    const row = firstNotBelow(this.#starts, offset);
+    const isTaken =
+      (row > 0 && this.#ends[row - 1]! > offset) ||
+      (row < this.#starts.length && this.#starts[row]! < end);
+    if (isTaken) throw taken(`Cannot place ${what} at ${place}: it overlaps another one`);
+    const doorbell = this.#offsets[firstNotBelow(this.#offsets, offset)];
+    if (doorbell !== undefined && doorbell < end) {
+      const there = placeText(this.#bar, doorbell);
+      throw taken(`Cannot place ${what} at ${place}: a doorbell is in it, at ${there}`);
+    }
+    this.#starts.splice(row, 0, offset);
+    this.#ends.splice(row, 0, end);
+    this.#spans.splice(row, 0, span);
+  }
+
+  removeSpan(offset: number, is: (span: Span) => boolean, what: string): Span {
+    const row = firstNotBelow(this.#starts, offset);
+    const span = this.#starts[row] === offset ? this.#spans[row] : undefined;
+    if (span === undefined || !is(span)) {
+      throw absent(`There is no ${what} that starts at ${placeText(this.#bar, offset)}`);
+    }
+    this.#starts.splice(row, 1);
+    this.#ends.splice(row, 1);
+    this.#spans.splice(row, 1);
+    return span;
+  }
+
+  clearSpans(): void {
+    this.#starts.length = 0;
+    this.#ends.length = 0;
+    this.#spans.length = 0;
+  }
+
+  clear(): void {
+    for (const span of this.#spans) span.show(false);
+    this.clearSpans();
+    this.#offsets.length = 0;
+    this.#widths.length = 0;
+    this.#anyValue.length = 0;
+    this.#lows.length = 0;
+    this.#highs.length = 0;
+    this.#signals.length = 0;
+  }
+
+  /** The row of the span that has this place, or -1. */
+  #spanAt(offset: number): number {
+    const starts = this.#starts;
+    let low = 0;
+    let high = starts.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      if (offset < starts[middle]!) high = middle - 1;
+      else if (offset >= this.#ends[middle]!) low = middle + 1;
+      else return middle;
+    }
+    return -1;
+  }
+
+  #firstLike(match: DoorbellMatch, is: (there: Trigger, match: Trigger) => boolean): number {
+    const { offset } = match;
+    for (let row = firstNotBelow(this.#offsets, offset); this.#offsets[row] === offset; row++) {
+      const value = this.#anyValue[row]
+        ? undefined
+        : (BigInt(this.#highs[row]!) << 32n) | BigInt(this.#lows[row]!);
+      if (is({ width: this.#widths[row] as DoorbellMatch['width'], value }, match)) return row;
+    }
+    return -1;
+  }
+
+  #checkPlace(offset: number, size: number, what: string): void {
+    if (Number.isSafeInteger(offset) && offset >= 0 && offset + size <= this.#size) return;
+    throw invalid(
+      `Cannot place ${what} at ${placeText(this.#bar, offset)}: with ${size} bytes it leaves the BAR, which has ${this.#size}`,
+    );
+  }
+}
+
+/** Indexes that hosts ask for: BARs, and what comes after them in some numberings. */
+const INDEXES = 16;
+
 /**
  * What a host serves of one function without calling it: doorbells, whose writes signal and are gone, and pages with
  * memory of their own. Asked for each access before the function is, so nothing here allocates on the way.
@@ -134,27 +327,12 @@ class Span {
 export class DirectTable {
   /** Called after pages came or went. */
   onPagesChanged: (() => void) | undefined;
-  /** Bytes of each BAR; 0 where there is none. */
-  readonly #sizes = new Float64Array(6);
-
-  // Doorbells, one row each, in order of BAR and offset.
-  readonly #keys: number[] = [];
-  readonly #widths: number[] = [];
-  readonly #anyValue: boolean[] = [];
-  readonly #lows: number[] = [];
-  readonly #highs: number[] = [];
-  readonly #signals: (() => void)[] = [];
-
-  // Spans of pages, in order of BAR and offset; they do not overlap.
-  readonly #starts: number[] = [];
-  readonly #ends: number[] = [];
-  readonly #spans: Span[] = [];
-
+  readonly #bars: (BarTable | undefined)[] = new Array(INDEXES).fill(undefined);
   #doorbellCount = 0;
   #rangeCount = 0;
 
   constructor(bars: readonly Pick<BarShape, 'slot' | 'size'>[]) {
-    for (const { slot, size } of bars) this.#sizes[slot] = size;
+    for (const { slot, size } of bars) this.#bars[slot] = new BarTable(slot, size);
   }
 
   /** Doorbells and doorbell pages that there are: 0 spares the question. */
@@ -172,46 +350,20 @@ export class DirectTable {
    * @param width 1, 2, 4 or 8 bytes; @param low, high the value, unsigned; `high` is 0 below 8 bytes
    */
   ring(bar: number, offset: number, width: number, low: number, high: number): boolean {
-    const key = bar * BAR_SPAN + offset;
-    const keys = this.#keys;
-    for (let row = firstNotBelow(keys, key); row < keys.length && keys[row] === key; row++) {
-      const wanted = this.#widths[row]!;
-      if (wanted !== 0 && wanted !== width) continue;
-      if (!this.#anyValue[row]) {
-        const mask = width >= 4 ? 0xffff_ffff : ALL_ONES[width]!;
-        if ((this.#lows[row]! & mask) >>> 0 !== low) continue;
-        if (width === 8 && this.#highs[row] !== high) continue;
-      }
-      this.#signals[row]!();
-      return true;
-    }
-    const span = this.#spanAt(key);
-    if (span < 0) return false;
-    const { signal } = this.#spans[span]!;
-    if (signal === undefined) return false;
-    signal();
-    return true;
+    const there = this.#bars[bar];
+    return there?.ring(offset, width, low, high) ?? false;
   }
 
   /** @returns the value, or -1 where there is no memory that all of the access falls into */
   read(bar: number, offset: number, width: Width): number {
-    const key = bar * BAR_SPAN + offset;
-    const row = this.#spanAt(key);
-    if (row < 0 || key + width > this.#ends[row]!) return -1;
-    const span = this.#spans[row]!;
-    if (span.memory === undefined || !span.isShown) return -1;
-    return span.read(key - this.#starts[row]!, width);
+    const there = this.#bars[bar];
+    return there === undefined ? -1 : there.read(offset, width);
   }
 
   /** @returns false where there is no memory to write that all of the access falls into: nothing is then written */
   write(bar: number, offset: number, width: Width, value: number): boolean {
-    const key = bar * BAR_SPAN + offset;
-    const row = this.#spanAt(key);
-    if (row < 0 || key + width > this.#ends[row]!) return false;
-    const span = this.#spans[row]!;
-    if (!span.writable || !span.isShown) return false;
-    span.write(key - this.#starts[row]!, width, value);
-    return true;
+    const there = this.#bars[bar];
+    return there?.write(offset, width, value) ?? false;
   }
 
   /**
@@ -220,35 +372,7 @@ export class DirectTable {
    * @throws DirectTableError `invalid` when it is no place for one, `taken` when a write could match another as well
    */
   addDoorbell(match: DoorbellMatch, signal: () => void): void {
-    const { bar, offset, width } = match;
-    this.#checkPlace(bar, offset, Math.max(width, 1), 'a doorbell');
-    if (width > 1 && offset % width !== 0) {
-      const at = placeText(bar, offset);
-      throw invalid(
-        `Cannot place a doorbell of ${width} bytes at ${at}: it is not aligned to them`,
-      );
-    }
-    checkValue(match);
-    const key = bar * BAR_SPAN + offset;
-    const row = this.#firstLike(key, match, compatible);
-    if (row >= 0) {
-      throw taken(
-        `Cannot place a doorbell at ${placeText(bar, offset)}: the writes ring one already`,
-      );
-    }
-    const span = this.#spanAt(key);
-    if (span >= 0) {
-      const what = this.#spans[span]!.memory === undefined ? 'a doorbell page' : 'a mapped range';
-      throw taken(`Cannot place a doorbell at ${placeText(bar, offset)}: ${what} is there`);
-    }
-    const at = firstNotBelow(this.#keys, key);
-    const value = match.value ?? 0n;
-    this.#keys.splice(at, 0, key);
-    this.#widths.splice(at, 0, width);
-    this.#anyValue.splice(at, 0, match.value === undefined);
-    this.#lows.splice(at, 0, Number(value & 0xffff_ffffn));
-    this.#highs.splice(at, 0, Number(value >> 32n));
-    this.#signals.splice(at, 0, signal);
+    this.#at(match.bar, 'a doorbell').addDoorbell(match, signal);
     this.#doorbellCount++;
   }
 
@@ -257,15 +381,7 @@ export class DirectTable {
    * @throws DirectTableError `absent` when there is none
    */
   removeDoorbell(match: DoorbellMatch): void {
-    const { bar, offset } = match;
-    const row = this.#firstLike(bar * BAR_SPAN + offset, match, same);
-    if (row < 0) throw absent(`There is no such doorbell at ${placeText(bar, offset)}`);
-    this.#keys.splice(row, 1);
-    this.#widths.splice(row, 1);
-    this.#anyValue.splice(row, 1);
-    this.#lows.splice(row, 1);
-    this.#highs.splice(row, 1);
-    this.#signals.splice(row, 1);
+    this.#known(match.bar, 'doorbell').removeDoorbell(match);
     this.#doorbellCount--;
   }
 
@@ -275,13 +391,15 @@ export class DirectTable {
    * @throws DirectTableError as {@link addDoorbell}
    */
   addDoorbellPage(bar: number, offset: number, signal: () => void): void {
-    this.#addSpan(new Span(bar, offset, PAGE, signal, undefined), 'a doorbell page');
+    const what = 'a doorbell page';
+    this.#at(bar, what).addSpan(new Span(bar, offset, PAGE, signal, undefined), what);
     this.#doorbellCount++;
   }
 
   /** @throws DirectTableError `absent` when there is none */
   removeDoorbellPage(bar: number, offset: number): void {
-    this.#removeSpan(bar, offset, (span) => span.signal !== undefined, 'doorbell page');
+    const what = 'doorbell page';
+    this.#known(bar, what).removeSpan(offset, (span) => span.signal !== undefined, what);
     this.#doorbellCount--;
   }
 
@@ -291,10 +409,7 @@ export class DirectTable {
    * @throws DirectTableError as {@link addDoorbell}
    */
   addRange(bar: number, offset: number, memory: DirectMemory): void {
-    const { length } = memory.bytes;
-    const span = new Span(bar, offset, length, undefined, memory);
-    this.#addSpan(span, 'a mapped range');
-    span.show(true);
+    this.#addRange(bar, offset, memory).show(true);
     this.#rangeCount++;
     this.onPagesChanged?.();
   }
@@ -304,16 +419,19 @@ export class DirectTable {
    * @throws DirectTableError `absent` when none starts there
    */
   removeRange(bar: number, offset: number): void {
+    const what = 'mapped range';
     const has = (span: Span): boolean => span.memory !== undefined;
-    this.#removeSpan(bar, offset, has, 'mapped range').show(false);
+    this.#known(bar, what).removeSpan(offset, has, what).show(false);
     this.#rangeCount--;
     this.onPagesChanged?.();
   }
 
   /** The pages with memory of their own, in order of BAR and offset. */
   get ranges(): readonly DirectRange[] {
-    return this.#spans.flatMap(({ bar, offset, memory }) =>
-      memory === undefined ? [] : [{ bar, offset, ...memory }],
+    return this.#bars.flatMap((there) =>
+      (there?.spans ?? []).flatMap(({ bar, offset, memory }) =>
+        memory === undefined ? [] : [{ bar, offset, ...memory }],
+      ),
     );
   }
 
@@ -326,114 +444,40 @@ export class DirectTable {
 
   /** Has the pages that another thread's table has, and no others. Whether they are shown is that thread's to say. */
   mirror(pages: readonly SharedPages[]): void {
-    this.#starts.length = 0;
-    this.#ends.length = 0;
-    this.#spans.length = 0;
+    for (const there of this.#bars) there?.clearSpans();
     for (const { bar, offset, size, writable, memory, start, shown } of pages) {
       const bytes = new Uint8Array(memory, start, size);
-      const shared = { memory, start, shown };
-      this.#addSpan(
-        new Span(bar, offset, size, undefined, { bytes, writable, shared }),
-        'a mapped range',
-      );
+      this.#addRange(bar, offset, { bytes, writable, shared: { memory, start, shown } });
     }
     this.#rangeCount = pages.length;
   }
 
   /** Takes everything out. */
   clear(): void {
-    const hadPages = this.rangeCount > 0;
-    for (const span of this.#spans) span.show(false);
-    for (const column of [this.#keys, this.#widths, this.#anyValue, this.#lows, this.#highs]) {
-      column.length = 0;
-    }
-    this.#signals.length = 0;
-    this.#starts.length = 0;
-    this.#ends.length = 0;
-    this.#spans.length = 0;
+    const hadPages = this.#rangeCount > 0;
+    for (const there of this.#bars) there?.clear();
     this.#doorbellCount = 0;
     this.#rangeCount = 0;
     if (hadPages) this.onPagesChanged?.();
   }
 
-  #addSpan(span: Span, what: string): void {
-    const { bar, offset, size } = span;
-    if (offset % PAGE !== 0 || size % PAGE !== 0 || size === 0) {
-      throw invalid(
-        `Cannot place ${what} of ${size} bytes at ${placeText(bar, offset)}: it is whole pages of ${PAGE} bytes`,
-      );
-    }
-    this.#checkPlace(bar, offset, size, what);
-    const start = bar * BAR_SPAN + offset;
-    const end = start + size;
-    const row = firstNotBelow(this.#starts, start);
-    const isTaken =
-      (row > 0 && this.#ends[row - 1]! > start) ||
-      (row < this.#starts.length && this.#starts[row]! < end);
-    if (isTaken) {
-      throw taken(`Cannot place ${what} at ${placeText(bar, offset)}: it overlaps another one`);
-    }
-    const doorbell = firstNotBelow(this.#keys, start);
-    if (doorbell < this.#keys.length && this.#keys[doorbell]! < end) {
-      const there = placeText(bar, this.#keys[doorbell]! - bar * BAR_SPAN);
-      throw taken(
-        `Cannot place ${what} at ${placeText(bar, offset)}: a doorbell is in it, at ${there}`,
-      );
-    }
-    this.#starts.splice(row, 0, start);
-    this.#ends.splice(row, 0, end);
-    this.#spans.splice(row, 0, span);
-  }
-
-  #removeSpan(bar: number, offset: number, is: (span: Span) => boolean, what: string): Span {
-    const start = bar * BAR_SPAN + offset;
-    const row = firstNotBelow(this.#starts, start);
-    const span = this.#starts[row] === start ? this.#spans[row] : undefined;
-    if (span === undefined || !is(span)) {
-      throw absent(`There is no ${what} that starts at ${placeText(bar, offset)}`);
-    }
-    this.#starts.splice(row, 1);
-    this.#ends.splice(row, 1);
-    this.#spans.splice(row, 1);
+  #addRange(bar: number, offset: number, memory: DirectMemory): Span {
+    const what = 'a mapped range';
+    const span = new Span(bar, offset, memory.bytes.length, undefined, memory);
+    this.#at(bar, what).addSpan(span, what);
     return span;
   }
 
-  /** The row of the span that has this place, or -1. */
-  #spanAt(key: number): number {
-    const starts = this.#starts;
-    let low = 0;
-    let high = starts.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      if (key < starts[middle]!) high = middle - 1;
-      else if (key >= this.#ends[middle]!) low = middle + 1;
-      else return middle;
-    }
-    return -1;
+  #at(bar: number, what: string): BarTable {
+    const there = this.#bars[bar];
+    if (there !== undefined) return there;
+    throw invalid(`Cannot place ${what} in BAR ${bar}: the device has no such BAR`);
   }
 
-  #firstLike(
-    key: number,
-    match: DoorbellMatch,
-    is: (there: Omit<DoorbellMatch, 'bar' | 'offset'>, match: DoorbellMatch) => boolean,
-  ): number {
-    for (let row = firstNotBelow(this.#keys, key); this.#keys[row] === key; row++) {
-      const value = this.#anyValue[row]
-        ? undefined
-        : (BigInt(this.#highs[row]!) << 32n) | BigInt(this.#lows[row]!);
-      if (is({ width: this.#widths[row] as DoorbellMatch['width'], value }, match)) return row;
-    }
-    return -1;
-  }
-
-  #checkPlace(bar: number, offset: number, size: number, what: string): void {
-    const room = this.#sizes[bar] ?? 0;
-    if (room === 0) throw invalid(`Cannot place ${what} in BAR ${bar}: the device has no such BAR`);
-    if (!(Number.isSafeInteger(offset) && offset >= 0 && offset + size <= room)) {
-      throw invalid(
-        `Cannot place ${what} at ${placeText(bar, offset)}: with ${size} bytes it leaves the BAR, which has ${room}`,
-      );
-    }
+  #known(bar: number, what: string): BarTable {
+    const there = this.#bars[bar];
+    if (there !== undefined) return there;
+    throw absent(`There is no ${what} in BAR ${bar}: the device has no such BAR`);
   }
 }
 

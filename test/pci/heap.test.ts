@@ -2,8 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-test('allocates nothing over ten million accesses', { timeout: 120_000 }, () => {
-  const program = fileURLToPath(new URL('./heap-program.ts', import.meta.url));
+test.each([
+  ['accesses', './heap-program.ts'],
+  ['accesses that no function serves', './direct-heap-program.ts'],
+])('allocates nothing over ten million %s', { timeout: 120_000 }, (_, file) => {
+  const program = fileURLToPath(new URL(file, import.meta.url));
   const child = spawnSync(
     process.execPath,
     [
