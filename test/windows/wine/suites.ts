@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { usesSystem } from './system-tests.ts';
 
@@ -32,10 +32,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'device-host/vfio-user-platform.test.ts': 'Unix sockets',
   'device-host/vfio-user-restart.test.ts': 'Unix sockets',
   'device-host/vfio-user-worker-device.test.ts': 'Unix sockets',
-  'ffi/descriptors.test.ts': 'descriptors of Linux',
-  'ffi/memory.test.ts': 'mmap',
-  'ffi/readable-watch.test.ts': 'epoll',
-  'ffi/sockets.test.ts': 'Unix sockets',
   'hcs/documents.test.ts': 'compares a source file with what it is generated from',
   'inspect/config-space.test.ts': 'lspci',
   'inspect/devices.test.ts': 'lspci',
@@ -43,6 +39,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'windows/kept-builds.test.ts': 'builds that Linux keeps',
   'windows/stand-ins-build.test.ts': 'a compiler',
 };
+
+/** Modules over what Linux alone has: what a test imports of them it needs. */
+const LINUX = /'[./]*\/src\/ffi\/(?:descriptors|libc|poll-set|readable-watch|unix-socket)\.ts'/;
 
 /** Files that use the system, take long, and run with `--all` only: what they find under Wine is found by others. */
 const LONG: Readonly<Record<string, string>> = {
@@ -63,7 +62,9 @@ export function windowsTests(root: string, selection: Selection): string[] {
       .map((name) => `${folder}/${name.split(sep).join('/')}`);
   const own = tests('test/windows').filter((name) => !name.startsWith('test/windows/wine/'));
   const shared = EVERYWHERE.flatMap((folder) => tests(`test/${folder}`).sort());
-  const possible = [...own.sort(), ...shared].filter((file) => !(inTest(file) in ELSEWHERE));
+  const needsLinux = (file: string): boolean =>
+    inTest(file) in ELSEWHERE || LINUX.test(readFileSync(join(root, file), 'utf8'));
+  const possible = [...own.sort(), ...shared].filter((file) => !needsLinux(file));
   if (selection === 'all') return possible;
   return possible.filter(
     (file) => own.includes(file) || (!(inTest(file) in LONG) && usesSystem(join(root, file))),

@@ -9,15 +9,16 @@ const TYPES_ONLY = /^(?:import|export) type [^;]*;/gm;
 const SYSTEM =
   /^(?:koffi|piscina|node:(?:child_process|fs|fs\/promises|net|path|url|worker_threads))$/;
 
-/**
- * Not followed: the package's entries, which reach everything, though a test that goes through one mostly needs nothing
- * of it; and the simulated host, whose threads are those of transport/ and whose memory is V8's own.
- */
+/** The package's own calls of the system, and its threads. */
+const NATIVE = /[/\\]src[/\\](?:ffi|transport)[/\\]/;
+
+/** The package's entries, and the simulated host: they reach everything, though their tests mostly need nothing of it. */
 const BORDER = /[/\\]src[/\\](?:(?:index|hcs|hdv|testing)\.ts$|hosts[/\\]simulated[/\\])/;
 
 /**
- * Whether a test may find something else on Windows than on Linux: it, or what it imports past these borders,
+ * Whether a test may find something else on Windows than on Linux: it, what it has beside it, or a module that it tests
  * uses the system or asks which one it is. Everything else is JavaScript alone, which one V8 runs as the other does.
+ * What a tested module imports in turn has tests of its own.
  *
  * @param file path of the test
  */
@@ -32,7 +33,9 @@ export function usesSystem(file: string): boolean {
     for (const [, target = ''] of text.matchAll(IMPORT)) {
       if (SYSTEM.test(target)) return true;
       const path = resolve(dirname(next), target);
-      if (target.startsWith('.') && existsSync(path)) queue.push(path);
+      if (!target.startsWith('.') || !existsSync(path)) continue;
+      if (NATIVE.test(path)) return true;
+      if (!/[/\\]src[/\\]/.test(next)) queue.push(path);
     }
   }
   return false;
