@@ -97,7 +97,13 @@ async function boot(
     { core: host.computeCore, signal },
   );
   await using devices = await DeviceHost.create(system, { binding: host.hdv });
+  const attaching = performance.now();
   await devices.attach(EDU_MODULE, { export: 'EduDevice' });
+  samples.add(
+    'attach of a device on a worker, before the start',
+    'ms',
+    performance.now() - attaching,
+  );
   if (what.subjects.some(({ bdf }) => isOwn(bdf, MAPPED_IDS))) await devices.attach(MAPPED_MODULE);
   const started = performance.now();
   await system.start();

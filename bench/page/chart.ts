@@ -1,10 +1,10 @@
 import { CustomChart, type CustomSeriesOption, LineChart } from 'echarts/charts';
-import { GridComponent, LegendComponent, TooltipComponent } from 'echarts/components';
+import { GridComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
 import { figure, type Measurement, median, type Report } from '../report.ts';
 
-use([CustomChart, LineChart, GridComponent, LegendComponent, TooltipComponent, SVGRenderer]);
+use([CustomChart, LineChart, GridComponent, SVGRenderer]);
 
 type Shape = ReturnType<NonNullable<CustomSeriesOption['renderItem']>>;
 
@@ -13,19 +13,35 @@ const LABELS = 300;
 const ROW = 30;
 /** Above this ratio between the largest and the smallest median a linear axis hides the small ones. */
 const LOGARITHMIC = 30;
-const COLOURS = ['#2b6cb0', '#c05621', '#2f855a', '#6b46c1', '#b7791f', '#c53030'];
+const COLOURS = ['#2b6cb0', '#c05621', '#2f855a', '#6b46c1', '#b83280', '#4a5568'];
+
+/** A line of a chart. The page says which is which: text is measured only where it is read. */
+export interface Series {
+  readonly name: string;
+  readonly colour: string;
+  /** Colours come twice, the second time dashed. */
+  readonly dashed: boolean;
+}
+
+/** A drawing, and the lines in it. */
+export interface Chart {
+  readonly title: string;
+  readonly svg: string;
+  readonly series: readonly Series[];
+}
 
 /** The charts of a report, as SVG: one for each unit, and one for each unit of what has an x. */
-export function charts(report: Report): { readonly title: string; readonly svg: string }[] {
+export function charts(report: Report): Chart[] {
   const units = [...new Set(report.measurements.map(({ unit }) => unit))];
   return units.flatMap((unit) => {
     const ours = report.measurements.filter((one) => one.unit === unit && one.samples.length > 0);
     const points = ours.filter(({ x }) => x !== undefined);
     const bars = ours.filter(({ x }) => x === undefined);
+    const title = unitTitle(unit);
     return [
-      ...(bars.length > 0 ? [{ title: unitTitle(unit), svg: bar(bars, unit) }] : []),
+      ...(bars.length > 0 ? [{ title, svg: bar(bars, unit), series: [] }] : []),
       ...(points.length > 0
-        ? [{ title: `${unitTitle(unit)} by ${report.x ?? 'x'}`, svg: lines(points, unit, report) }]
+        ? [{ title: `${title} by ${report.x ?? 'x'}`, ...lines(points, unit, report) }]
         : []),
     ];
   });
@@ -107,16 +123,26 @@ function bar(measurements: readonly Measurement[], unit: string): string {
 }
 
 /** A line through the medians for each series, with the rounds from least to most at each point. */
-function lines(measurements: readonly Measurement[], unit: string, report: Report): string {
-  const names = [...new Set(measurements.map(({ series, name }) => series ?? name))];
+function lines(
+  measurements: readonly Measurement[],
+  unit: string,
+  report: Report,
+): Omit<Chart, 'title'> {
+  const nameOf = ({ series, name }: Measurement): string => series ?? name;
+  // A name has the same colour in every chart of a report.
+  const all = [...new Set(report.measurements.filter(({ x }) => x !== undefined).map(nameOf))];
+  const legend = [...new Set(measurements.map(nameOf))].map((name) => ({
+    name,
+    colour: COLOURS[all.indexOf(name) % COLOURS.length]!,
+    dashed: all.indexOf(name) >= COLOURS.length,
+  }));
   const xs = [...new Set(measurements.map(({ x }) => x!))].sort((a, b) => a - b);
   const labels = xs.map((x) => measurements.find((one) => one.x === x)?.xLabel ?? String(x));
   const medians = measurements.map(({ samples }) => median(samples));
   const isLog =
     Math.min(...medians) > 0 && Math.max(...medians) / Math.min(...medians) > LOGARITHMIC;
-  const series = names.flatMap((name, index) => {
-    const color = COLOURS[index % COLOURS.length]!;
-    const own = measurements.filter((one) => (one.series ?? one.name) === name);
+  const series = legend.flatMap(({ name, colour: color, dashed }) => {
+    const own = measurements.filter((one) => nameOf(one) === name);
     const points = own.map(({ x, samples }) => [xs.indexOf(x!), median(samples)]);
     const spread: CustomSeriesOption = {
       type: 'custom',
@@ -145,16 +171,15 @@ function lines(measurements: readonly Measurement[], unit: string, report: Repor
         name,
         data: points,
         color,
+        lineStyle: { type: dashed ? ('dashed' as const) : ('solid' as const) },
         symbol: 'circle',
         symbolSize: 7,
       },
       spread,
     ];
   });
-  return render(360, {
-    color: COLOURS,
-    legend: { top: 0, data: names },
-    grid: { left: 80, right: 30, top: 20 + 24 * Math.ceil(names.length / 2), bottom: 50 },
+  const svg = render(360, {
+    grid: { left: 80, right: 30, top: 34, bottom: 50 },
     xAxis: {
       type: 'category',
       data: labels,
@@ -166,6 +191,7 @@ function lines(measurements: readonly Measurement[], unit: string, report: Repor
     yAxis: { type: isLog ? 'log' : 'value', name: unitTitle(unit), axisLine: { show: true } },
     series,
   });
+  return { svg, series: legend };
 }
 
 function render(height: number, option: object): string {

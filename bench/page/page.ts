@@ -1,5 +1,5 @@
 import { figure, median, type StoredReport } from '../report.ts';
-import { charts } from './chart.ts';
+import { charts, type Series } from './chart.ts';
 import { judge, type Outcome } from './targets.ts';
 
 const STYLE = `
@@ -10,7 +10,9 @@ th, td { text-align: left; padding: 0.3rem 0.6rem; border-bottom: 1px solid #cbd
 td.number { text-align: right; white-space: nowrap; }
 .met { color: #276749; font-weight: 600; } .missed { color: #9b2c2c; font-weight: 600; } .open { color: #4a5568; }
 .about { color: #4a5568; font-size: 0.9rem; }
-svg { max-width: 100%; height: auto; }
+figure { margin: 0; } svg { max-width: 100%; height: auto; }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0 1.2rem; padding: 0; font-size: 0.85rem; }
+.legend i { display: inline-block; width: 1.8rem; margin-right: 0.4rem; vertical-align: middle; }
 `;
 
 /** The page of all results: the targets, then each question with its charts and figures. Needs nothing to be read. */
@@ -52,7 +54,8 @@ function section(name: string, report: StoredReport): string {
   const about = Object.entries(report.machine).map(([key, value]) => `${key} ${value}`);
   const subjects = Object.entries(report.subjects ?? {}).map(([key, value]) => `${key}: ${value}`);
   const figures = charts(report).map(
-    ({ title, svg }) => `<h3>${escapeHtml(title)}</h3>\n<figure style="margin:0">${svg}</figure>`,
+    ({ title, svg, series }) =>
+      `<h3>${escapeHtml(title)}</h3>\n${legend(series)}<figure>${svg}</figure>`,
   );
   const rows = report.measurements.map(
     (one) =>
@@ -65,6 +68,15 @@ ${figures.join('\n')}
 <table><tr><th>What<th>Median<th>Spread<th>Rounds
 ${rows.join('\n')}
 </table></details>`;
+}
+
+function legend(series: readonly Series[]): string {
+  if (series.length === 0) return '';
+  const items = series.map(
+    ({ name, colour, dashed }) =>
+      `<li><i style="border-top:3px ${dashed ? 'dashed' : 'solid'} ${colour}"></i>${escapeHtml(name)}`,
+  );
+  return `<ul class="legend">${items.join('')}</ul>\n`;
 }
 
 function spread(samples: readonly number[]): string {
