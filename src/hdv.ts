@@ -42,6 +42,7 @@ export { HDV_RESULTS, HdvError, type HdvResultName } from './hdv/hdv-error.ts';
 export type { HostCapabilities, Placement } from './hdv/host-capabilities.ts';
 export type { HostingModel } from './hdv/initialize-host.ts';
 export { DeviceLoadError } from './hdv/load-device.ts';
+export type { RestartPolicy } from './hdv/restart-schedule.ts';
 export {
   type GUID,
   type HDV_DEVICE,

@@ -59,5 +59,6 @@ export { HdvError } from './hdv/hdv-error.ts';
 export type { HostCapabilities, Placement } from './hdv/host-capabilities.ts';
 export type { HostingModel } from './hdv/initialize-host.ts';
 export { DeviceLoadError } from './hdv/load-device.ts';
+export type { RestartPolicy } from './hdv/restart-schedule.ts';
 export { type HostBinding, type HostName, HostUnavailableError } from './hosts/host.ts';
 export { selectedHost, selectedHostName, useHost } from './hosts/index.ts';

@@ -11,6 +11,7 @@ import { HdvError } from './hdv-error.ts';
 import { hdvServices } from './hdv-services.ts';
 import type { Placement } from './host-capabilities.ts';
 import { loadDevice } from './load-device.ts';
+import { type RestartPolicy, RestartSchedule } from './restart-schedule.ts';
 import type { GUID, HDV_DEVICE, HDV_HOST } from './vm-device-host.ts';
 
 /** What a device is attached with. */
@@ -23,6 +24,7 @@ export interface AttachPlan {
   readonly placement: Placement;
   readonly trace: SharedArrayBuffer | undefined;
   readonly group: string | undefined;
+  readonly restart: RestartPolicy;
 }
 
 /** One attached device, wherever it runs. */
@@ -37,6 +39,10 @@ export class AttachedDevice implements Attachment {
   /** Whether the system has it, by its document or a modify request. */
   isInSystem = false;
   function: PciFunction | undefined;
+  /** When it is restarted by itself; undefined when it never is. */
+  readonly schedule: RestartSchedule | undefined;
+  /** Called when it has failed, after that was reported. */
+  onFailed: (() => void) | undefined;
   readonly #report: (notice: DeviceNotice) => void;
   readonly #plan: AttachPlan;
   #shape: FunctionShape | undefined;
@@ -53,6 +59,7 @@ export class AttachedDevice implements Attachment {
     this.classId = plan.classId;
     this.configuration = plan.configuration;
     this.placement = plan.placement;
+    this.schedule = plan.restart === 'on-failure' ? new RestartSchedule() : undefined;
     const { source, exportName } = plan;
     this.name = source instanceof URL ? (exportName ?? source.href) : source.constructor.name;
   }
@@ -213,6 +220,7 @@ export class AttachedDevice implements Attachment {
     } else if (notice.type === 'failed') {
       this.failure = notice.error;
       this.#report({ type: 'failed', attachment: this, error: notice.error });
+      this.onFailed?.();
     } else {
       this.guestErrors = notice.count;
       this.#report({ ...notice, attachment: this });

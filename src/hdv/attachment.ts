@@ -36,4 +36,13 @@ export type DeviceNotice =
       /** How many there were so far; texts are rate-limited, the count is not. */
       readonly count: number;
     }
-  | { readonly type: 'failed'; readonly attachment: Attachment; readonly error: Error };
+  | { readonly type: 'failed'; readonly attachment: Attachment; readonly error: Error }
+  /** A device that failed was restarted by itself, as it was attached to be. */
+  | {
+      readonly type: 'restarted';
+      readonly attachment: Attachment;
+      /** Restarts within the last minute. */
+      readonly count: number;
+    }
+  /** A device that failed is not restarted again: it failed too often, or could not be. */
+  | { readonly type: 'givenUp'; readonly attachment: Attachment; readonly error: Error };

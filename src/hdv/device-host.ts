@@ -10,6 +10,7 @@ import type { RestartResult } from './device-placement.ts';
 import { type HdvBinding, selectedHdv } from './hdv-binding.ts';
 import type { HostCapabilities, Placement } from './host-capabilities.ts';
 import { type HostingModel, initializeHost } from './initialize-host.ts';
+import type { RestartPolicy } from './restart-schedule.ts';
 import type { GUID, HDV_HOST } from './vm-device-host.ts';
 
 /** EmulatorId of devices that do not ask for another. Any GUID will do: it is not a PCI identity. */
@@ -58,6 +59,11 @@ export interface AttachOptions {
    * each device has its own. Only on hosts whose workers can be shared: `simulated`.
    */
   readonly group?: string;
+  /**
+   * Restart the device in place when it fails, with limits: see {@link RestartPolicy}; `never`. Each restart is
+   * reported, and so is the end of them. Only for devices on workers.
+   */
+  readonly restart?: RestartPolicy;
   readonly signal?: AbortSignal;
 }
 
@@ -161,7 +167,16 @@ export class DeviceHost implements AsyncDisposable {
       placement: this.#placementFor(source, options.placement),
       trace: options.trace,
       group: this.#groupFor(options.group),
+      restart: options.restart ?? 'never',
     });
+    if (device.schedule !== undefined) {
+      if (device.placement !== 'worker') {
+        throw new RangeError(
+          `Cannot restart ${device.name} on failure: only a device on a worker can be replaced in place; attach the URL of its module with placement worker`,
+        );
+      }
+      device.onFailed = () => this.#restartLater(device);
+    }
     await abortable(this.#attach(device, options), signal);
     return device;
   }
@@ -260,6 +275,37 @@ export class DeviceHost implements AsyncDisposable {
     return result;
   }
 
+  /** A device that failed is restarted after a pause, or given up. */
+  #restartLater(device: AttachedDevice, cause = device.failure): void {
+    const pause = device.schedule?.next(performance.now());
+    if (pause === undefined) {
+      const error = new Error(
+        `${device.name} is not restarted again: it was restarted ${device.schedule?.count} times within a minute`,
+        { cause },
+      );
+      this.#report({ type: 'givenUp', attachment: device, error });
+      return;
+    }
+    // Nothing else may keep the process, and the device alone shall not.
+    setTimeout(() => void this.#restartFailed(device), pause).unref();
+  }
+
+  async #restartFailed(device: AttachedDevice): Promise<void> {
+    try {
+      const restarted = await device.inTurn(async () => {
+        // Somebody has detached or restarted it meanwhile.
+        if (!this.#attached.has(device) || device.failure === undefined) return false;
+        await this.#restart(device, false);
+        return true;
+      });
+      const count = device.schedule?.count ?? 0;
+      if (restarted) this.#report({ type: 'restarted', attachment: device, count });
+    } catch (error) {
+      if (!this.#attached.has(device)) return;
+      this.#restartLater(device, error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
   async #remove(device: AttachedDevice): Promise<void> {
     if (!device.isInSystem) return;
     await this.#modify('Remove', device);
@@ -348,9 +394,16 @@ function withoutBraces(id: GUID): GUID {
 
 /** The default for reports: warnings of the process. */
 function warn(notice: DeviceNotice): void {
-  if (notice.type === 'failed') {
-    process.emitWarning(notice.error);
-  } else {
-    process.emitWarning(`${notice.attachment.name}: ${notice.text}`, 'GuestError');
+  const { name } = notice.attachment;
+  switch (notice.type) {
+    case 'failed':
+    case 'givenUp':
+      process.emitWarning(notice.error);
+      break;
+    case 'restarted':
+      process.emitWarning(`${name} was restarted (${notice.count})`, 'DeviceRestarted');
+      break;
+    default:
+      process.emitWarning(`${name}: ${notice.text}`, 'GuestError');
   }
 }

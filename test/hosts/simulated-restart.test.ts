@@ -91,3 +91,67 @@ describe('in a group', () => {
     expect(machine.notices).toEqual([]);
   });
 });
+
+describe('a device that shall be restarted when it fails', () => {
+  const url = (module: string): URL => new URL(module, import.meta.url);
+  const told = async (type: 'restarted' | 'givenUp', count = 1): Promise<void> => {
+    while (machine.notices.filter((notice) => notice.type === type).length < count) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+
+  test('comes back by itself, and that is reported', async () => {
+    machine = await startMachine({ stallLimitMs: 1000 });
+    const attachment = await machine.devices.attach(url(MODULE), { restart: 'on-failure' });
+    const bar = machine.drive(DEVICE).bar(0);
+    bar.write32(TROUBLE, Trouble.EXIT);
+    await told('restarted');
+    expect(bar.read32(ID)).toBe(IDENTITY);
+    bar.write32(TROUBLE, Trouble.THROW);
+    await told('restarted', 2);
+    expect(bar.read32(ID)).toBe(IDENTITY);
+    expect(attachment.failure).toBeUndefined();
+    expect(machine.notices.map(({ type }) => type)).toEqual([
+      'failed',
+      'restarted',
+      'failed',
+      'restarted',
+    ]);
+  });
+
+  test('is given up when it fails again and again', async () => {
+    machine = await startMachine({ stallLimitMs: 1000 });
+    const module = url('../host/crash-loop-device.ts');
+    const attachment = await machine.devices.attach(module, { restart: 'on-failure' });
+    await told('givenUp');
+    const of = (type: string) => machine.notices.filter((notice) => notice.type === type).length;
+    expect([of('failed'), of('restarted')]).toEqual([6, 5]);
+    expect(attachment.failure?.message).toContain('it never gets far');
+  });
+
+  test('is left alone once it is detached', async () => {
+    machine = await startMachine({ stallLimitMs: 1000 });
+    const options = { restart: 'on-failure' } as const;
+    const first = await machine.devices.attach(url(MODULE), options);
+    machine.drive(DEVICE).bar(0).write32(TROUBLE, Trouble.EXIT);
+    await failures(1);
+    await machine.devices.detach(first);
+    // Its turn would have come before this one's.
+    const second = await machine.devices.attach(url(MODULE), options);
+    machine.drive(DEVICE).bar(0).write32(TROUBLE, Trouble.EXIT);
+    await told('restarted');
+    const of = machine.notices.map(({ type, attachment }) => [type, attachment === second]);
+    expect(of).toEqual([
+      ['failed', false],
+      ['failed', true],
+      ['restarted', true],
+    ]);
+  });
+
+  test('cannot be one on this thread', async () => {
+    machine = await startMachine();
+    await expect(
+      machine.devices.attach(url(MODULE), { restart: 'on-failure', placement: 'inline' }),
+    ).rejects.toThrow('only a device on a worker');
+  });
+});
