@@ -1,5 +1,6 @@
 import type { DeviceEndpoint } from './device-directory.ts';
 import type { ResourcePath, ResourceRequest } from './resource-paths.ts';
+import type { VmFiles } from './vm-files.ts';
 
 /** How a system ended. `ExitType` and `Status` of the SystemExitStatus document. */
 export interface EngineExit {
@@ -73,6 +74,8 @@ export type SaveTarget =
  */
 export interface Engine {
   readonly name: string;
+  /** The files of its machines, where they have any. */
+  readonly files?: VmFiles;
   /** The kind of system that it runs; without it, virtual machines. */
   readonly runs?: 'VirtualMachine' | 'Container';
   /** Throws HcsError for a field that this engine cannot honour, naming its JSON path. Starts nothing. */

@@ -26,13 +26,6 @@ export const notImplemented: readonly ComputeCoreFunction[] = [
   'HcsWaitForProcessExit',
   'HcsModifyServiceSettings',
   'HcsSubmitWerReport',
-  'HcsCreateEmptyGuestStateFile',
-  'HcsCreateEmptyRuntimeStateFile',
-  'HcsGetProcessorCompatibilityFromSavedState',
-  'HcsGrantVmAccess',
-  'HcsRevokeVmAccess',
-  'HcsGrantVmGroupAccess',
-  'HcsRevokeVmGroupAccess',
 ];
 
 /** The error that functions in {@link notImplemented} end with. */

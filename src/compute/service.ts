@@ -14,6 +14,7 @@ import type {
 import type { HCS_OPERATION_PROCESS_RESULT } from '../hcs/core/operation-functions.ts';
 import type { Service_PropertyQuery } from '../hcs/schema/documents.ts';
 import { parseDocument } from '../hcs/schema/validate.ts';
+import { FileFunctions } from './file-functions.ts';
 import { notImplementedError } from './not-implemented.ts';
 import { Operations } from './operations.ts';
 import { serviceProperties } from './service-properties.ts';
@@ -32,8 +33,10 @@ import { type ComputeServiceOptions, Systems } from './systems.ts';
 export class ComputeService implements ComputeCore, AsyncDisposable {
   readonly #operations = new Operations();
   readonly #systems: Systems;
+  readonly #files: FileFunctions;
 
   constructor(options: ComputeServiceOptions) {
+    this.#files = new FileFunctions(options.engines);
     this.#systems = new Systems(options, this.#operations);
   }
 
@@ -404,31 +407,31 @@ export class ComputeService implements ComputeCore, AsyncDisposable {
     throw notImplementedError('HcsSubmitWerReport');
   }
 
-  async HcsCreateEmptyGuestStateFile(_guestStateFilePath: string): Promise<void> {
-    throw notImplementedError('HcsCreateEmptyGuestStateFile');
+  HcsCreateEmptyGuestStateFile(guestStateFilePath: string): Promise<void> {
+    return this.#files.HcsCreateEmptyGuestStateFile(guestStateFilePath);
   }
 
-  async HcsCreateEmptyRuntimeStateFile(_runtimeStateFilePath: string): Promise<void> {
-    throw notImplementedError('HcsCreateEmptyRuntimeStateFile');
+  HcsCreateEmptyRuntimeStateFile(runtimeStateFilePath: string): Promise<void> {
+    return this.#files.HcsCreateEmptyRuntimeStateFile(runtimeStateFilePath);
   }
 
-  async HcsGetProcessorCompatibilityFromSavedState(_RuntimeFileName: string): Promise<string> {
-    throw notImplementedError('HcsGetProcessorCompatibilityFromSavedState');
+  HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName: string): Promise<string> {
+    return this.#files.HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName);
   }
 
-  async HcsGrantVmAccess(_vmId: string, _filePath: string): Promise<void> {
-    throw notImplementedError('HcsGrantVmAccess');
+  HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
+    return this.#files.HcsGrantVmAccess(vmId, filePath);
   }
 
-  async HcsRevokeVmAccess(_vmId: string, _filePath: string): Promise<void> {
-    throw notImplementedError('HcsRevokeVmAccess');
+  HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
+    return this.#files.HcsRevokeVmAccess(vmId, filePath);
   }
 
-  async HcsGrantVmGroupAccess(_filePath: string): Promise<void> {
-    throw notImplementedError('HcsGrantVmGroupAccess');
+  HcsGrantVmGroupAccess(filePath: string): Promise<void> {
+    return this.#files.HcsGrantVmGroupAccess(filePath);
   }
 
-  async HcsRevokeVmGroupAccess(_filePath: string): Promise<void> {
-    throw notImplementedError('HcsRevokeVmGroupAccess');
+  HcsRevokeVmGroupAccess(filePath: string): Promise<void> {
+    return this.#files.HcsRevokeVmGroupAccess(filePath);
   }
 }

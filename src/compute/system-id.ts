@@ -1,4 +1,8 @@
 import { createHash } from 'node:crypto';
+import { failure } from './failure.ts';
+
+/** Longest id of a system, in UTF-16 units: ids become parts of names of files and objects. */
+const LONGEST_ID = 255;
 
 const GUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
@@ -26,4 +30,31 @@ export function runtimeIdOf(id: string): string {
   return [8, 12, 16, 20, 32]
     .map((end, i, ends) => hex.slice(i === 0 ? 0 : ends[i - 1], end))
     .join('-');
+}
+
+/**
+ * Throws unless a text can be the id of a system or an id space: any characters but control characters and lone
+ * surrogates, which no file, process list or log could show.
+ * @param what what it is, for the error
+ * @throws HcsError E_INVALIDARG
+ */
+export function checkSystemId(name: string, id: string, what = 'the id'): void {
+  if (typeof id !== 'string' || id === '') {
+    throw failure(name, 'E_INVALIDARG', `${what} is empty: give each system an id of its own`);
+  }
+  if (id.length > LONGEST_ID) {
+    throw failure(
+      name,
+      'E_INVALIDARG',
+      `${what} has ${id.length} characters, and at most ${LONGEST_ID} fit: "${id.slice(0, 32)}..."`,
+    );
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
+  if (/[\u0000-\u001f\u007f]|\p{Surrogate}/u.test(id)) {
+    throw failure(
+      name,
+      'E_INVALIDARG',
+      `${what} is ${JSON.stringify(id)}: use no control characters and no halves of characters`,
+    );
+  }
 }

@@ -36,7 +36,7 @@ import { readModification } from './modify-request.ts';
 import { checkCallback, type Operations, settles } from './operations.ts';
 import { ServedSystem } from './served-system.ts';
 import { SystemHandle } from './system-handle.ts';
-import { runtimeIdOf } from './system-id.ts';
+import { checkSystemId, runtimeIdOf } from './system-id.ts';
 import { basicProperties, systemProperties } from './system-properties.ts';
 
 const TYPE = HCS_OPERATION_TYPE;
@@ -330,9 +330,8 @@ export class Systems implements SystemFunctions {
       handle.register({ options: CallbackOptions, context: CallbackContext, callback });
     }
     this.#operations.track(name, TYPE.HcsOperationTypeCreate, operation, handle, () => {
-      if (typeof id !== 'string' || id === '') {
-        throw failure(name, 'E_INVALIDARG', 'the id is empty: give each system an id of its own');
-      }
+      checkSystemId(name, id);
+      if (idNamespace !== '') checkSystemId(name, idNamespace, 'the id space');
       const key = `${idNamespace}\n${id}`;
       const { directory, engines } = this.#options;
       const checked = readCreateDocument(name, configuration, engines);

@@ -30,6 +30,8 @@ export interface LibC {
   fchmod(fd: number, mode: number): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(fd: number, length: number): number;
+  getxattr(path: string, name: string, value: number, size: number): number;
+  setxattr(path: string, name: string, value: number, size: number, flags: number): number;
   /** A failed call returns 2^64 - 1, which koffi hands over as a bigint: anything but a number is a failure. */
   mmap(
     address: number,
@@ -66,6 +68,8 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   fchmod: ['int', ['int', 'uint32_t']],
   memfd_create: ['int', ['str', 'unsigned int']],
   ftruncate: ['int', ['int', 'int64_t']],
+  getxattr: ['int64_t', ['str', 'str', 'uintptr_t', 'size_t']],
+  setxattr: ['int', ['str', 'str', 'uintptr_t', 'size_t', 'int']],
   mmap: ['uintptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']],
   munmap: ['int', ['uintptr_t', 'size_t']],
 };

@@ -8,6 +8,7 @@ import { chooseAccelerator } from './accelerator.ts';
 import { qemuArguments } from './command-line.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { planMachine } from './document.ts';
+import { QemuFiles } from './files.ts';
 import { QemuProcess } from './qemu-process.ts';
 import { restoreSource, type Template } from './restore.ts';
 import { creationFailure, QemuSystem } from './system.ts';
@@ -38,6 +39,7 @@ export const NO_MESSAGE_TIMEOUT = 2147483647;
 /** Runs virtual machines in QEMU processes, one each, controlled by QMP. They end with this process. */
 export class QemuEngine implements Engine {
   readonly name = 'qemu';
+  readonly files = new QemuFiles();
   readonly #options: QemuEngineOptions;
   /** Machines that were saved as templates and not terminated since, by the ids of their systems. */
   readonly #templates = new Map<string, Template>();

@@ -1,6 +1,7 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { Parser } from 'binary-parser';
+import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
 import type { MachinePlan } from './document.ts';
 
 /** Bytes before QEMU's stream. */
@@ -35,6 +36,8 @@ export interface SavedMachine {
   /** QEMU's versioned name of the machine type: `'pc-q35-11.1'`. */
   readonly machineType: string;
   readonly accelerator: 'tcg' | 'kvm';
+  /** What the guest has seen of the processor, where that was the host's own. */
+  readonly processor?: VmProcessorRequirements | undefined;
   readonly plan: MachinePlan;
 }
 
@@ -77,6 +80,14 @@ export async function sealSavedState(path: string, machine: SavedMachine): Promi
   }
 }
 
+/** A file for the state of a machine, with none in it. */
+export function emptySavedState(): Buffer {
+  const head = Buffer.alloc(STREAM_OFFSET);
+  head.write(MAGIC, 'latin1');
+  head.writeUInt32LE(VERSION, 8);
+  return head;
+}
+
 /**
  * Reads what was saved, and checks that all of it is there.
  * @throws SavedStateError when the file is of another kind, or damaged; the system's error when it cannot be read
@@ -94,6 +105,9 @@ export async function readSavedState(path: string): Promise<SavedMachine> {
       throw new SavedStateError(
         `${path} was saved by another version of this host: its format is ${header.version}, not ${VERSION}`,
       );
+    }
+    if (header.descriptionLength === 0) {
+      throw new SavedStateError(`${path} is empty: no machine was saved in it yet`);
     }
     const description = head.subarray(HEADER_SIZE, HEADER_SIZE + header.descriptionLength);
     const stream = await checksum(file);

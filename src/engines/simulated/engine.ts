@@ -11,6 +11,7 @@ import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
 import type { DirectTable } from '../../pci/direct-table.ts';
 import { checkDocument, memoryBytes } from './document.ts';
+import { SimulatedFiles } from './files.ts';
 import type { InterruptLine } from './interrupts.ts';
 import { SimulatedMachine } from './machine.ts';
 import type { Slot, SlotFunction } from './root-complex.ts';
@@ -33,6 +34,7 @@ export interface FunctionConnection {
 /** Runs machines in this process. Nothing moves in them but what guest programs and their virtual time do. */
 export class SimulatedEngine implements Engine {
   readonly name = 'simulated';
+  readonly files = new SimulatedFiles();
   readonly #machines = new Map<string, SimulatedMachine>();
 
   check(document: Readonly<Record<string, unknown>>): void {

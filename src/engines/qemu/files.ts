@@ -1,0 +1,166 @@
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { FileUser, VmFiles } from '../../compute/vm-files.ts';
+import {
+  type AclEntry,
+  AclPermission,
+  allow,
+  disallow,
+  permissionOf,
+} from '../../ffi/posix-acl.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
+import { findFirmware } from '../../provision/find-firmware.ts';
+import { emptySavedState, readSavedState, SavedStateError } from './saved-state.ts';
+import { VM_GROUP, vmAccount } from './vm-account.ts';
+
+const { READ, WRITE, SEARCH } = AclPermission;
+
+/**
+ * Files of machines that QEMU runs. A guest state is a copy of the firmware's variables, a runtime state the head of a
+ * saved machine with nothing after it.
+ *
+ * Access is an entry in the file's access control list: for the account of a machine ({@link vmAccount}) to read and
+ * write, for the group of all machines to read. A folder that is granted to a machine lets it make files there; one that
+ * is granted to the group is so with everything in it, and with what comes into it later. Windows lets an account open a
+ * file whatever folders are above it; here the account is let through those that are closed to others, where a service
+ * that is root can do so. That stays after a revoke, as another file may need it, and shows nothing but what is granted.
+ */
+export class QemuFiles implements VmFiles {
+  async createGuestState(path: string): Promise<void> {
+    const { variables } = findFirmware();
+    await make(path, await readFile(variables.path));
+  }
+
+  async createRuntimeState(path: string): Promise<void> {
+    await make(path, emptySavedState());
+  }
+
+  async processorRequirements(path: string): Promise<VmProcessorRequirements> {
+    try {
+      const { accelerator, processor } = await readSavedState(path);
+      if (accelerator === 'tcg') return { ProcessorFeatures: [], XsaveProcessorFeatures: [] };
+      if (processor !== undefined) return processor;
+    } catch (error) {
+      if (!(error instanceof SavedStateError)) throw error;
+      throw failure('ERROR_INVALID_DATA', error.message);
+    }
+    throw failure(
+      'ERROR_NOT_SUPPORTED',
+      `"${path}" does not say what processor its machine had: it was saved by an older version of this host`,
+    );
+  }
+
+  async grant(user: FileUser, path: string): Promise<void> {
+    const status = await stat(path);
+    const entry = entryOf(user);
+    if (process.getuid?.() === 0) await letThrough(entry, path);
+    if (user.kind === 'vm') {
+      rights(path, () =>
+        allow(
+          path,
+          'access',
+          status.mode,
+          entry,
+          READ | WRITE | (status.isDirectory() ? SEARCH : 0),
+        ),
+      );
+      return;
+    }
+    await forEach(path, (inner, { mode, isFolder }) => {
+      const permission = READ | (isFolder ? SEARCH : 0);
+      allow(inner, 'access', mode, entry, permission);
+      if (isFolder) allow(inner, 'default', mode, entry, READ | SEARCH);
+    });
+  }
+
+  async revoke(user: FileUser, path: string): Promise<void> {
+    await stat(path);
+    const entry = entryOf(user);
+    if (user.kind === 'vm') {
+      rights(path, () => disallow(path, 'access', entry));
+      return;
+    }
+    await forEach(path, (inner, { isFolder }) => {
+      disallow(inner, 'access', entry);
+      if (isFolder) disallow(inner, 'default', entry);
+    });
+  }
+}
+
+function entryOf(user: FileUser): AclEntry {
+  return user.kind === 'group'
+    ? { kind: 'group', id: VM_GROUP }
+    : { kind: 'user', id: vmAccount(user.runtimeId).uid };
+}
+
+/** Makes a file that must not be there, and removes it when it cannot be filled. */
+async function make(path: string, content: Uint8Array): Promise<void> {
+  await (await open(path, 'wx', 0o600)).close();
+  try {
+    const file = await open(path, 'r+');
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
+}
+
+/** Lets an account through the folders above a path that are closed to others. */
+async function letThrough(entry: AclEntry, path: string): Promise<void> {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const { mode } = await stat(folder);
+    const isClosed = (mode & SEARCH) === 0;
+    if (isClosed) {
+      rights(folder, () => {
+        const before = permissionOf(folder, 'access', entry) ?? 0;
+        if ((before & SEARCH) === 0) allow(folder, 'access', mode, entry, before | SEARCH);
+      });
+    }
+    if (folder === dirname(folder)) return;
+  }
+}
+
+/** Something on a path, and on everything in it where it is a folder. Symbolic links in it are left alone. */
+async function forEach(
+  path: string,
+  change: (path: string, about: { readonly mode: number; readonly isFolder: boolean }) => void,
+): Promise<void> {
+  const status = await stat(path);
+  const isFolder = status.isDirectory();
+  rights(path, () => change(path, { mode: status.mode, isFolder }));
+  if (!isFolder) return;
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.isFile() || entry.isDirectory()) await forEach(join(path, entry.name), change);
+  }
+}
+
+/** Does something to an access control list, and says why where that cannot be. */
+function rights(path: string, change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EOPNOTSUPP' || code === 'ENOTSUP') {
+      throw failure(
+        'ERROR_NOT_SUPPORTED',
+        `"${path}" is on a file system without access control lists: move it to one that has them (ext4, xfs, btrfs, tmpfs)`,
+      );
+    }
+    if (code !== 'EINVAL') throw error;
+    throw failure(
+      'ERROR_NOT_SUPPORTED',
+      `"${path}" cannot be granted: the accounts of machines (uid ${VM_GROUP} and above) do not exist in this user namespace; run the service outside it`,
+    );
+  }
+}
+
+function failure(code: HresultName, message: string): HcsError {
+  return new HcsError({ function: 'HcsGrantVmAccess', hresult: HRESULT[code], message });
+}

@@ -1,0 +1,112 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { DeviceDirectory } from '../../../src/compute/device-directory.ts';
+import { ComputeService } from '../../../src/compute/service.ts';
+import { runtimeIdOf } from '../../../src/compute/system-id.ts';
+import { QemuEngine } from '../../../src/engines/qemu/engine.ts';
+import { VM_GROUP, vmAccount } from '../../../src/engines/qemu/vm-account.ts';
+import { permissionOf } from '../../../src/ffi/posix-acl.ts';
+import { findFirmware } from '../../../src/provision/find-firmware.ts';
+import { codeOf } from '../../compute/recording-engine.ts';
+import { vmFileTests } from '../../compute/vm-files.ts';
+
+const core = (): ComputeService =>
+  new ComputeService({ engines: [new QemuEngine()], directory: new DeviceDirectory() });
+
+vmFileTests(core);
+
+const folder = mkdtempSync(join(tmpdir(), 'hdvkit-qemu-files-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('an empty guest state has the variables that the firmware begins with', async () => {
+  const path = join(folder, 'a.vmgs');
+  await core().HcsCreateEmptyGuestStateFile(path);
+  expect(readFileSync(path).equals(readFileSync(findFirmware().variables.path))).toBe(true);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test('an empty runtime state has no machine that could go on', async () => {
+  const path = join(folder, 'a.vmrs');
+  await core().HcsCreateEmptyRuntimeStateFile(path);
+  expect(await codeOf(() => core().HcsGetProcessorCompatibilityFromSavedState(path))).toBe(
+    'ERROR_INVALID_DATA',
+  );
+});
+
+test('the account of a machine follows from its id, and is of nobody else', () => {
+  const id = '0f6c8a2e-5b1d-4c3e-8f70-2a9b4d6e8c01';
+  expect(vmAccount(id.toUpperCase())).toEqual(vmAccount(id));
+  const uids = new Set(
+    Array.from({ length: 100 }, (_, i) => vmAccount(runtimeIdOf(`vm ${i}`)).uid),
+  );
+  expect(uids.size).toBe(100);
+  for (const uid of uids) {
+    expect(uid).toBeGreaterThan(VM_GROUP);
+    expect(uid).toBeLessThan(2 ** 31);
+  }
+});
+
+test('a grant lets the account of the machine in, and a revoke out again', async () => {
+  const path = join(folder, 'disk.raw');
+  writeFileSync(path, 'disk', { mode: 0o640 });
+  const entry = { kind: 'user', id: vmAccount(runtimeIdOf('granted')).uid } as const;
+  const other = { kind: 'user', id: vmAccount(runtimeIdOf('other')).uid } as const;
+  await core().HcsGrantVmAccess('granted', path);
+  await core().HcsGrantVmAccess('other', path);
+  await core().HcsGrantVmAccess('granted', path);
+  expect(permissionOf(path, 'access', entry)).toBe(6);
+  await core().HcsRevokeVmAccess('granted', path);
+  await core().HcsRevokeVmAccess('granted', path);
+  expect(permissionOf(path, 'access', entry)).toBeUndefined();
+  expect(permissionOf(path, 'access', other)).toBe(6);
+  await core().HcsRevokeVmAccess('other', path);
+  expect(statSync(path).mode & 0o777).toBe(0o640);
+});
+
+test('the group may read a folder with what is in it, and with what comes later', async () => {
+  const root = join(folder, 'shared');
+  mkdirSync(join(root, 'inner'), { recursive: true, mode: 0o700 });
+  const file = join(root, 'inner', 'file');
+  writeFileSync(file, '', { mode: 0o600 });
+  const entry = { kind: 'group', id: VM_GROUP } as const;
+  await core().HcsGrantVmGroupAccess(root);
+  const later = join(root, 'inner', 'later');
+  writeFileSync(later, '', { mode: 0o644 });
+  expect([root, file, later].map((path) => permissionOf(path, 'access', entry))).toEqual([5, 4, 5]);
+  await core().HcsRevokeVmGroupAccess(root);
+  const paths = [root, join(root, 'inner'), file, later];
+  expect(paths.map((path) => permissionOf(path, 'access', entry))).toEqual(
+    paths.map(() => undefined),
+  );
+  expect(permissionOf(root, 'default', entry)).toBeUndefined();
+});
+
+/** What a process of the account of a machine gets to see of a file. Root only: nobody else can take an account. */
+function readAs(systemId: string, path: string): string {
+  const { uid, gid } = vmAccount(runtimeIdOf(systemId));
+  const { status, stdout, stderr } = spawnSync('cat', [path], { uid, gid, encoding: 'utf8' });
+  if (status === 0) return stdout;
+  return stderr.includes('Permission denied') ? 'denied' : stderr;
+}
+
+test('a grant opens the folders above a file as well, for the account of the machine alone', async () => {
+  const root = join(folder, 'closed');
+  mkdirSync(root, { mode: 0o700 });
+  const path = join(root, 'disk.raw');
+  writeFileSync(path, 'disk', { mode: 0o600 });
+  const isRoot = process.getuid?.() === 0;
+  const seen = (id: string): string => (isRoot ? readAs(id, path) : 'not root');
+  expect(seen('opens')).toBe(isRoot ? 'denied' : 'not root');
+  await core().HcsGrantVmAccess('opens', path);
+  const entry = { kind: 'user', id: vmAccount(runtimeIdOf('opens')).uid } as const;
+  expect(permissionOf(path, 'access', entry)).toBe(6);
+  // The machines of a service that is not root run under its own account, which is through already.
+  expect(permissionOf(root, 'access', entry)).toBe(isRoot ? 1 : undefined);
+  expect(seen('opens')).toBe(isRoot ? 'disk' : 'not root');
+  expect(seen('other')).toBe(isRoot ? 'denied' : 'not root');
+  await core().HcsRevokeVmAccess('opens', path);
+  expect(seen('opens')).toBe(isRoot ? 'denied' : 'not root');
+});
