@@ -13,7 +13,9 @@ export interface GuestMemory {
    */
   write(gpa: number, from: Uint8Array): boolean;
   /**
-   * Maps guest memory; `undefined` where {@link GuestMemory.read} gives `false`. The caller disposes it.
+   * Maps guest memory; `undefined` where {@link GuestMemory.read} gives `false`, and where a host reaches memory by
+   * messages only, or in pieces that do not meet on page boundaries: copy then. The caller disposes it. Opening the same
+   * range again is cheap, so that an aperture for each piece of work costs little.
    *
    * Bus mastering (PCIe 6.0, 7.5.1.1.3) is asked when the aperture is mapped, and not again: its bytes are plain memory,
    * so nothing stands between an access and the guest, and they cannot be taken away in the middle of one. An aperture
@@ -28,7 +30,11 @@ export interface GuestMemory {
   ): Aperture | undefined;
 }
 
-/** A window onto guest memory. `using`-disposable; safe to touch after disposal, unplug or exit of the VM. */
+/**
+ * A window onto guest memory. `using`-disposable; safe to touch after disposal, unplug or exit of the VM. Where the
+ * machine takes memory away under an open aperture (hot-unplug, an IOMMU of the guest), its bytes are zeros from then
+ * on, and what is written there reaches nobody; a {@link GuestMemory.read} of the same address says so.
+ */
 export interface Aperture extends Disposable {
   readonly gpa: number;
   readonly length: number;
@@ -41,7 +47,19 @@ export interface Timer {
   cancel(): void;
 }
 
-/** Time as the machine has it: real time on a real guest, virtual time in the simulated machine. */
+/**
+ * Time as the machine has it: real time on a real guest, virtual time in the simulated machine.
+ *
+ * Work that takes long goes in slices, each of which asks for the next with `after(0, …)`: accesses and slices then take
+ * turns, so that neither starves. How long a read waits for the device's own work:
+ *
+ * | device on | a read waits for at most | a slice that is due waits for at most |
+ * |---|---|---|
+ * | a worker, over vfio-user | one slice, and what the guest sent before | 64 messages; one of many writes counts as many, and is served as a whole |
+ * | a worker of the simulated machine | one slice of each timer that is due; 64 posted writes and one read of each other processor | 5 ms, and 64 accesses of each processor |
+ * | a worker under Hyper-V | one slice of each timer that is due | 5 ms, and one access |
+ * | the thread that attached it | as its event loop has it | as its event loop has it |
+ */
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
   readonly now: number;

@@ -24,19 +24,38 @@ export class HdvMemory implements GuestMemory {
   }
 
   read(gpa: number, into: Uint8Array): boolean {
-    const copied = this.#copy(() =>
-      this.#host.HdvReadGuestMemory(this.#device, gpa, into.length, into),
-    );
-    if (copied ?? this.#copyMapped(gpa, into.length, true, (bytes) => into.set(bytes))) return true;
+    if (this.#mayCopy) {
+      try {
+        this.#host.HdvReadGuestMemory(this.#device, gpa, into.length, into);
+        return true;
+      } catch (error) {
+        this.#refused(error);
+      }
+    }
+    if (!this.#mayCopy) {
+      using aperture = this.aperture(gpa, into.length, { readOnly: true });
+      if (aperture !== undefined) {
+        into.set(aperture.bytes);
+        return true;
+      }
+    }
     into.fill(0xff);
     return false;
   }
 
   write(gpa: number, from: Uint8Array): boolean {
-    const copied = this.#copy(() =>
-      this.#host.HdvWriteGuestMemory(this.#device, gpa, from.length, from),
-    );
-    return copied ?? this.#copyMapped(gpa, from.length, false, (bytes) => bytes.set(from));
+    if (this.#mayCopy) {
+      try {
+        this.#host.HdvWriteGuestMemory(this.#device, gpa, from.length, from);
+        return true;
+      } catch (error) {
+        this.#refused(error);
+      }
+    }
+    if (this.#mayCopy) return false;
+    using aperture = this.aperture(gpa, from.length);
+    aperture?.bytes.set(from);
+    return aperture !== undefined;
   }
 
   aperture(
@@ -64,30 +83,10 @@ export class HdvMemory implements GuestMemory {
     }
   }
 
-  /** @returns undefined where HDV does not copy */
-  #copy(call: () => void): boolean | undefined {
-    if (!this.#mayCopy) return undefined;
-    try {
-      call();
-      return true;
-    } catch (error) {
-      if (!(error instanceof HdvError)) throw error;
-      if (error.code !== 'E_ACCESSDENIED') return false;
-      this.#mayCopy = false;
-      return undefined;
-    }
-  }
-
-  #copyMapped(
-    gpa: number,
-    length: number,
-    readOnly: boolean,
-    use: (bytes: Buffer) => void,
-  ): boolean {
-    using aperture = this.aperture(gpa, length, { readOnly });
-    if (aperture === undefined) return false;
-    use(aperture.bytes);
-    return true;
+  /** A copy was refused: once and for all, where the device host may not copy. @throws what is no refusal */
+  #refused(error: unknown): void {
+    if (!(error instanceof HdvError)) throw error;
+    if (error.code === 'E_ACCESSDENIED') this.#mayCopy = false;
   }
 }
 

@@ -35,9 +35,10 @@ export class DeviceMemory implements GuestMemory {
     options?: { readonly readOnly?: boolean },
   ): Aperture | undefined {
     if (length === 0) return new TrackedAperture(empty(gpa), this.#apertures);
-    const host = this.#allowed('map', gpa, length);
+    const verb = options?.readOnly === true ? 'map for reading' : 'map';
+    const host = this.#allowed(verb, gpa, length);
     const opened = host?.memory.aperture(gpa, length, options);
-    this.#finish('map', host !== undefined, gpa, length, opened !== undefined);
+    this.#finish(verb, host !== undefined, gpa, length, opened !== undefined);
     this.#state.observer?.apertureMapped?.(gpa, length, opened !== undefined);
     if (opened === undefined) return undefined;
     const tracked = new TrackedAperture(opened, this.#apertures);
@@ -71,11 +72,17 @@ export class DeviceMemory implements GuestMemory {
 
   #finish(verb: string, asked: boolean, gpa: number, length: number, done: boolean): void {
     if (done || !asked) return;
-    this.#state.guestError(
-      `Cannot ${verb} ${length} bytes at ${hex(gpa)}: not all of it is ${verb === 'write' ? 'writable ' : ''}memory`,
-    );
+    this.#state.guestError(`Cannot ${verb} ${length} bytes at ${hex(gpa)}: ${REASONS[verb]}`);
   }
 }
+
+/** Why a host refuses. */
+const REASONS: Readonly<Record<string, string>> = {
+  read: 'not all of it is memory',
+  write: 'not all of it is writable memory',
+  map: 'not all of it is memory that can be mapped for writing',
+  'map for reading': 'not all of it is memory that can be mapped',
+};
 
 /** An aperture that its device's stop can take back. */
 class TrackedAperture implements Aperture {

@@ -4,6 +4,9 @@ import type { DmaAperture } from './device.ts';
 import type { WindowPiece } from './mapped-file.ts';
 import type { ServerState } from './server-state.ts';
 
+/** Ranges with addresses of their own that are kept for the next aperture over the same memory. */
+const KEPT_RANGES = 16;
+
 /**
  * Apertures over guest memory.
  *
@@ -11,11 +14,16 @@ import type { ServerState } from './server-state.ts';
  * windows or a seam between views, or lies in a read-only window, gets addresses of its own with the pieces of the
  * files mapped side by side; the parts of read-only windows are copy-on-write, so that a stray write is harmless. That
  * takes one system call per piece, and pieces that meet on page boundaries, in the guest and in the file: where they
- * do not, there is no aperture and the caller copies.
+ * do not, there is no aperture and the caller copies. Such addresses are kept for a while after the aperture's end: a
+ * driver's rings and buffers stay where they are, and the device opens them again and again.
+ *
+ * When a window goes, every aperture over it shows zeros there: it can be touched, and what is written reaches nobody.
  */
 export class ApertureSet {
   readonly #state: ServerState;
-  readonly #built = new Set<BuiltAperture>();
+  /** Addresses in use, and those kept for the next use, the one unused longest first. */
+  readonly #built = new Set<BuiltRange>();
+  readonly #kept = new Set<BuiltRange>();
 
   constructor(state: ServerState) {
     this.#state = state;
@@ -38,15 +46,43 @@ export class ApertureSet {
 
   /** A window went: apertures over it show zeros there. */
   revoke(gpa: number, length: number): void {
-    for (const aperture of this.#built) aperture.revoke(gpa, length);
+    for (const range of this.#built) {
+      if (range.revoke(gpa, length) && this.#kept.has(range)) this.#discard(range);
+    }
   }
 
   /** Ends all of them. */
   release(): void {
-    for (const aperture of this.#built) aperture[Symbol.dispose]();
+    for (const range of this.#built) range.release();
+    this.#built.clear();
+    this.#kept.clear();
+  }
+
+  /** Takes back the addresses of an aperture that has ended. */
+  #takeBack(range: BuiltRange): void {
+    if (!this.#built.has(range)) return;
+    if (range.revoked) {
+      this.#discard(range);
+      return;
+    }
+    this.#kept.add(range);
+    const [oldest] = this.#kept;
+    if (oldest !== undefined && this.#kept.size > KEPT_RANGES) this.#discard(oldest);
+  }
+
+  #discard(range: BuiltRange): void {
+    this.#kept.delete(range);
+    this.#built.delete(range);
+    range.release();
   }
 
   #build(gpa: number, length: number, pieces: readonly WindowPiece[]): DmaAperture | undefined {
+    const takeBack = (range: BuiltRange): void => this.#takeBack(range);
+    for (const kept of this.#kept) {
+      if (!kept.isOver(gpa, length, pieces)) continue;
+      this.#kept.delete(kept);
+      return new BuiltAperture(kept, takeBack);
+    }
     const shift = pieces[0]!.fileOffset % PAGE_SIZE;
     for (const piece of pieces.slice(1)) {
       if (piece.fileOffset % PAGE_SIZE !== 0) return undefined;
@@ -67,9 +103,9 @@ export class ApertureSet {
       range?.release();
       return undefined;
     }
-    const aperture = new BuiltAperture(gpa, length, shift, range, this.#built);
-    this.#built.add(aperture);
-    return aperture;
+    const built = new BuiltRange(gpa, length, shift, range, pieces);
+    this.#built.add(built);
+    return new BuiltAperture(built, takeBack);
   }
 }
 
@@ -94,39 +130,80 @@ class PartOfView implements DmaAperture {
   }
 }
 
-class BuiltAperture implements DmaAperture {
+/** Addresses that show guest memory side by side. */
+class BuiltRange {
   readonly gpa: number;
   readonly length: number;
   readonly bytes: Buffer;
+  /** Has a window under it gone? */
+  revoked = false;
   readonly #shift: number;
   readonly #range: AddressRange;
-  readonly #owner: Set<BuiltAperture>;
+  /** Of each piece: may it be written? */
+  readonly #writable: readonly boolean[];
 
   constructor(
     gpa: number,
     length: number,
     shift: number,
     range: AddressRange,
-    owner: Set<BuiltAperture>,
+    pieces: readonly WindowPiece[],
   ) {
     this.gpa = gpa;
     this.length = length;
     this.bytes = range.views[0]!.subarray(shift, shift + length);
     this.#shift = shift;
     this.#range = range;
-    this.#owner = owner;
+    this.#writable = pieces.map(({ writable }) => writable);
   }
 
-  revoke(gpa: number, length: number): void {
+  /** Windows under it that had changed would have revoked it, so that the same range is the same memory. */
+  isOver(gpa: number, length: number, pieces: readonly WindowPiece[]): boolean {
+    if (this.gpa !== gpa || this.length !== length) return false;
+    return pieces.every(({ writable }, i) => writable === this.#writable[i]);
+  }
+
+  /** @returns whether that concerns this range */
+  revoke(gpa: number, length: number): boolean {
     const from = Math.max(gpa, this.gpa) - this.gpa + this.#shift;
     const to = Math.min(gpa + length, this.gpa + this.length) - this.gpa + this.#shift;
-    if (from >= to) return;
+    if (from >= to) return false;
+    this.revoked = true;
     const start = Math.floor(from / PAGE_SIZE) * PAGE_SIZE;
     this.#range.showZeros(start, Math.ceil(to / PAGE_SIZE) * PAGE_SIZE - start);
+    return true;
+  }
+
+  release(): void {
+    this.#range.release();
+  }
+}
+
+/** The use of a {@link BuiltRange}. */
+class BuiltAperture implements DmaAperture {
+  readonly gpa: number;
+  readonly length: number;
+  readonly #takeBack: (range: BuiltRange) => void;
+  #range: BuiltRange | undefined;
+  #afterwards: Buffer | undefined;
+
+  constructor(range: BuiltRange, takeBack: (range: BuiltRange) => void) {
+    this.gpa = range.gpa;
+    this.length = range.length;
+    this.#range = range;
+    this.#takeBack = takeBack;
+  }
+
+  get bytes(): Buffer {
+    if (this.#range !== undefined) return this.#range.bytes;
+    this.#afterwards ??= Buffer.alloc(this.length);
+    return this.#afterwards;
   }
 
   [Symbol.dispose](): void {
-    this.#owner.delete(this);
-    this.#range.release();
+    const range = this.#range;
+    if (range === undefined) return;
+    this.#range = undefined;
+    this.#takeBack(range);
   }
 }

@@ -61,6 +61,21 @@ test.each([
   expect(host.guestErrors).toHaveLength(3);
 });
 
+test('says what it could not do with memory that is not there', () => {
+  const { device, host } = attach(new Dma());
+  const hole = 0x1_0000 - 0x10;
+  device.memory.aperture(hole, 0x20);
+  device.memory.aperture(hole, 0x20, { readOnly: true });
+  device.memory.read(hole, Buffer.alloc(0x20));
+  device.memory.write(hole, Buffer.alloc(0x20));
+  expect(host.guestErrors).toEqual([
+    'Cannot map 32 bytes at 0xfff0: not all of it is memory that can be mapped for writing',
+    'Cannot map for reading 32 bytes at 0xfff0: not all of it is memory that can be mapped',
+    'Cannot read 32 bytes at 0xfff0: not all of it is memory',
+    'Cannot write 32 bytes at 0xfff0: not all of it is writable memory',
+  ]);
+});
+
 test('touches nothing and says yes for no bytes', () => {
   const { device, host, fn } = attach(new Dma());
   fn.writeConfigSpace(0x04, 0);

@@ -379,6 +379,89 @@ describe('an aperture', () => {
     expect([fileByte(fd, 0), fileByte(fd, 1)]).toEqual([1, 2]);
   });
 
+  test('across windows costs its mappings once, however often it is opened', () => {
+    using memory = new Memory();
+    const fd = memory.file(4);
+    memory.map(0, PAGE, fd, 2 * PAGE);
+    memory.map(PAGE, PAGE, fd);
+    const before = memory.state.mappingCount;
+    for (let round = 0; round < 100; round++) {
+      using aperture = memory.table.aperture(16, PAGE);
+      expect([aperture!.bytes[0], aperture!.bytes[PAGE - 1]]).toEqual([3, 1]);
+      aperture!.bytes[PAGE - 1] = 1;
+    }
+    expect(memory.state.mappingCount).toBe(before + 1);
+    // Two at a time are two.
+    using one = memory.table.aperture(16, PAGE);
+    using two = memory.table.aperture(16, PAGE);
+    one!.bytes[0] = 0x77;
+    expect(two!.bytes[0]).toBe(0x77);
+  });
+
+  test('is never one that was kept from before its window went', () => {
+    using memory = new Memory();
+    const fd = memory.file(4);
+    for (const pages of [
+      [0, 2],
+      [3, 1],
+    ] as const) {
+      memory.map(0, PAGE, fd, pages[0] * PAGE);
+      memory.map(PAGE, PAGE, fd, pages[1] * PAGE);
+      {
+        using aperture = memory.table.aperture(0, 2 * PAGE);
+        expect([aperture!.bytes[0], aperture!.bytes[PAGE]]).toEqual([pages[0] + 1, pages[1] + 1]);
+      }
+      memory.table.unmap(0, PAGE);
+      memory.table.unmap(PAGE, PAGE);
+    }
+  });
+
+  test('for reading and writing is never one that was kept from reading', () => {
+    using memory = new Memory();
+    const fd = memory.file(2);
+    memory.map(0, PAGE, fd, 0, DmaFlag.READ);
+    memory.map(PAGE, PAGE, fd, PAGE);
+    memory.table.aperture(0, 2 * PAGE, { readOnly: true })![Symbol.dispose]();
+    memory.table.unmap(0, PAGE);
+    memory.map(0, PAGE, fd, 0, RW);
+    using aperture = memory.table.aperture(0, 2 * PAGE);
+    aperture!.bytes[0] = 0x42;
+    expect(fileByte(fd, 0)).toBe(0x42);
+  });
+
+  test('of which many are kept, are not kept without end', () => {
+    using memory = new Memory();
+    const fd = memory.file(2);
+    memory.map(0, PAGE, fd, PAGE);
+    memory.map(PAGE, PAGE, fd);
+    const stale: Buffer[] = [];
+    for (let i = 1; i < 100; i++) {
+      using aperture = memory.table.aperture(PAGE - i, 2 * i);
+      stale.push(aperture!.bytes);
+    }
+    // Those whose addresses were given up show zeros.
+    expect(stale.filter((bytes) => bytes[0] !== 0)).toHaveLength(16);
+  });
+
+  test('in guest memory below the hole and above it is one, and over the hole none', () => {
+    using memory = new Memory();
+    const [low, high] = [0xc000_0000, 0x1_0000_0000];
+    const fd = memory.file(4);
+    memory.map(low - 2 * PAGE, 2 * PAGE, fd);
+    memory.map(high, 2 * PAGE, fd, 2 * PAGE);
+    expect(memory.table.aperture(low - 8, 8)?.bytes[0]).toBe(2);
+    expect(memory.table.aperture(high, 2 * PAGE)?.bytes[0]).toBe(3);
+    for (const [gpa, length] of [
+      [low - 8, 16],
+      [high - 8, 16],
+      [low, 8],
+      [low - PAGE, high - low + 2 * PAGE],
+    ] as const) {
+      expect(memory.table.aperture(gpa, length)).toBeUndefined();
+      expect(memory.table.aperture(gpa, length, { readOnly: true })).toBeUndefined();
+    }
+  });
+
   test('can be touched after everything is gone', () => {
     let bytes: Buffer[];
     {
