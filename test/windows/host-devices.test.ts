@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TraceKind, TraceRing } from '../../src/inspect/trace-ring.ts';
 import { TROUBLE, Trouble } from '../host/trouble-device.ts';
+import { CHANGING, FACE } from './changing-device.ts';
 import { makeTrouble, TroubledMachine } from './host-life.ts';
 import { openWindowsHost, type WindowsTestHost } from './windows-test-host.ts';
 
@@ -136,6 +137,32 @@ describe('a device on a worker of the windows host', () => {
     expect(writes()).toBe(2);
     expect(host.standIns.misuses({ id: machine.system.id })).toEqual([]);
   });
+
+  test.each([
+    ['another device', /its device id is 0x7004, and the guest knows 0x7003/],
+    ['larger', /its BAR 0 is 0x2000 bytes .*guest knows 0x1000/],
+    ['broken', /half edited/],
+  ] as const)(
+    'a restart whose module has become %s is refused, and the device goes on',
+    async (face, reason) => {
+      await using machine = await TroubledMachine.start(host);
+      const module = new URL('./changing-device.ts', import.meta.url);
+      const attachment = await machine.devices.attach(module, { export: 'ChangingDevice' });
+      const fn = await machine.guest.open({ vendorId: 0x1af5, deviceId: 0x7003 });
+      await fn.writeBar(0, CHANGING.offsets.WORD, 4, 0x55);
+      process.env[FACE] = face;
+      try {
+        await expect(machine.devices.restart(attachment)).rejects.toThrow(reason);
+      } finally {
+        delete process.env[FACE];
+      }
+      expect(await fn.readBar(0, CHANGING.offsets.WORD, 4)).toBe(0x55);
+      expect(attachment.failure).toBeUndefined();
+      await machine.devices.restart(attachment);
+      expect(await fn.readBar(0, CHANGING.offsets.WORD, 4)).toBe(0);
+      expect(machine.failures).toEqual([]);
+    },
+  );
 
   test('what a device refuses is the reason of the failed attach', async () => {
     await using machine = await TroubledMachine.start(host);

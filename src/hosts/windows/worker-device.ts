@@ -190,16 +190,23 @@ export class WorkerDevice {
       gate: gate.handle,
     };
     const holdings = new LeftHoldings();
+    let life: Life | undefined;
     const worker = await loadOnWorker(source.module, {
       entry: ENTRY,
       data,
       ...(heapLimit === undefined ? {} : { heapLimit }),
-      notice: (notice) => this.#noticed(holdings, notice as DeviceWorkerNotice),
+      notice: (notice) => {
+        const told = notice as DeviceWorkerNotice;
+        if (told.type === 'holding') holdings.note(told.change);
+        // A device that never came to its turn has no part in the instance's life, nor has its end.
+        else if (life === this.#life) this.#noticed(told);
+      },
     });
     const ready = worker.readyValue as DeviceWorkerReady;
-    const life: Life = { worker, ready, holdings, failed: false, watch: undefined };
-    void worker.ended.then((end) => this.#ended(life, end));
-    return life;
+    const started: Life = { worker, ready, holdings, failed: false, watch: undefined };
+    life = started;
+    void worker.ended.then((end) => this.#ended(started, end));
+    return started;
   }
 
   /** A worker has its turn: from now on it is what is supervised, and what calls go to. */
@@ -216,11 +223,8 @@ export class WorkerDevice {
     if (worker.over) life.watch.close();
   }
 
-  #noticed(holdings: LeftHoldings, notice: DeviceWorkerNotice): void {
+  #noticed(notice: Exclude<DeviceWorkerNotice, { type: 'holding' }>): void {
     switch (notice.type) {
-      case 'holding':
-        holdings.note(notice.change);
-        break;
       case 'lifecycle':
         this.#lifecycle = notice.lifecycle;
         break;
