@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { ComputeSystem, DeviceHost } from 'hdvkit';
 import { packageRoot } from '../src/cli/package.ts';
+import { loadTypeScript } from '../src/cli/typescript.ts';
 import { createSimulatedHost } from '../src/hosts/simulated/host.ts';
 import { count, eachRound, median, option, print, Samples } from './report.ts';
 
@@ -40,6 +41,7 @@ function resident(): number {
 
 /** Runs in a process of its own, and prints {@link Figures}. */
 async function attachAll(way: keyof typeof WAYS): Promise<Figures> {
+  await loadTypeScript();
   const host = createSimulatedHost();
   const document = {
     SchemaVersion: { Major: 2, Minor: 1 },

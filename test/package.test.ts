@@ -70,6 +70,31 @@ describe('the package, installed into an empty folder', () => {
     expect(help).toContain('--kernel FILE');
   });
 
+  test('brings the benchmarks, with what they compile', () => {
+    const measured = run(
+      folder,
+      'npx',
+      '--no-install',
+      'hdvkit',
+      'bench',
+      'attach',
+      '--rounds=1',
+      '--devices=2',
+    );
+    expect(measured).toMatch(/a worker each: memory of a further device +\S+ MiB/);
+    if (process.platform !== 'linux') return;
+    const compared = run(
+      folder,
+      'npx',
+      '--no-install',
+      'hdvkit',
+      'bench',
+      'vfio-user',
+      '--rounds=1',
+    );
+    expect(compared).toMatch(/read, p50: hdvkit to C +\S+ ×/);
+  });
+
   test('loads a bundled device by its entry', () => {
     const script = `const m = await import('hdvkit/devices/virtio-rng'); console.log(Object.keys(m).length > 0);`;
     expect(run(folder, process.execPath, '--input-type=module', '-e', script).trim()).toBe('true');
