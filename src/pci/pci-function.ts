@@ -295,7 +295,11 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
   writeConfigSpace(offset: number, value: number): void {
     const state = this.#state;
     state.observer?.configWrite?.(offset, value);
-    if (state.failure !== undefined) return;
+    if (state.failure !== undefined) {
+      // For whoever takes its place: nobody tells the guest that its writes were lost.
+      this.setup.write(offset, 4, value);
+      return;
+    }
     try {
       this.#space.write(offset, value);
     } catch (error) {
@@ -337,7 +341,11 @@ export class PciFunction implements PciDeviceCallbacks, PciFunctionExtras {
    */
   reset(kind: ResetKind): void {
     const state = this.#state;
-    if (state.failure !== undefined) return;
+    if (state.failure !== undefined) {
+      this.#interrupts?.reset();
+      this.#space.reset(kind);
+      return;
+    }
     this.#clock.cancelAll();
     this.#memory.revoke();
     // Before config space, which enables INTx: a line that the guest had disabled must not show on the way.

@@ -178,29 +178,34 @@ describe('a device that died', () => {
     },
   );
 
-  test('gets what its client has changed while it was dead', async () => {
-    const { device, guest, failure } = await running();
-    await guest.write(Reg.TROUBLE, Trouble.EXIT);
-    await failure();
-    await guest.served.write(CONFIG, 0x10, 0xfe00_0000);
-    await guest.map(0x1000_0000, 0x1000);
-    await device.restart();
-    expect(await guest.served.read(CONFIG, 0x10)).toBe(0xfe00_0000);
-    guest.memory.write('a window more', 0);
-    await guest.write(Reg.GPA, 0x1000_0000);
-    await guest.write(Reg.COPY, 0x2000);
-    expect(guest.memory.toString('latin1', 0x2000, 0x200d)).toBe('a window more');
-    await guest.uses();
-  });
+  describe.each([
+    ['its thread', Trouble.EXIT],
+    ['alone', Trouble.THROW],
+  ])('with %s', (_with, trouble) => {
+    test('gets what its client has changed while it was dead', async () => {
+      const { device, guest, failure } = await running();
+      await guest.write(Reg.TROUBLE, trouble);
+      await failure();
+      await guest.served.write(CONFIG, 0x10, 0xfe00_0000);
+      await guest.map(0x1000_0000, 0x1000);
+      await device.restart();
+      expect(await guest.served.read(CONFIG, 0x10)).toBe(0xfe00_0000);
+      guest.memory.write('a window more', 0);
+      await guest.write(Reg.GPA, 0x1000_0000);
+      await guest.write(Reg.COPY, 0x2000);
+      expect(guest.memory.toString('latin1', 0x2000, 0x200d)).toBe('a window more');
+      await guest.uses();
+    });
 
-  test('is as after power-on when its client reset it while it was dead', async () => {
-    const { device, guest, failure } = await running();
-    await guest.write(Reg.TROUBLE, Trouble.EXIT);
-    await failure();
-    await guest.served.request(Command.DEVICE_RESET, Buffer.alloc(0));
-    await device.restart();
-    expect(await guest.served.read(CONFIG, 0x10)).toBe(0);
-    expect((await guest.served.read(CONFIG, 4)) & 6).toBe(0);
+    test('is as after power-on when its client reset it while it was dead', async () => {
+      const { device, guest, failure } = await running();
+      await guest.write(Reg.TROUBLE, trouble);
+      await failure();
+      await guest.served.request(Command.DEVICE_RESET, Buffer.alloc(0));
+      await device.restart();
+      expect(await guest.served.read(CONFIG, 0x10)).toBe(0);
+      expect((await guest.served.read(CONFIG, 4)) & 6).toBe(0);
+    });
   });
 
   test('is restarted while an access is open, and that access has its answer', async () => {

@@ -64,6 +64,31 @@ describe('what a guest has set up', () => {
     expect(copy.words).toEqual(setup.words);
   });
 
+  test('is kept by a function that failed, which reads as ones', () => {
+    class Failing extends Plain {
+      override readonly bars = {
+        0: mmio(0x1000, {
+          0: MAP.bind({
+            WORD: {
+              write: () => {
+                throw new Error('no');
+              },
+            },
+          }),
+        }),
+      };
+    }
+    const { fn } = attach(new Failing());
+    fn.writeInterceptedMemory(0, 0, 4, 1);
+    expect(fn.failure).toBeDefined();
+    fn.writeConfigSpace(0x10, 0xfe00_0000);
+    expect(fn.readConfigSpace(0x10)).toBe(0xffff_ffff);
+    expect(fn.setup.words[4]).toBe(0xfe00_0000);
+    expect(fn.setup.words[1]! & ON).toBe(ON);
+    fn.reset('cold');
+    expect([fn.setup.words[4], fn.setup.words[1]! & ON]).toEqual([0, 0]);
+  });
+
   test('does not fit a function with another number of vectors', () => {
     const { setup } = new PciFunction(new Plain());
     const other = new (class extends Plain {
