@@ -111,8 +111,11 @@ export interface EngineSystem {
   modify(change: ResourceChange): Promise<void>;
   /** Injects a non-maskable interrupt; resolves when it was sent. What the guest makes of it comes as events. */
   crash(): Promise<void>;
-  /** Saves the paused machine, which stays paused. Nothing has changed when it rejects. */
-  save(target: SaveTarget): Promise<void>;
+  /**
+   * Saves the paused machine, which stays paused. Nothing has changed when it rejects.
+   * @param signal aborted when the caller wants it no more: an engine that can then stops, and rejects
+   */
+  save(target: SaveTarget, signal: AbortSignal): Promise<void>;
   /** Property documents that only the engine knows, by property type; types it does not know are absent. */
   properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
 }

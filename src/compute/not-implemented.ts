@@ -7,8 +7,6 @@ import { HRESULT } from '../hcs/hresult.ts';
  * arguments are not looked at, but for handles, which must be open.
  */
 export const notImplemented: readonly ComputeCoreFunction[] = [
-  'HcsCancelOperation',
-  'HcsAddResourceToOperation',
   'HcsInitializeLiveMigrationOnSource',
   'HcsStartLiveMigrationOnSource',
   'HcsStartLiveMigrationTransfer',

@@ -11,6 +11,8 @@ import type {
 import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT, signedHresult } from '../hcs/hresult.ts';
 import type { OperationInfo, OperationType } from '../hcs/schema/documents.ts';
+import { Cancellation } from './cancellation.ts';
+import { OperationResources } from './operation-resources.ts';
 import type { SystemHandle } from './system-handle.ts';
 
 /** How a call ended: S_OK with its document, or a failure. */
@@ -21,6 +23,7 @@ export interface TrackedCall {
   /** Name of the function. */
   readonly function: string;
   readonly type: HCS_OPERATION_TYPE;
+  readonly cancellation: Cancellation;
   /** The handle that the call was made on, if it has one. */
   readonly system: SystemHandle | undefined;
   readonly startedAt: Date;
@@ -36,7 +39,8 @@ export interface TrackedCall {
  * One operation: idle, then in flight, then completed, and so on.
  *
  * When a call ends, its result can be read at once; the completion callback follows on a turn of its own, and whoever
- * waits continues after it.
+ * waits continues after it. A call that is cancelled ends with ERROR_CANCELLED ({@link Cancellation}); its callback
+ * comes all the same.
  */
 export class Operation {
   readonly handle: HCS_OPERATION;
@@ -44,6 +48,8 @@ export class Operation {
   context: unknown;
   callback: HCS_OPERATION_COMPLETION | null;
   call: TrackedCall | undefined;
+  /** For its next call. */
+  readonly resources = new OperationResources();
   isOpen = true;
   readonly #notify:
     | { readonly eventTypes: number; readonly callback: HCS_EVENT_CALLBACK }
@@ -139,6 +145,7 @@ function newCall(
   return {
     function: name,
     type,
+    cancellation: new Cancellation(name),
     system,
     startedAt: new Date(),
     endedAt: undefined,

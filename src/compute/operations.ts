@@ -19,9 +19,9 @@ import type {
 } from '../hcs/core/operation-functions.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT } from '../hcs/hresult.ts';
+import type { Cancellation } from './cancellation.ts';
 import { failure, failureFrom } from './failure.ts';
 import { nextHandleNumber } from './handle-numbers.ts';
-import { notImplementedError } from './not-implemented.ts';
 import {
   Operation,
   operationInfo,
@@ -44,14 +44,14 @@ export class Operations implements OperationFunctions {
    * Makes an asynchronous call: `prepare` checks its arguments now and throws what the call itself fails with; the work
    * that it returns runs later and ends the operation.
    * @param system the handle that the call is made on, or undefined
-   * @throws HcsError of `prepare`; or because the operation is busy, or not open
+   * @throws HcsError of `prepare`; or because the operation is busy, not open, or has resources without a use
    */
   track(
     name: string,
     type: HCS_OPERATION_TYPE,
     handle: HCS_OPERATION,
     system: SystemHandle | undefined,
-    prepare: () => () => Promise<string | null>,
+    prepare: () => (cancellation: Cancellation) => Promise<string | null>,
   ): void {
     const operation = this.#find(name, handle);
     if (operation.isInFlight) {
@@ -69,8 +69,9 @@ export class Operations implements OperationFunctions {
           'the event callback of the system handle has HcsEventOptionEnableOperationCallbacks: use an operation without a callback',
       });
     }
-    let work: () => Promise<string | null>;
+    let work: (cancellation: Cancellation) => Promise<string | null>;
     try {
+      operation.resources.use(name);
       work = prepare();
     } catch (error) {
       const refusal = failureFrom(name, error);
@@ -175,8 +176,16 @@ export class Operations implements OperationFunctions {
   }
 
   HcsCancelOperation(operation: HCS_OPERATION): void {
-    this.#find('HcsCancelOperation', operation);
-    throw notImplementedError('HcsCancelOperation');
+    const name = 'HcsCancelOperation';
+    const call = this.#started(name, operation);
+    if (call.result !== undefined && !call.cancellation.isCancelled) {
+      throw failure(
+        name,
+        'HCS_E_INVALID_STATE',
+        `${call.function} has completed: there is nothing to cancel`,
+      );
+    }
+    call.cancellation.cancel(name);
   }
 
   HcsGetOperationProperties(operation: HCS_OPERATION, options: string | null): string {
@@ -190,21 +199,23 @@ export class Operations implements OperationFunctions {
 
   HcsAddResourceToOperation(
     operation: HCS_OPERATION,
-    _type: HCS_RESOURCE_TYPE,
-    _uri: string,
-    _handle: HANDLE,
+    type: HCS_RESOURCE_TYPE,
+    uri: string,
+    handle: HANDLE,
   ): void {
-    this.#find('HcsAddResourceToOperation', operation);
-    throw notImplementedError('HcsAddResourceToOperation');
+    const name = 'HcsAddResourceToOperation';
+    const entry = this.#find(name, operation);
+    if (entry.isInFlight) throw failure(name, 'HCS_E_OPERATION_ALREADY_STARTED', inFlight(entry));
+    entry.resources.add(name, type, uri, handle);
   }
 
   async #run(
     operation: Operation,
     call: TrackedCall,
-    work: () => Promise<string | null>,
+    work: (cancellation: Cancellation) => Promise<string | null>,
   ): Promise<void> {
     try {
-      const document = await work();
+      const document = await call.cancellation.race(work(call.cancellation));
       operation.complete(call, { document });
     } catch (error) {
       operation.complete(call, { error: failureFrom(call.function, error) });

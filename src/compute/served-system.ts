@@ -9,6 +9,7 @@ import type {
   ShutdownOptions,
   SystemExitStatus,
 } from '../hcs/schema/documents.ts';
+import type { Cancellation } from './cancellation.ts';
 import type { DeviceDirectory } from './device-directory.ts';
 import type {
   Engine,
@@ -107,7 +108,7 @@ export class ServedSystem {
 
   /** Builds the machine. Called once, first. */
   create(): Promise<void> {
-    this.#creation = this.#inTurn(async () => {
+    this.#creation = this.#inTurn(undefined, async () => {
       try {
         this.#machine = await this.plan.engine.create({
           id: this.plan.directoryId,
@@ -126,8 +127,8 @@ export class ServedSystem {
     return this.#creation;
   }
 
-  start(name: string): Promise<void> {
-    return this.#inTurn(async () => {
+  start(name: string, cancellation: Cancellation): Promise<void> {
+    return this.#inTurn(cancellation, async () => {
       const machine = this.#require(name, 'start');
       const devices = [...this.#entries.values()].map((entry) => this.#resolve(name, entry));
       this.#entries.clear();
@@ -148,22 +149,22 @@ export class ServedSystem {
     });
   }
 
-  pause(name: string): Promise<void> {
-    return this.#inTurn(async () => {
+  pause(name: string, cancellation: Cancellation): Promise<void> {
+    return this.#inTurn(cancellation, async () => {
       await this.#guard(name, this.#require(name, 'pause').pause());
       this.#become('Paused');
     });
   }
 
-  resume(name: string): Promise<void> {
-    return this.#inTurn(async () => {
+  resume(name: string, cancellation: Cancellation): Promise<void> {
+    return this.#inTurn(cancellation, async () => {
       await this.#guard(name, this.#require(name, 'resume').resume());
       this.#become('Running');
     });
   }
 
-  shutDown(name: string, options: ShutdownOptions): Promise<void> {
-    return this.#inTurn(async () => {
+  shutDown(name: string, options: ShutdownOptions, cancellation: Cancellation): Promise<void> {
+    return this.#inTurn(cancellation, async () => {
       const machine = this.#require(name, 'shutDown');
       if (this.#isShuttingDown) throw alreadyStopped(name, 'the system is being shut down');
       this.#checkShutDown(name, options);
@@ -205,8 +206,8 @@ export class ServedSystem {
     }
   }
 
-  modify(name: string, modification: Modification): Promise<void> {
-    return this.#inTurn(async () => {
+  modify(name: string, modification: Modification, cancellation: Cancellation): Promise<void> {
+    return this.#inTurn(cancellation, async () => {
       const machine = this.#require(name, 'modify');
       switch (modification.kind) {
         case 'addDevice':
@@ -219,29 +220,37 @@ export class ServedSystem {
     });
   }
 
-  crash(name: string): Promise<void> {
-    return this.#inTurn(() => this.#guard(name, this.#require(name, 'crash').crash()));
+  crash(name: string, cancellation: Cancellation): Promise<void> {
+    return this.#inTurn(cancellation, () =>
+      this.#guard(name, this.#require(name, 'crash').crash()),
+    );
   }
 
   /** Saves the paused machine. One that became a template can only be terminated. */
-  save(name: string, target: SaveTarget): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#guard(name, this.#require(name, 'save').save(target));
+  save(name: string, target: SaveTarget, cancellation: Cancellation): Promise<void> {
+    return this.#inTurn(cancellation, async () => {
+      const machine = this.#require(name, 'save');
+      cancellation.begin(true);
+      await this.#guard(name, machine.save(target, cancellation.signal));
       if (target.kind === 'template') this.#become('SavedAsTemplate');
     });
   }
 
   /** Asks the engine for properties; `types` is not empty. */
-  properties(name: string, types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
-    return this.#inTurn(() => {
+  properties(
+    name: string,
+    types: readonly string[],
+    cancellation: Cancellation,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    return this.#inTurn(cancellation, () => {
       const machine = this.#require(name, 'properties');
       return this.#guard(name, machine.properties(types));
     });
   }
 
   /** Runs after the calls that were made before. */
-  afterEarlierCalls<T>(work: () => T): Promise<T> {
-    return this.#inTurn(async () => work());
+  afterEarlierCalls<T>(work: () => T, cancellation: Cancellation): Promise<T> {
+    return this.#inTurn(cancellation, async () => work());
   }
 
   async #terminateMachine(machine: EngineSystem): Promise<void> {
@@ -255,8 +264,11 @@ export class ServedSystem {
     if (this.#exit === undefined) this.#state = state;
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(work);
+  #inTurn<T>(cancellation: Cancellation | undefined, work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(() => {
+      cancellation?.begin();
+      return work();
+    });
     this.#queue = turn.catch(() => {});
     return turn;
   }

@@ -5,6 +5,7 @@ import type {
   ResultError,
   System_PropertyQuery,
 } from '../hcs/schema/documents.ts';
+import type { Cancellation } from './cancellation.ts';
 import { resultError } from './failure.ts';
 import type { ServedSystem } from './served-system.ts';
 
@@ -28,12 +29,13 @@ export async function systemProperties(
   name: string,
   system: ServedSystem,
   { PropertyTypes = [], Queries = {} }: System_PropertyQuery,
+  cancellation: Cancellation,
 ): Promise<Properties> {
   const types = PropertyTypes.filter((type) => type !== 'Basic');
   const keys = Object.keys(Queries);
   const asked = [...new Set([...types, ...keys.filter((key) => key !== 'Basic')])];
-  const known = asked.length === 0 ? {} : await system.properties(name, asked);
-  const basic = await system.afterEarlierCalls(() => basicProperties(system));
+  const known = asked.length === 0 ? {} : await system.properties(name, asked, cancellation);
+  const basic = await system.afterEarlierCalls(() => basicProperties(system), cancellation);
   const answer: Record<string, unknown> = { ...basic };
   for (const type of types) Object.assign(answer, ownProperty(system, type, known));
   if (keys.length > 0) {

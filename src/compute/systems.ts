@@ -27,6 +27,7 @@ import type {
 } from '../hcs/schema/documents.ts';
 import type { ObjectType } from '../hcs/schema/schema-types.ts';
 import { invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
+import type { Cancellation } from './cancellation.ts';
 import { readCreateDocument } from './create-document.ts';
 import type { DeviceDirectory } from './device-directory.ts';
 import type { Engine, SaveTarget } from './engine.ts';
@@ -153,7 +154,7 @@ export class Systems implements SystemFunctions {
     const name = 'HcsStartComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeStart, computeSystem, operation, (system) => {
       reserved(name, options);
-      return () => system.start(name);
+      return (cancellation) => system.start(name, cancellation);
     });
   }
 
@@ -165,7 +166,7 @@ export class Systems implements SystemFunctions {
     const name = 'HcsShutDownComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeShutdown, computeSystem, operation, (system) => {
       const parsed = optional<ShutdownOptions>('ShutdownOptions', options, name);
-      return () => system.shutDown(name, parsed);
+      return (cancellation) => system.shutDown(name, parsed, cancellation);
     });
   }
 
@@ -177,7 +178,10 @@ export class Systems implements SystemFunctions {
     const name = 'HcsTerminateComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeTerminate, computeSystem, operation, (system) => {
       reserved(name, options);
-      return () => system.terminate(name);
+      return (cancellation) => {
+        cancellation.begin();
+        return system.terminate(name);
+      };
     });
   }
 
@@ -189,7 +193,7 @@ export class Systems implements SystemFunctions {
     const name = 'HcsCrashComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeCrash, computeSystem, operation, (system) => {
       optional<CrashOptions>('CrashOptions', options, name);
-      return () => system.crash(name);
+      return (cancellation) => system.crash(name, cancellation);
     });
   }
 
@@ -201,7 +205,7 @@ export class Systems implements SystemFunctions {
     const name = 'HcsPauseComputeSystem';
     this.#track(name, TYPE.HcsOperationTypePause, computeSystem, operation, (system) => {
       optional<PauseOptions>('PauseOptions', options, name);
-      return () => system.pause(name);
+      return (cancellation) => system.pause(name, cancellation);
     });
   }
 
@@ -213,7 +217,7 @@ export class Systems implements SystemFunctions {
     const name = 'HcsResumeComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeResume, computeSystem, operation, (system) => {
       reserved(name, options);
-      return () => system.resume(name);
+      return (cancellation) => system.resume(name, cancellation);
     });
   }
 
@@ -225,7 +229,7 @@ export class Systems implements SystemFunctions {
     const name = 'HcsSaveComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeSave, computeSystem, operation, (system) => {
       const target = saveTarget(name, optional<SaveOptions>('SaveOptions', options, name));
-      return () => system.save(name, target);
+      return (cancellation) => system.save(name, target, cancellation);
     });
   }
 
@@ -237,7 +241,8 @@ export class Systems implements SystemFunctions {
     const name = 'HcsGetComputeSystemProperties';
     this.#track(name, TYPE.HcsOperationTypeGetProperties, computeSystem, operation, (system) => {
       const query = optional<System_PropertyQuery>('System_PropertyQuery', propertyQuery, name);
-      return async () => JSON.stringify(await systemProperties(name, system, query));
+      return async (cancellation) =>
+        JSON.stringify(await systemProperties(name, system, query, cancellation));
     });
   }
 
@@ -250,7 +255,7 @@ export class Systems implements SystemFunctions {
     const name = 'HcsModifyComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeModify, computeSystem, operation, (system) => {
       const modification = readModification(name, configuration);
-      return () => system.modify(name, modification);
+      return (cancellation) => system.modify(name, modification, cancellation);
     });
   }
 
@@ -303,7 +308,8 @@ export class Systems implements SystemFunctions {
         isOneOf(system.Name, Names) &&
         isOneOf(system.SystemType, Types) &&
         isOneOf(system.Owner, Owners);
-      return async () => {
+      return async (cancellation) => {
+        cancellation.begin();
         const found: Properties[] = [];
         for (const [key, system] of this.#systems) {
           if (!system.isListed || !key.startsWith(`${idNamespace}\n`)) continue;
@@ -357,7 +363,8 @@ export class Systems implements SystemFunctions {
       });
       this.#systems.set(key, system);
       this.#add(handle, system);
-      return async () => {
+      return async (cancellation) => {
+        cancellation.begin();
         await system.create();
         return null;
       };
@@ -416,13 +423,13 @@ export class Systems implements SystemFunctions {
     type: HCS_OPERATION_TYPE,
     computeSystem: HCS_SYSTEM,
     operation: HCS_OPERATION,
-    prepare: (system: ServedSystem) => () => Promise<unknown>,
+    prepare: (system: ServedSystem) => (cancellation: Cancellation) => Promise<unknown>,
   ): void {
     const { handle, system } = this.#find(name, computeSystem);
     this.#operations.track(name, type, operation, handle, () => {
       const work = prepare(system);
-      return async () => {
-        const document = await work();
+      return async (cancellation) => {
+        const document = await work(cancellation);
         return typeof document === 'string' ? document : null;
       };
     });

@@ -150,8 +150,12 @@ export class RecordedMachine implements EngineSystem {
     return this.#engine.step('crash');
   }
 
-  save(target: SaveTarget): Promise<void> {
-    return this.#engine.step('save', target.kind === 'file' ? target.path : target.kind);
+  async save(target: SaveTarget, signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(new Error('the save was given up')));
+    });
+    const step = this.#engine.step('save', target.kind === 'file' ? target.path : target.kind);
+    await Promise.race([step, aborted]);
   }
 
   async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {

@@ -11,12 +11,19 @@ const INTERVAL_MS = 10;
 /**
  * Writes the state of a stopped machine.
  * @param sharedRam leave out RAM that is in a file of its own
+ * @param signal aborted to have QEMU give up
  * @throws Error with QEMU's own words; the machine is stopped as before then
  */
-export async function saveTo(qmp: QmpClient, uri: string, sharedRam = false): Promise<void> {
+export async function saveTo(
+  qmp: QmpClient,
+  uri: string,
+  sharedRam = false,
+  signal?: AbortSignal,
+): Promise<void> {
+  signal?.throwIfAborted();
   await setCapabilities(qmp, sharedRam);
   await qmp.execute('migrate', { uri });
-  await completion(qmp);
+  await completion(qmp, signal);
 }
 
 /** Reads the state that {@link saveTo} wrote into a machine of the same make that waits for it. */
@@ -32,8 +39,13 @@ async function setCapabilities(qmp: QmpClient, sharedRam: boolean): Promise<void
   });
 }
 
-async function completion(qmp: QmpClient): Promise<void> {
+async function completion(qmp: QmpClient, signal?: AbortSignal): Promise<void> {
+  let isGivenUp = false;
   for (;;) {
+    if (signal?.aborted === true && !isGivenUp) {
+      isGivenUp = true;
+      await qmp.execute('migrate_cancel');
+    }
     const status = (await qmp.execute('query-migrate')) as MigrationStatus;
     if (status.status === 'completed') return;
     if (status.status === 'failed' || status.status === 'cancelled') {

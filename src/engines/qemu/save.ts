@@ -27,13 +27,13 @@ export class LastSave {
    * after a failure nothing new is left.
    * @throws HcsError for a path that is not absolute, or where no file can be made
    */
-  async toFile(qemu: QemuProcess, make: Make, path: string): Promise<void> {
+  async toFile(qemu: QemuProcess, make: Make, path: string, signal?: AbortSignal): Promise<void> {
     checkPath(path);
     const part = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
     await createFile(part, path);
     try {
       if (this.#file === undefined) {
-        await saveTo(qemu.qmp, `file:${part},offset=${STREAM_OFFSET}`);
+        await saveTo(qemu.qmp, `file:${part},offset=${STREAM_OFFSET}`, false, signal);
         await sealSavedState(part, { ...make, machineType: await machineType(qemu) });
       } else {
         await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
@@ -56,9 +56,10 @@ export async function saveAsTemplate(
   qemu: QemuProcess,
   make: Make,
   state: string,
+  signal?: AbortSignal,
 ): Promise<Template> {
   const ram = ramOf(qemu.pid);
-  await saveTo(qemu.qmp, `file:${state}`, true);
+  await saveTo(qemu.qmp, `file:${state}`, true, signal);
   return { machine: { ...make, machineType: await machineType(qemu) }, state, ram };
 }
 

@@ -134,7 +134,7 @@ export class QemuSystem implements EngineSystem {
     await this.#parts.qemu.qmp.execute('inject-nmi');
   }
 
-  async save(target: SaveTarget): Promise<void> {
+  async save(target: SaveTarget, signal?: AbortSignal): Promise<void> {
     const { qemu, make, folder, saved } = this.#parts;
     const devices = this.#slots.instanceIds;
     if (devices.length > 0) {
@@ -144,8 +144,8 @@ export class QemuSystem implements EngineSystem {
         message: `Cannot save the machine as it has the device ${devices.join(', ')}: QEMU does not save the state of a device outside it; remove it first`,
       });
     }
-    if (target.kind === 'file') await this.#lastSave.toFile(qemu, make, target.path);
-    else saved(await saveAsTemplate(qemu, make, folder.file('template')));
+    if (target.kind === 'file') await this.#lastSave.toFile(qemu, make, target.path, signal);
+    else saved(await saveAsTemplate(qemu, make, folder.file('template'), signal));
   }
 
   async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
