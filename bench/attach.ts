@@ -85,7 +85,7 @@ async function main(): Promise<void> {
     }
   };
   // Each process is new: there is nothing to warm up.
-  await eachRound('attach', ROUNDS, measure, 0);
+  await eachRound('attach', ROUNDS, measure, { warmUps: 0 });
   print({
     title: `How long does it take to attach a device, and how much memory does it take? ${DEVICES} devices`,
     measurements: samples.measurements,

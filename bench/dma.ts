@@ -128,16 +128,21 @@ async function main(): Promise<void> {
     ],
     rates: new Map<string, number[]>(),
   }));
-  await eachRound('copy', ROUNDS, (round, counts) => {
-    for (const { size, ways, rates } of bySize) {
-      // Each way follows another one in the next round, as the first finds a colder cache.
-      for (let i = 0; i < ways.length; i++) {
-        const way = ways[(i + round + 1) % ways.length]!;
-        const measured = rate(way, size);
-        if (counts) rates.set(way.name, [...(rates.get(way.name) ?? []), measured]);
+  await eachRound(
+    'copy',
+    ROUNDS,
+    (round, counts) => {
+      for (const { size, ways, rates } of bySize) {
+        // Each way follows another one in the next round, as the first finds a colder cache.
+        for (let i = 0; i < ways.length; i++) {
+          const way = ways[(i + round + 1) % ways.length]!;
+          const measured = rate(way, size);
+          if (counts) rates.set(way.name, [...(rates.get(way.name) ?? []), measured]);
+        }
       }
-    }
-  });
+    },
+    { signal: cleanUp.signal },
+  );
   for (const { size, ways, rates } of bySize) {
     const xLabel = label(size);
     const reference = rates.get('memcpy');

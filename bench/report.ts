@@ -156,6 +156,14 @@ export class Samples {
   }
 }
 
+/** How {@link eachRound} runs. */
+export interface EachRoundOptions {
+  /** Rounds before the first that counts; 1. */
+  readonly warmUps?: number;
+  /** Aborting ends it after the round under way. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Runs something as often as `rounds` says, and shows how far it is. The warm-ups before have `counts` false.
  */
@@ -163,7 +171,7 @@ export async function eachRound(
   what: string,
   rounds: number,
   once: (round: number, counts: boolean) => void | Promise<void>,
-  warmUps = 1,
+  { warmUps = 1, signal }: EachRoundOptions = {},
 ): Promise<void> {
   const display = new ProgressDisplay();
   try {
@@ -172,6 +180,7 @@ export async function eachRound(
       await once(round, round >= 0);
       // Signals and workers get their turn.
       await new Promise((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
     }
     display.update({ step: what, done: rounds + warmUps, total: rounds + warmUps });
   } finally {

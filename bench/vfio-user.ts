@@ -155,11 +155,16 @@ async function main(): Promise<void> {
     subjects.push({ name, client });
   }
   const samples = new Samples();
-  await eachRound('measure', ROUNDS, (round, counts) => {
-    // Who comes first changes, as the second one finds a warmer machine.
-    const order = round % 2 === 0 ? subjects : [...subjects].reverse();
-    for (const subject of order) measure(subject, writes, samples, counts);
-  });
+  await eachRound(
+    'measure',
+    ROUNDS,
+    (round, counts) => {
+      // Who comes first changes, as the second one finds a warmer machine.
+      const order = round % 2 === 0 ? subjects : [...subjects].reverse();
+      for (const subject of order) measure(subject, writes, samples, counts);
+    },
+    { signal: cleanUp.signal },
+  );
   const [first, second] = subjects.map(({ name }) => name);
   const compare = (what: string) =>
     ratio(

@@ -1,11 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import type { StoredReport } from '../../bench/report.ts';
-import { Workplace } from '../cli/run-cli.ts';
+import { ended, until, Workplace } from '../cli/run-cli.ts';
 import { type ReadScript, ScriptedServer } from './scripted-server.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
+
+/** The command line of a process; empty when it has ended. */
+function commandOf(id: string): string {
+  try {
+    return readFileSync(`/proc/${id}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
 
 /** Runs `hdvkit bench vfio-user` against a server with this script. */
 async function measure(read: ReadScript, args: readonly string[] = []) {
@@ -63,6 +72,23 @@ describe.runIf(process.platform === 'linux').concurrent('hdvkit bench vfio-user'
     expect(stdout).toContain(`${versus}: 1212:1212, class 121212, revision 12`);
     expect(stdout).toContain(`read, p50: hdvkit to ${versus}`);
     expect(stdout).not.toContain('write');
+  });
+
+  test('ends what it started when it is interrupted', async () => {
+    using place = new Workplace();
+    const child = place.start(['bench', 'vfio-user', '--rounds', '1000']);
+    const result = ended(child);
+    await until(child.stderr, 'measure: 0 %');
+    child.kill('SIGINT');
+    const { code, stdout, stderr } = await result;
+    expect([code, stdout], stderr).toEqual([130, '']);
+    expect(stderr).not.toContain('hdvkit: Cannot');
+    expect(place.leftovers).toEqual([]);
+    // Both servers had this folder on their command lines.
+    const mine = readdirSync('/proc').filter(
+      (id) => /^\d+$/.test(id) && commandOf(id).includes(place.temporary),
+    );
+    expect(mine).toEqual([]);
   });
 
   test('says that there is no server', async () => {
