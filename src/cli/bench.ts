@@ -53,6 +53,9 @@ function addEntry(
     .option('--json <file>', 'store the figures, every sample and what they were measured on');
   if (rounds) command.option('--rounds <n>', 'how often each thing is measured', positiveInteger);
   if (devices) command.option('--devices <n>', 'how many devices are attached', positiveInteger);
+  if (name === 'guest') {
+    command.option('--boots <n>', 'how often a guest is booted, default 3', positiveInteger);
+  }
   if (name === 'vfio-user') addServerOptions(command);
   // The program reads the same words again: it can be run without this command, too.
   command.action(async () => {
