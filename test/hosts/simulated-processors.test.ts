@@ -60,7 +60,7 @@ describe.each(['worker', 'inline'] as const)('a device placed %s', (placement) =
   });
 
   test('has pages that processors reach while its thread is busy', async () => {
-    await using machine = await startMachine({ placement });
+    await using machine = await startMachine({ placement, stallLimitMs: 40_000 });
     await machine.attach(DEVICES, 'PageDevice');
     const bar = machine.drive(PAGE_DEVICE).bar(0);
     expect(await machine.run('page', bar.gpa, 2)).toEqual([0xbeef, 0xbeef]);
@@ -101,6 +101,21 @@ test.each(['THROW', 'EXIT', 'LOOP'] as const)(
     expect(await machine.run('readPage', bar.gpa)).toEqual([0xffff_ffff]);
   },
 );
+
+test('a device that takes the place of another has the pages, and processors reach them', async () => {
+  await using machine = await startMachine({ stallLimitMs: 5000 });
+  const attachment = await machine.attach(DEVICES, 'PageDevice');
+  const bar = machine.drive(PAGE_DEVICE).bar(0);
+  bar.write32(PageOffset.PAGE, 7);
+  expect(await machine.devices.restart(attachment, { keepState: true })).toEqual({ kept: true });
+  expect(bar.read32(PageOffset.PAGE)).toBe(7);
+  bar.write32(PageOffset.TROUBLE, Trouble.EXIT);
+  await until(() => attachment.failure !== undefined);
+  expect(bar.read32(PageOffset.PAGE)).toBe(0xffff_ffff);
+  await machine.devices.restart(attachment);
+  expect(bar.read32(PageOffset.PAGE)).toBe(0);
+  expect(await machine.run('page', bar.gpa, 2)).toEqual([0xbeef, 0xbeef]);
+});
 
 test('processors share RAM, and wait for each other on its words', async () => {
   await using machine = await startMachine();

@@ -37,8 +37,8 @@ export const PageOffset = { WAIT: 0, RUNG: 4, TROUBLE: 8, BELL: 0x800, PAGE: 0x1
 /** Words of the page of {@link PageDevice}. */
 export const PageWord = { WAITS: 0, GO: 1, VALUE: 2 } as const;
 
-/** Longest that a read of WAIT takes. */
-const PATIENCE_MS = 800;
+/** Longest that a read of WAIT takes: as long as nobody writes the page, which must not need this thread. */
+const PATIENCE_MS = 20_000;
 
 /** A read that is answered once somebody has written a page meanwhile, and a doorbell. */
 export class PageDevice extends PciDevice {
@@ -72,7 +72,11 @@ export class PageDevice extends PciDevice {
     const words = new Int32Array(buffer, byteOffset, 3);
     Atomics.store(words, PageWord.WAITS, 1);
     const end = performance.now() + PATIENCE_MS;
-    while (Atomics.load(words, PageWord.GO) === 0) if (performance.now() > end) return 0;
+    while (Atomics.load(words, PageWord.GO) === 0) {
+      if (performance.now() > end) return 0;
+      // Shared memory, or this throws.
+      Atomics.wait(words, PageWord.GO, 0, 5);
+    }
     return Atomics.load(words, PageWord.VALUE);
   }
 }

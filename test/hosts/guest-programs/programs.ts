@@ -134,11 +134,20 @@ export function failing({ id }: VirtualProcessor): never {
 export const nothing = 42;
 
 /** One processor waits for the device, which waits for what the other one writes into a page of its BAR. */
-export function page({ id, machine, argument }: VirtualProcessor): number {
+export function page(processor: VirtualProcessor): number {
+  const { id, machine, argument } = processor;
   const gpa = argument as number;
-  if (id === 0) return machine.read(gpa + PageOffset.WAIT, 4);
+  const meeting = processor.words(MEETING, 1);
+  if (id === 0) {
+    Atomics.wait(meeting, 0, 0, 20_000);
+    return machine.read(gpa + PageOffset.WAIT, 4);
+  }
   const words = gpa + PageOffset.PAGE;
-  const end = performance.now() + 10_000;
+  // Finds out where the device is, which only its thread can say.
+  machine.read(words, 4);
+  Atomics.store(meeting, 0, 1);
+  Atomics.notify(meeting, 0);
+  const end = performance.now() + 20_000;
   while (machine.read(words + 4 * PageWord.WAITS, 4) === 0) {
     if (performance.now() > end) return 0;
   }
