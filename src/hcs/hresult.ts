@@ -172,6 +172,11 @@ export function hresultName(value: number): HresultName | undefined {
   return names.get(value >>> 0);
 }
 
+/** What an HRESULT of this name means, in half a sentence; undefined where the name says as much. */
+export function hresultMeaning(name: HresultName): string | undefined {
+  return meanings[name];
+}
+
 /** An HRESULT, signed or unsigned, as it is printed everywhere: `0x80370105`. */
 export function formatHresult(value: number): string {
   return `0x${(value >>> 0).toString(16).toUpperCase().padStart(8, '0')}`;

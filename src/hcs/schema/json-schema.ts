@@ -55,11 +55,14 @@ export function fieldTypes(type: string): Readonly<Record<string, string>> | und
   return fields;
 }
 
-function schemaOf(type: string): JsonSchema {
+/** What stands for a field whose type is an object of the table. */
+type ObjectSchema = (type: ObjectType) => JsonSchema;
+
+function schemaOf(type: string, objectSchema: ObjectSchema): JsonSchema {
   const map = mapTypes(type);
   if (map !== undefined) {
     const [key, value] = map;
-    const values = { type: 'object', additionalProperties: schemaOf(value) };
+    const values = { type: 'object', additionalProperties: schemaOf(value, objectSchema) };
     if (key === 'string') return values;
     return {
       ...values,
@@ -69,10 +72,10 @@ function schemaOf(type: string): JsonSchema {
   const array = arrayTypes(type);
   if (array !== undefined) {
     const { element, count } = array;
-    const items = { type: 'array', items: schemaOf(element) };
+    const items = { type: 'array', items: schemaOf(element, objectSchema) };
     return count === undefined ? items : { ...items, minItems: count, maxItems: count };
   }
-  if (Object.hasOwn(OBJECT_TYPES, type)) return { type: 'object' };
+  if (Object.hasOwn(OBJECT_TYPES, type)) return objectSchema(type as ObjectType);
   if (Object.hasOwn(ENUM_TYPES, type)) {
     return { type: 'string', enum: ENUM_TYPES[type as EnumType] };
   }
@@ -85,12 +88,15 @@ function schemaOf(type: string): JsonSchema {
 /**
  * One object type of the table as JSON Schema: every field is optional, unknown fields are errors. Fields that are
  * objects of the table are only said to be objects, so that a document costs the types it uses: the whole schema takes
- * a validator 170 ms to compile, the types of a usual machine about ten.
+ * a validator 170 ms to compile, the types of a usual machine about ten. `objectSchema` says something else of them.
  */
-export function jsonSchemaOf(type: ObjectType): JsonSchema {
+export function jsonSchemaOf(
+  type: ObjectType,
+  objectSchema: ObjectSchema = () => ({ type: 'object' }),
+): JsonSchema {
   const properties: Record<string, JsonSchema> = {};
   for (const [field, fieldType] of Object.entries(fieldTypes(type) ?? {})) {
-    properties[field] = schemaOf(fieldType);
+    properties[field] = schemaOf(fieldType, objectSchema);
   }
   return { title: type, type: 'object', properties, additionalProperties: false };
 }

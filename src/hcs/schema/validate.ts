@@ -14,6 +14,8 @@ export interface DocumentProblem {
   readonly path: string;
   /** What is wrong there, with the value and, where one is near, the name that was meant. */
   readonly message: string;
+  /** The key or value that was probably meant, where one is near. */
+  readonly suggestion?: string;
 }
 
 /** Loaded with the first document: threads that serve devices, which see none, start without it. */
@@ -60,7 +62,7 @@ function collect(type: string, value: unknown, path: string, problems: DocumentP
       for (const error of validate.errors ?? []) {
         const problem = problemOf(error);
         if (problem === undefined) continue;
-        problems.push({ path: path + problem.path.slice(1), message: problem.message });
+        problems.push({ ...problem, path: path + problem.path.slice(1) });
       }
     }
   }
@@ -157,6 +159,7 @@ function problemOf(error: ErrorObject): DocumentProblem | undefined {
       return {
         path: path + segment(key),
         message: `is not a key of ${parentSchema?.title}: ${hint}`,
+        ...(meant === undefined ? {} : { suggestion: meant }),
       };
     }
     case 'enum': {
@@ -166,6 +169,7 @@ function problemOf(error: ErrorObject): DocumentProblem | undefined {
       return {
         path,
         message: `is ${show(data)}, not one of ${values.filter((v) => v !== '').join(', ')}${hint}`,
+        ...(meant === undefined ? {} : { suggestion: meant }),
       };
     }
     case 'type':
