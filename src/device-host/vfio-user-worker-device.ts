@@ -60,6 +60,8 @@ interface Life {
   state: ServerState | undefined;
   /** The function failed, or the worker did: the next power-on needs a new one. */
   failed: boolean;
+  /** What ended it. */
+  cause: Error | undefined;
   /** Not in the machine yet, or no more: whoever asked for that hears of its failures, and nobody else. */
   aside: boolean;
 }
@@ -123,7 +125,8 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
         return { kept: false };
       } catch (error) {
         if (life !== this.#life) await end(life);
-        throw error;
+        const { cause, ready } = life;
+        throw cause === undefined ? error : new DeviceFailedError(ready.name, cause);
       }
     });
   }
@@ -304,6 +307,7 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
       setup: ready.setup,
       state: undefined,
       failed: false,
+      cause: undefined,
       aside: true,
       watch: new ProgressWatch({
         limitMs: stallLimitMs,
@@ -355,6 +359,7 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
     if (life.failed && life.state === undefined) return;
     const first = !life.failed;
     life.failed = true;
+    life.cause ??= cause;
     const { state } = life;
     life.state = undefined;
     if (state !== undefined) {

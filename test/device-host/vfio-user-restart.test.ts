@@ -293,6 +293,15 @@ describe('a device that is alive', () => {
     expect(notices).toEqual([]);
   });
 
+  test('ends when that is asked for while a fresh one is being loaded', async () => {
+    const { device, guest } = await running();
+    const restarted = device.restart();
+    const refused = expect(restarted).rejects.toThrow('it was detached');
+    await device.close();
+    await refused;
+    await expect(guest.read(Reg.ID)).rejects.toThrow('EPIPE');
+  });
+
   test('hands its state to a fresh one', async () => {
     const { device, guest } = await running();
     await guest.write(Reg.WORD, 5);
@@ -370,6 +379,16 @@ describe('a module that changed under a running guest', () => {
       /threw Error: no/,
     ],
     ['that does not load', { more: '}}' }, /Cannot load/],
+    [
+      'that does not return from its configuration',
+      { more: 'configure() { for (;;); }' },
+      /did not return from a timer, a promise or a lifecycle hook/,
+    ],
+    [
+      'that refuses its configuration',
+      { more: "configure() { throw new RangeError('no such string'); }" },
+      /no such string/,
+    ],
   ])('%s leaves the old device where it is', async (_what, change, reason) => {
     const { client, device, notices } = await start();
     write(ONE, change);

@@ -44,6 +44,35 @@ test('processors wait while a device hands its registers to a fresh one, and see
   expect(machine.notices).toEqual([]);
 });
 
+test('this thread, which puts the fresh device in place, reads ones at most and is not held up', async () => {
+  machine = await startMachine({ stallLimitMs: 5000 });
+  const attachment = await machine.attach(MODULE, 'RestartDevice');
+  const bar = machine.drive(DEVICE).bar(0);
+  bar.write32(WORD, 5);
+  let over = false;
+  const restarted = machine.devices.restart(attachment, { keepState: true }).finally(() => {
+    over = true;
+  });
+  const seen = new Set<number>();
+  while (!over) {
+    seen.add(bar.read32(WORD));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await restarted).toEqual({ kept: true });
+  expect([...seen].filter((value) => value !== 5 && value !== ONES)).toEqual([]);
+  expect(bar.read32(WORD)).toBe(5);
+  expect(machine.notices).toEqual([]);
+});
+
+test('a machine that ends while a device is restarted ends', async () => {
+  machine = await startMachine({ stallLimitMs: 1000 });
+  const attachment = await machine.attach(MODULE, 'RestartDevice');
+  const restarted = machine.devices.restart(attachment).catch((error: unknown) => error);
+  await machine.system.terminate();
+  await restarted;
+  expect(machine.notices).toEqual([]);
+});
+
 test('processors go on with a device that died under them and was restarted', async () => {
   machine = await startMachine({ stallLimitMs: 1000 });
   const attachment = await machine.attach(MODULE, 'RestartDevice');

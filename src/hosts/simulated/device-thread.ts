@@ -88,6 +88,8 @@ interface Life {
   /** By which it is called: its own until it serves the thread's. */
   channel: SlotChannel;
   failed: boolean;
+  /** What ended it. */
+  cause: Error | undefined;
   /** Does not serve the thread's channel yet, or no more: whoever asked for that hears of its failures. */
   aside: boolean;
 }
@@ -207,7 +209,8 @@ export class DeviceThread {
       await call(life, 'configure', { number, configuration } satisfies ConfigureCommand);
     } catch (error) {
       await end(life);
-      throw error;
+      const { cause } = life;
+      throw cause === undefined ? error : new DeviceFailedError(device.name, cause);
     }
     try {
       this.#isHeld = true;
@@ -299,6 +302,7 @@ export class DeviceThread {
       worker,
       channel,
       failed: false,
+      cause: undefined,
       aside: true,
       watch: new ProgressWatch({
         limitMs: stallLimitMs,
@@ -422,6 +426,7 @@ export class DeviceThread {
   #fail(life: Life, cause: Error): void {
     if (life.failed) return;
     life.failed = true;
+    life.cause = cause;
     if (life.aside) return;
     const culprit = this.channel.serving?.function;
     this.channel.close();
