@@ -4,6 +4,12 @@ import { AddressMap } from './address-map.ts';
 type GuestMemory = PciHost['memory'];
 type Aperture = NonNullable<ReturnType<GuestMemory['aperture']>>;
 
+/** Bytes up to which a loop is faster than a call. */
+const SHORT = 32;
+
+/** Of the ways to copy shared memory the fastest: Node 24 does it by memmove; `set` takes up to four times as long. */
+const { copy } = Buffer.prototype;
+
 /** A piece of guest-physical address space that is RAM. */
 export interface RamWindow {
   readonly gpa: number;
@@ -11,7 +17,7 @@ export interface RamWindow {
   /** The window's bytes; shared, so that another thread may look at the same memory. */
   readonly buffer: SharedArrayBuffer;
   /** The whole window, in place. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
 }
 
 /** The memory of a {@link RamWindow}, as it is sent between threads. */
@@ -72,7 +78,7 @@ export class GuestRam implements GuestMemory {
       return false;
     }
     const offset = gpa - window.gpa;
-    into.set(window.bytes.subarray(offset, offset + into.length));
+    copyBytes(window.bytes, offset, into, 0, into.length);
     return true;
   }
 
@@ -80,7 +86,7 @@ export class GuestRam implements GuestMemory {
     if (from.length === 0) return true;
     const window = this.windowAt(gpa, from.length);
     if (window === undefined || !this.#isWritable(gpa, from.length)) return false;
-    window.bytes.set(from, gpa - window.gpa);
+    copyBytes(from, 0, window.bytes, gpa - window.gpa, from.length);
     return true;
   }
 
@@ -152,7 +158,18 @@ class RamAperture implements Aperture {
 }
 
 function windowOver(gpa: number, buffer: SharedArrayBuffer): RamWindow {
-  return { gpa, length: buffer.byteLength, buffer, bytes: new Uint8Array(buffer) };
+  return { gpa, length: buffer.byteLength, buffer, bytes: Buffer.from(buffer) };
+}
+
+function copyBytes(
+  from: Uint8Array,
+  start: number,
+  to: Uint8Array,
+  at: number,
+  count: number,
+): void {
+  if (count <= SHORT) for (let i = 0; i < count; i++) to[at + i] = from[start + i]!;
+  else copy.call(from, to, at, start, start + count);
 }
 
 function makeWindow(gpa: number, length: number): RamWindow {
