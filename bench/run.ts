@@ -1,6 +1,7 @@
 /**
- * `npm run bench [NAME …]`: runs the benchmarks one after the other, each in a process of its own, keeps each result in
- * bench/results/, and makes the page of them. What this machine has no tool for is left out, unless it was named.
+ * `npm run bench [NAME …] [-- OPTION …]`: runs the benchmarks one after the other, each in a process of its own, keeps
+ * each result in bench/results/, and makes the page of them. What this machine has no tool for is left out, unless it was
+ * named. Options are handed on: `npm run bench slot -- --rounds 5`.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -32,7 +33,8 @@ async function runOne(name: string): Promise<void> {
   }
 }
 
-function runAll(wanted: readonly string[]): number {
+/** @param options what is handed on to each */
+function runAll(wanted: readonly string[], options: readonly string[]): number {
   const unknown = wanted.filter((name) => !all.includes(name));
   if (unknown.length > 0) {
     console.error(`Cannot run benchmark ${unknown.join(', ')}: there are ${all.join(', ')}`);
@@ -41,7 +43,7 @@ function runAll(wanted: readonly string[]): number {
   let code: number = ExitCode.DONE;
   for (const name of wanted.length > 0 ? wanted : all) {
     const json = fileURLToPath(new URL(`results/${name}.json`, folder));
-    const status = node('run.ts', '--only', name, '--json', json);
+    const status = node('run.ts', '--only', name, '--json', json, ...options);
     if (status >= ExitCode.HUNG_UP) return status;
     if (status === ExitCode.BAD_INPUT && wanted.length === 0) console.error(`Left out: ${name}`);
     else if (status !== ExitCode.DONE) code = ExitCode.FAILED;
@@ -49,6 +51,12 @@ function runAll(wanted: readonly string[]): number {
   return node('page.ts') === ExitCode.DONE ? code : ExitCode.FAILED;
 }
 
-const [first, second] = process.argv.slice(2);
-if (first === '--only' && second !== undefined && all.includes(second)) await runOne(second);
-else process.exitCode = runAll(process.argv.slice(2));
+const words = process.argv.slice(2);
+const [first, second] = words;
+if (first === '--only' && second !== undefined && all.includes(second)) {
+  await runOne(second);
+} else {
+  const option = words.findIndex((word) => word.startsWith('-'));
+  const names = option < 0 ? words : words.slice(0, option);
+  process.exitCode = runAll(names, words.slice(names.length));
+}
