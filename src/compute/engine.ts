@@ -28,6 +28,8 @@ export interface EngineRequest {
    * read; either way {@link EngineSystem.start} restores.
    */
   readonly template?: string | undefined;
+  /** Indexes of the host's processors that the machine may run on, where the document names a CPU group. */
+  readonly logicalProcessors?: readonly number[] | undefined;
   /** Called once, when the machine has ended for any reason; never before `create` resolved. */
   exited(exit: EngineExit): void;
   /**
@@ -59,6 +61,8 @@ export interface ResourceChange {
   readonly request: ResourceRequest;
   /** The document or number of `Settings`; undefined where there is none. */
   readonly settings: unknown;
+  /** For a CPU group: indexes of the host's processors that the machine may run on from now on. */
+  readonly logicalProcessors?: readonly number[] | undefined;
 }
 
 /** Where the state of a machine goes. */

@@ -22,8 +22,6 @@ export const notImplemented: readonly ComputeCoreFunction[] = [
   'HcsModifyProcess',
   'HcsSetProcessCallback',
   'HcsWaitForProcessExit',
-  'HcsModifyServiceSettings',
-  'HcsSubmitWerReport',
 ];
 
 /** The error that functions in {@link notImplemented} end with. */

@@ -5,11 +5,13 @@ import { HRESULT, signedHresult } from '../hcs/hresult.ts';
 import type {
   AttributionRecord,
   ComputeSystem,
+  CpuGroup,
   CrashReport,
   ShutdownOptions,
   SystemExitStatus,
 } from '../hcs/schema/documents.ts';
 import type { Cancellation } from './cancellation.ts';
+import type { CpuGroups } from './cpu-groups.ts';
 import type { DeviceDirectory } from './device-directory.ts';
 import type {
   Engine,
@@ -17,6 +19,7 @@ import type {
   EngineExit,
   EngineRequest,
   EngineSystem,
+  ResourceChange,
   SaveTarget,
 } from './engine.ts';
 import { failure } from './failure.ts';
@@ -37,6 +40,7 @@ export interface SystemPlan {
   /** What the engine calls the template that the system is a clone of. */
   readonly template: string | undefined;
   readonly directory: DeviceDirectory;
+  readonly groups: CpuGroups;
   /** Called once, when the system is no more: its id is free. */
   stopped(): void;
 }
@@ -115,6 +119,7 @@ export class ServedSystem {
           runtimeId: this.plan.runtimeId,
           document: this.plan.document as Readonly<Record<string, unknown>>,
           template: this.plan.template,
+          logicalProcessors: this.#processors('HcsCreateComputeSystem'),
           exited: (exit) => this.#exited(exit),
           notify: (event) => this.#notify(event),
         });
@@ -215,7 +220,7 @@ export class ServedSystem {
         case 'removeDevice':
           return await this.#remove(name, machine, modification.instanceId);
         default:
-          return await this.#guard(name, machine.modify(modification.change));
+          return await this.#change(name, machine, modification.change);
       }
     });
   }
@@ -354,6 +359,19 @@ export class ServedSystem {
     }
   }
 
+  async #change(name: string, machine: EngineSystem, change: ResourceChange): Promise<void> {
+    if (change.path !== 'VirtualMachine/ComputeTopology/Processor/CpuGroup') {
+      return await this.#guard(name, machine.modify(change));
+    }
+    const { Id } = change.settings as CpuGroup;
+    if (Id === undefined) {
+      throw failure(name, 'E_INVALIDARG', '$.Settings.Id is missing: it is the group to join');
+    }
+    const logicalProcessors = this.plan.groups.processorsOf(name, Id, '$.Settings.Id');
+    await this.#guard(name, machine.modify({ ...change, logicalProcessors }));
+    if (this.#exit === undefined) this.plan.groups.join(this, Id);
+  }
+
   async #remove(name: string, machine: EngineSystem, instanceId: string): Promise<void> {
     const key = instanceId.toLowerCase();
     if (this.#entries.delete(key)) return;
@@ -398,9 +416,20 @@ export class ServedSystem {
     return JSON.stringify(report);
   }
 
+  /** The processors that the document binds the machine to. */
+  #processors(name: string): readonly number[] | undefined {
+    const id = this.plan.document.VirtualMachine?.ComputeTopology?.Processor?.CpuGroup?.Id;
+    if (id === undefined) return undefined;
+    const at = '$.VirtualMachine.ComputeTopology.Processor.CpuGroup.Id';
+    const processors = this.plan.groups.processorsOf(name, id, at);
+    this.plan.groups.join(this, id);
+    return processors;
+  }
+
   #neverWas(error: unknown): void {
     const hresult = error instanceof HcsError ? error.hresult : HRESULT.E_FAIL;
     this.#state = 'Stopped';
+    this.plan.groups.leave(this);
     this.#exit = { Status: signedHresult(hresult), ExitType: 'UnexpectedExit' };
     this.plan.stopped();
     this.#end();
@@ -413,6 +442,7 @@ export class ServedSystem {
     this.#state = 'Stopped';
     this.#exit = exitStatus(this.#startFailure ?? exit, this.#isShuttingDown, this.#crash);
     this.#entries.clear();
+    this.plan.groups.leave(this);
     this.#end();
     void this.#afterExit(JSON.stringify(this.#exit));
   }

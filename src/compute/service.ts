@@ -12,11 +12,20 @@ import type {
   SECURITY_DESCRIPTOR,
 } from '../hcs/core/handles.ts';
 import type { HCS_OPERATION_PROCESS_RESULT } from '../hcs/core/operation-functions.ts';
-import type { Service_PropertyQuery } from '../hcs/schema/documents.ts';
-import { parseDocument } from '../hcs/schema/validate.ts';
+import type {
+  CrashReport,
+  ModificationRequest,
+  Service_PropertyQuery,
+} from '../hcs/schema/documents.ts';
+import { invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
+import { CpuGroups } from './cpu-groups.ts';
+import { CrashReports } from './crash-reports.ts';
+import { failure } from './failure.ts';
 import { FileFunctions } from './file-functions.ts';
+import type { HostInformation } from './host-information.ts';
 import { notImplementedError } from './not-implemented.ts';
 import { Operations } from './operations.ts';
+import { portableHost } from './portable-host.ts';
 import { serviceProperties } from './service-properties.ts';
 import { type ComputeServiceOptions, Systems } from './systems.ts';
 
@@ -34,10 +43,17 @@ export class ComputeService implements ComputeCore, AsyncDisposable {
   readonly #operations = new Operations();
   readonly #systems: Systems;
   readonly #files: FileFunctions;
+  readonly #host: HostInformation;
+  readonly #groups: CpuGroups;
+  readonly #crashReports: CrashReports | undefined;
 
   constructor(options: ComputeServiceOptions) {
     this.#files = new FileFunctions(options.engines);
-    this.#systems = new Systems(options, this.#operations);
+    this.#host = options.host ?? portableHost;
+    this.#groups = new CpuGroups(this.#host);
+    this.#crashReports =
+      options.crashReports === undefined ? undefined : new CrashReports(options.crashReports);
+    this.#systems = new Systems(options, this.#operations, this.#groups);
   }
 
   /**
@@ -396,15 +412,37 @@ export class ComputeService implements ComputeCore, AsyncDisposable {
     const name = 'HcsGetServiceProperties';
     const text = propertyQuery === null || propertyQuery === '' ? '{}' : propertyQuery;
     const query = parseDocument<Service_PropertyQuery>('Service_PropertyQuery', text, name);
-    return JSON.stringify(serviceProperties(name, query));
+    return JSON.stringify(serviceProperties(name, query, this.#host, this.#groups));
   }
 
-  async HcsModifyServiceSettings(_settings: string): Promise<string | null> {
-    throw notImplementedError('HcsModifyServiceSettings');
+  async HcsModifyServiceSettings(settings: string): Promise<string | null> {
+    const name = 'HcsModifyServiceSettings';
+    const request = parseDocument<ModificationRequest>('ModificationRequest', settings, name);
+    const { PropertyType, Settings } = request;
+    if (PropertyType === undefined || Settings === undefined) {
+      const field = PropertyType === undefined ? 'PropertyType' : 'Settings';
+      throw invalidDocument(name, 'ModificationRequest', [
+        { path: `$.${field}`, message: 'is missing' },
+      ]);
+    }
+    if (PropertyType !== 'CpuGroup') {
+      throw failure(
+        name,
+        'ERROR_NOT_SUPPORTED',
+        `$.PropertyType is ${PropertyType}: this host has no such thing, only CpuGroup can be changed`,
+      );
+    }
+    this.#groups.modify(name, Settings);
+    return null;
   }
 
-  async HcsSubmitWerReport(_settings: string): Promise<void> {
-    throw notImplementedError('HcsSubmitWerReport');
+  async HcsSubmitWerReport(settings: string): Promise<void> {
+    const name = 'HcsSubmitWerReport';
+    const report = parseDocument<CrashReport>('CrashReport', settings, name);
+    if (this.#crashReports === undefined) {
+      throw failure(name, 'ERROR_NOT_SUPPORTED', 'this service has no folder for crash reports');
+    }
+    await this.#crashReports.submit(name, report);
   }
 
   HcsCreateEmptyGuestStateFile(guestStateFilePath: string): Promise<void> {

@@ -28,11 +28,14 @@ import type {
 import type { ObjectType } from '../hcs/schema/schema-types.ts';
 import { invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
 import type { Cancellation } from './cancellation.ts';
+import type { CpuGroups } from './cpu-groups.ts';
+import type { CrashReportOptions } from './crash-reports.ts';
 import { readCreateDocument } from './create-document.ts';
 import type { DeviceDirectory } from './device-directory.ts';
 import type { Engine, SaveTarget } from './engine.ts';
 import { failure } from './failure.ts';
 import { nextHandleNumber } from './handle-numbers.ts';
+import type { HostInformation } from './host-information.ts';
 import { readModification } from './modify-request.ts';
 import { checkCallback, type Operations, settles } from './operations.ts';
 import { ServedSystem } from './served-system.ts';
@@ -48,6 +51,10 @@ export interface ComputeServiceOptions {
   readonly engines: readonly Engine[];
   /** Where device hosts announce the devices that FlexibleIov entries name. */
   readonly directory: DeviceDirectory;
+  /** What service properties tell of the host. Default: what Node knows. */
+  readonly host?: HostInformation | undefined;
+  /** Where reports of crashes go. Without it, HcsSubmitWerReport is not supported. */
+  readonly crashReports?: CrashReportOptions | undefined;
 }
 
 interface OpenHandle {
@@ -59,13 +66,15 @@ interface OpenHandle {
 export class Systems implements SystemFunctions {
   readonly #options: ComputeServiceOptions;
   readonly #operations: Operations;
+  readonly #groups: CpuGroups;
   /** Systems that have not stopped, or whose devices are still on, by id space and id. */
   readonly #systems = new Map<string, ServedSystem>();
   readonly #open = new Map<bigint, OpenHandle>();
 
-  constructor(options: ComputeServiceOptions, operations: Operations) {
+  constructor(options: ComputeServiceOptions, operations: Operations, groups: CpuGroups) {
     this.#options = options;
     this.#operations = operations;
+    this.#groups = groups;
   }
 
   /** What the directory of device hosts calls the system, not ended, behind an open handle. */
@@ -353,6 +362,7 @@ export class Systems implements SystemFunctions {
         ...checked,
         id,
         template: this.#template(name, idNamespace, checked.document),
+        groups: this.#groups,
         directoryId,
         runtimeId: runtimeIdOf(id),
         directory,

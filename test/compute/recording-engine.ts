@@ -9,6 +9,7 @@ import type {
   SaveTarget,
 } from '../../src/compute/engine.ts';
 import { ComputeService } from '../../src/compute/service.ts';
+import type { ComputeServiceOptions } from '../../src/compute/systems.ts';
 import { INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
@@ -141,8 +142,10 @@ export class RecordedMachine implements EngineSystem {
     this.connected.delete(instanceId);
   }
 
-  async modify({ path, keys, request, settings }: ResourceChange): Promise<void> {
-    const detail = [request, path, ...keys, JSON.stringify(settings)].join(' ');
+  async modify(change: ResourceChange): Promise<void> {
+    const { path, keys, request, settings, logicalProcessors } = change;
+    const processors = logicalProcessors === undefined ? [] : [`on ${logicalProcessors}`];
+    const detail = [request, path, ...keys, JSON.stringify(settings), ...processors].join(' ');
     await this.#engine.step('modify', detail.trim());
   }
 
@@ -188,7 +191,12 @@ export class RecordedEndpoint implements DeviceEndpoint {
 export class Rig {
   readonly engine = new RecordingEngine();
   readonly directory = new DeviceDirectory();
-  readonly core = new ComputeService({ engines: [this.engine], directory: this.directory });
+  readonly core: ComputeService;
+
+  constructor(options: Partial<ComputeServiceOptions> = {}) {
+    const { engine, directory } = this;
+    this.core = new ComputeService({ engines: [engine], directory, ...options });
+  }
 
   /** Makes a call on an operation of its own and waits for it. */
   async run(start: (operation: HCS_OPERATION) => void): Promise<string | null> {

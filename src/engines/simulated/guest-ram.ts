@@ -1,3 +1,5 @@
+import { isMainThread } from 'node:worker_threads';
+import { plainView } from '../../ffi/plain-view.ts';
 import type { PciHost } from '../../pci/host.ts';
 import { AddressMap } from './address-map.ts';
 
@@ -6,6 +8,9 @@ type Aperture = NonNullable<ReturnType<GuestMemory['aperture']>>;
 
 /** Bytes up to which a loop is faster than a call. */
 const SHORT = 32;
+
+/** Bytes from which on views of the memory that are not shared are worth making. */
+const LONG = 4096;
 
 /** Of the ways to copy shared memory the fastest: Node 24 does it by memmove; `set` takes up to four times as long. */
 const { copy } = Buffer.prototype;
@@ -32,9 +37,11 @@ export interface ReadOnlyRange {
 /** The machine's RAM: one window, or two around the hole below 4 GiB. Pages cost nothing until touched. */
 export class GuestRam implements GuestMemory {
   readonly size: number;
-  readonly windows: readonly RamWindow[];
+  windows: readonly RamWindow[];
   readonly #readOnly: readonly ReadOnlyRange[];
   readonly #apertures = new Set<RamAperture>();
+  /** Whether views that are not shared were made, or cannot be. On workers only when asked to. */
+  #isSettled = !isMainThread;
 
   /**
    * @param memory bytes of new RAM, or {@link GuestRam.parts} of RAM that another thread has
@@ -65,6 +72,22 @@ export class GuestRam implements GuestMemory {
     return this.windows.map(({ gpa, buffer }) => ({ gpa, buffer }));
   }
 
+  /**
+   * Reaches the memory through views that are not shared, see {@link plainView}, wherever this engine allows them. The
+   * main thread does so by itself, when it first maps memory or copies much of it.
+   */
+  usePlainViews(): void {
+    this.#isSettled = true;
+    try {
+      this.windows = this.windows.map((window) => ({
+        ...window,
+        bytes: Buffer.from(plainView(window.buffer)),
+      }));
+    } catch {
+      // The shared views do as well, and take longer.
+    }
+  }
+
   /** Where devices may not write. */
   get readOnly(): readonly ReadOnlyRange[] {
     return this.#readOnly;
@@ -72,6 +95,7 @@ export class GuestRam implements GuestMemory {
 
   read(gpa: number, into: Uint8Array): boolean {
     if (into.length === 0) return true;
+    if (into.length >= LONG && !this.#isSettled) this.usePlainViews();
     const window = this.windowAt(gpa, into.length);
     if (window === undefined) {
       into.fill(0xff);
@@ -84,6 +108,7 @@ export class GuestRam implements GuestMemory {
 
   write(gpa: number, from: Uint8Array): boolean {
     if (from.length === 0) return true;
+    if (from.length >= LONG && !this.#isSettled) this.usePlainViews();
     const window = this.windowAt(gpa, from.length);
     if (window === undefined || !this.#isWritable(gpa, from.length)) return false;
     copyBytes(from, 0, window.bytes, gpa - window.gpa, from.length);
@@ -95,9 +120,10 @@ export class GuestRam implements GuestMemory {
     length: number,
     { readOnly = false }: { readonly readOnly?: boolean } = {},
   ): Aperture | undefined {
+    if (!this.#isSettled) this.usePlainViews();
     const window = length > 0 ? this.windowAt(gpa, length) : undefined;
     if (window === undefined || !(readOnly || this.#isWritable(gpa, length))) return undefined;
-    const bytes = Buffer.from(window.buffer, gpa - window.gpa, length);
+    const bytes = window.bytes.subarray(gpa - window.gpa, gpa - window.gpa + length);
     const aperture = new RamAperture(gpa, bytes, this.#apertures);
     this.#apertures.add(aperture);
     return aperture;

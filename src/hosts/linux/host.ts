@@ -6,8 +6,10 @@ import { RuntimeFolder } from '../../device-host/runtime-folder.ts';
 import { VfioUserPlacement } from '../../device-host/vfio-user-placement.ts';
 import { VfioUserPlatform } from '../../device-host/vfio-user-platform.ts';
 import { QemuEngine, type QemuEngineOptions } from '../../engines/qemu/engine.ts';
+import { linuxHostInformation } from '../../engines/qemu/linux-host-information.ts';
 import type { HostCapabilities } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
+import { crashReportsOf, type StateOptions } from '../state-folder.ts';
 
 /** What the linux host can do. */
 export const LINUX_CAPABILITIES: HostCapabilities = {
@@ -20,7 +22,7 @@ export const LINUX_CAPABILITIES: HostCapabilities = {
 };
 
 /** How a linux host is made; everything has a default. */
-export interface LinuxHostOptions {
+export interface LinuxHostOptions extends StateOptions {
   /** Milliseconds after which a device on a worker that does not answer is given up; 1000. */
   readonly stallLimitMs?: number;
   /** MiB of JavaScript objects that a device on a worker may hold; 512. */
@@ -30,9 +32,19 @@ export interface LinuxHostOptions {
 }
 
 /** Makes a linux host: a service of its own in this process, QEMU for machines, vfio-user for devices. */
-export function createLinuxHost({ engine, ...options }: LinuxHostOptions = {}): HostBinding {
+export function createLinuxHost({
+  engine,
+  stateFolder,
+  crashReports,
+  ...options
+}: LinuxHostOptions = {}): HostBinding {
   const directory = new DeviceDirectory();
-  const service = new ComputeService({ engines: [new QemuEngine(engine)], directory });
+  const service = new ComputeService({
+    engines: [new QemuEngine(engine)],
+    directory,
+    host: linuxHostInformation(),
+    crashReports: crashReportsOf({ stateFolder, crashReports }),
+  });
   let folder: RuntimeFolder | undefined;
   const socketPath = (): string => {
     folder ??= RuntimeFolder.create();

@@ -3,9 +3,11 @@ import { notImplementedStorage } from '../../compute/not-implemented-storage.ts'
 import { ComputeService } from '../../compute/service.ts';
 import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { SimulatedEngine } from '../../engines/simulated/engine.ts';
+import { simulatedHostInformation } from '../../engines/simulated/host-information.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
 import type { HostCapabilities, Placement } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
+import { crashReportsOf, type StateOptions } from '../state-folder.ts';
 import { SimulatedPlacement } from './placement.ts';
 import { SimulatedPlatform } from './platform.ts';
 import { type RunProgramOptions, runProgram } from './processors.ts';
@@ -34,7 +36,7 @@ export const SIMULATED_CAPABILITIES: HostCapabilities = {
 };
 
 /** How a simulated host is made; everything has a default. */
-export interface SimulatedHostOptions {
+export interface SimulatedHostOptions extends StateOptions {
   /** Where devices run that were attached by the URL of their module and nothing else; `inline`. */
   readonly placement?: Placement;
   /** Milliseconds after which a device on a worker that does not answer is given up; 1000. */
@@ -46,11 +48,18 @@ export interface SimulatedHostOptions {
 /** Makes a simulated host: a service of its own, in this process, with machines that run guest programs. */
 export function createSimulatedHost({
   placement: first = 'inline',
+  stateFolder,
+  crashReports,
   ...limits
 }: SimulatedHostOptions = {}): SimulatedHost {
   const directory = new DeviceDirectory();
   const engine = new SimulatedEngine();
-  const service = new ComputeService({ engines: [engine], directory });
+  const service = new ComputeService({
+    engines: [engine],
+    directory,
+    host: simulatedHostInformation,
+    crashReports: crashReportsOf({ stateFolder, crashReports }),
+  });
   const platform = new SimulatedPlatform(engine, (handle) => service.systemIdOf(handle));
   const deviceHost = new LocalDeviceHost(directory, platform);
   const placement = new SimulatedPlacement({ deviceHost, engine, ...limits });
