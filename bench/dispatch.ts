@@ -1,5 +1,6 @@
 /** What does a guest access of a BAR cost from the host's callback to the device and back, in one process? */
 import { type MmioRegion, mmio, PciDevice, registerMap, u32, type Width } from 'hdvkit';
+import { ProgressDisplay } from '../src/cli/progress.ts';
 import type { PciHost } from '../src/pci/host.ts';
 import { PciFunction } from '../src/pci/pci-function.ts';
 import { type Measurement, print } from './report.ts';
@@ -115,7 +116,12 @@ function roundOfArray(words: Uint32Array): number {
   return Number(process.hrtime.bigint() - started) / ACCESSES;
 }
 
+const MEASUREMENTS = 5;
+const display = new ProgressDisplay();
+let done = 0;
+
 function measureRounds(name: string, once: () => number): Measurement {
+  display.update({ step: 'access registers', done: done++, total: MEASUREMENTS });
   for (let i = 0; i < 60; i++) once();
   return { name, unit: 'ns', samples: Array.from({ length: ROUNDS }, once) };
 }
@@ -138,6 +144,7 @@ const measurements = [
     eight.map((seed) => start(handWrittenDevice(seed))),
   ),
 ];
+display.finish();
 print({
   title: 'Time per BAR access, random over 32 registers of which 4 have hooks, half of them writes',
   measurements,

@@ -241,6 +241,7 @@ async function main(): Promise<void> {
   const samples = new Samples();
   for (let round = 0; round < BOOTS; round++) {
     const what = { program, subjects, args };
+    remark(`Booting a guest, ${round + 1} of ${BOOTS}`);
     const seconds = await boot(what, round === 0 ? ROUNDS : 0, samples, cleanUp.signal);
     samples.add('start of the machine to first answer of the guest', 's', seconds);
   }

@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { ComputeSystem, DeviceHost } from 'hdvkit';
 import { packageRoot } from '../src/cli/package.ts';
+import { ProgressDisplay } from '../src/cli/progress.ts';
 import { createSimulatedHost } from '../src/hosts/simulated/host.ts';
 import { count, type Measurement, print } from './report.ts';
 
@@ -32,6 +33,8 @@ function sleeps(): number | undefined {
   }
 }
 
+const display = new ProgressDisplay();
+
 async function measure(name: string, groupOf: (device: number) => string | undefined) {
   const host = createSimulatedHost({ placement: 'worker' });
   const document = {
@@ -53,10 +56,14 @@ async function measure(name: string, groupOf: (device: number) => string | undef
     const group = groupOf(device);
     await hosts.at(-1)!.attach(MODULE, group === undefined ? {} : { group });
   }
-  await delay(SETTLE_MS);
+  for (let waited = 0; waited < SETTLE_MS; waited += 1000) {
+    display.update({ step: `let ${name} settle`, done: waited, total: SETTLE_MS });
+    await delay(1000);
+  }
   const load: number[] = [];
   const wakes: number[] = [];
   for (let second = 0; second < SECONDS; second++) {
+    display.update({ step: `look at ${name}`, done: second, total: SECONDS });
     const slept = sleeps();
     const cpu = process.cpuUsage();
     await delay(1000);
@@ -65,6 +72,7 @@ async function measure(name: string, groupOf: (device: number) => string | undef
     const now = sleeps();
     if (now !== undefined && slept !== undefined) wakes.push(now - slept);
   }
+  display.finish();
   for (const devices of hosts) await devices[Symbol.asyncDispose]();
   for (const system of systems) await system[Symbol.asyncDispose]();
   await host.close();

@@ -51,6 +51,16 @@ export function median(samples: readonly number[]): number {
   return percentile(samples, 0.5);
 }
 
+/** Rounds above which a few are always interrupted. */
+const MANY = 30;
+
+/** The smallest and the largest round; of more than 30 rounds the 5th and the 95th percentile. */
+export function spread(samples: readonly number[]): readonly [low: number, high: number] {
+  return samples.length > MANY
+    ? [percentile(samples, 0.05), percentile(samples, 0.95)]
+    : [Math.min(...samples), Math.max(...samples)];
+}
+
 /** Processor, system and versions that the figures belong to. */
 export function machine(): Record<string, string> {
   return {
@@ -68,7 +78,7 @@ export function figure(value: number): string {
 }
 
 /**
- * Prints a report (median, then the smallest and largest round), and with `--json FILE` on the command line stores it
+ * Prints a report (median, then the {@link spread}), and with `--json FILE` on the command line stores it
  * with every sample.
  */
 export function print(report: Report): void {
@@ -80,9 +90,9 @@ export function print(report: Report): void {
   }
   const width = Math.max(...report.measurements.map(({ name }) => name.length));
   for (const { name, unit, samples } of report.measurements) {
-    const spread = `${figure(Math.min(...samples))} to ${figure(Math.max(...samples))}`;
+    const range = spread(samples).map(figure).join(' to ');
     console.log(
-      `  ${name.padEnd(width)}  ${figure(median(samples)).padStart(8)} ${unit}  (${spread}, ${samples.length === 1 ? '1 round' : `${samples.length} rounds`})`,
+      `  ${name.padEnd(width)}  ${figure(median(samples)).padStart(8)} ${unit}  (${range}, ${samples.length === 1 ? '1 round' : `${samples.length} rounds`})`,
     );
   }
   const file = option('--json');

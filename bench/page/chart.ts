@@ -2,7 +2,7 @@ import { CustomChart, type CustomSeriesOption, LineChart } from 'echarts/charts'
 import { GridComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
-import { figure, type Measurement, median, type Report } from '../report.ts';
+import { figure, type Measurement, median, type Report, spread } from '../report.ts';
 
 use([CustomChart, LineChart, GridComponent, SVGRenderer]);
 
@@ -51,13 +51,12 @@ function unitTitle(unit: string): string {
   return unit === '×' ? 'ratio, ×' : unit;
 }
 
-/** A row for each measurement: the median as a bar or, on a logarithmic axis, a dot; the rounds from least to most. */
+/** A row for each measurement: the median as a bar or, on a logarithmic axis, a dot; and the spread. */
 function bar(measurements: readonly Measurement[], unit: string): string {
-  const rows = measurements.map(({ samples }) => [
-    Math.min(...samples),
-    median(samples),
-    Math.max(...samples),
-  ]) as [number, number, number][];
+  const rows = measurements.map(({ samples }): [number, number, number] => {
+    const [low, high] = spread(samples);
+    return [low, median(samples), high];
+  });
   const smallest = Math.min(...rows.map(([, middle]) => middle));
   const largest = Math.max(...rows.map(([, middle]) => middle));
   const isLog = Math.min(...rows.map(([least]) => least)) > 0 && largest / smallest > LOGARITHMIC;
@@ -122,7 +121,7 @@ function bar(measurements: readonly Measurement[], unit: string): string {
   });
 }
 
-/** A line through the medians for each series, with the rounds from least to most at each point. */
+/** A line through the medians for each series, with the spread at each point. */
 function lines(
   measurements: readonly Measurement[],
   unit: string,
@@ -144,15 +143,11 @@ function lines(
   const series = legend.flatMap(({ name, colour: color, dashed }) => {
     const own = measurements.filter((one) => nameOf(one) === name);
     const points = own.map(({ x, samples }) => [xs.indexOf(x!), median(samples)]);
-    const spread: CustomSeriesOption = {
+    const range: CustomSeriesOption = {
       type: 'custom',
       silent: true,
       name,
-      data: own.map(({ x, samples }) => [
-        xs.indexOf(x!),
-        Math.min(...samples),
-        Math.max(...samples),
-      ]),
+      data: own.map(({ x, samples }) => [xs.indexOf(x!), ...spread(samples)]),
       encode: { x: 0, y: [1, 2] },
       renderItem: (_, api) => {
         const [x, y1] = api.coord([api.value(0), api.value(1)]) as [number, number];
@@ -175,7 +170,7 @@ function lines(
         symbol: 'circle',
         symbolSize: 7,
       },
-      spread,
+      range,
     ];
   });
   const svg = render(360, {

@@ -1,4 +1,4 @@
-import { figure, median, type StoredReport } from '../report.ts';
+import { figure, median, type StoredReport, spread } from '../report.ts';
 import { charts, type Series } from './chart.ts';
 import { judge, type Outcome } from './targets.ts';
 
@@ -26,7 +26,8 @@ export function page(reports: ReadonlyMap<string, StoredReport>): string {
 <style>${STYLE}</style>
 <h1>Benchmarks of hdvkit</h1>
 <p>Made by <code>npm run bench:page</code> from <code>bench/results/</code>; <code>npm run bench</code> measures anew. A figure is
-the median of its rounds, and the spread is the smallest and the largest round. Figures that are compared were measured in
+the median of its rounds; the spread is the smallest and the largest round, of more than 30 rounds the 5th and the 95th
+percentile. Figures that are compared were measured in
 turns in the same rounds; a ratio is the median of the ratios of each round.</p>
 <h2 id="targets">Targets</h2>
 <table>
@@ -47,7 +48,7 @@ function targetRow({ target, measurement, value, met }: Outcome): string {
     return `<tr><td>${escapeHtml(target.question)}<td class="number">${limit}<td colspan="2" class="open">${escapeHtml(why)}<td class="open">not measured`;
   }
   const verdict = met ? '<td class="met">met' : '<td class="missed">not met';
-  return `<tr><td><a href="#${target.bench}">${escapeHtml(target.question)}</a><td class="number">${limit}<td class="number">${value} ${unit}<td class="number">${spread(measurement.samples)}${verdict}`;
+  return `<tr><td><a href="#${target.bench}">${escapeHtml(target.question)}</a><td class="number">${limit}<td class="number">${value} ${unit}<td class="number">${range(measurement.samples)}${verdict}`;
 }
 
 function section(name: string, report: StoredReport): string {
@@ -59,7 +60,7 @@ function section(name: string, report: StoredReport): string {
   );
   const rows = report.measurements.map(
     (one) =>
-      `<tr><td>${escapeHtml(one.name)}<td class="number">${figure(median(one.samples))} ${escapeHtml(one.unit)}<td class="number">${spread(one.samples)}<td class="number">${one.samples.length}`,
+      `<tr><td>${escapeHtml(one.name)}<td class="number">${figure(median(one.samples))} ${escapeHtml(one.unit)}<td class="number">${range(one.samples)}<td class="number">${one.samples.length}`,
   );
   return `<h2 id="${name}">${escapeHtml(report.title)}</h2>
 <p class="about">${[...about, ...subjects].map(escapeHtml).join('; ')}; measured on ${report.date.slice(0, 10)} by <code>npm run bench ${name}</code></p>
@@ -79,8 +80,8 @@ function legend(series: readonly Series[]): string {
   return `<ul class="legend">${items.join('')}</ul>\n`;
 }
 
-function spread(samples: readonly number[]): string {
-  return `${figure(Math.min(...samples))} to ${figure(Math.max(...samples))}`;
+function range(samples: readonly number[]): string {
+  return spread(samples).map(figure).join(' to ');
 }
 
 function escapeHtml(text: string): string {

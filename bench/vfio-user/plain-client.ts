@@ -24,6 +24,8 @@ const SO_SNDTIMEO = 21;
 const EAGAIN = 11;
 /** Writes per REGION_WRITE_MULTI, as QEMU packs them. */
 export const PACKED = 200;
+/** Bits of a header's flags that say what an answer is. */
+const ANSWER = HeaderFlag.TYPE | HeaderFlag.ERROR;
 /** Where replies go in the client's memory. */
 const IN = 32_768;
 
@@ -160,7 +162,11 @@ export class PlainClient implements Disposable {
   }
 
   #identify(version: Buffer): ServerIdentity {
-    const info = this.#client.request(Command.DEVICE_GET_INFO, words(16, 0, 0, 0)).payload;
+    const about = this.#client.request(Command.DEVICE_GET_INFO, words(16, 0, 0, 0));
+    if ((about.flags & HeaderFlag.ERROR) !== 0) {
+      throw this.#failure('DEVICE_GET_INFO', `it answers with ${errnoName(about.error)}`);
+    }
+    const info = about.payload;
     const count = Math.min(info.length >= 12 ? info.readUInt32LE(8) : 0, Region.COUNT);
     const regions = Array.from({ length: count }, (_, index) => {
       const asked = words(32, 0, index, 0, 0, 0, 0, 0);
@@ -225,7 +231,7 @@ export class PlainClient implements Disposable {
       if (done < HEADER_SIZE) continue;
       if (
         view.getUint32(IN + 4, true) !== length ||
-        view.getUint32(IN + 8, true) !== HeaderFlag.REPLY ||
+        (view.getUint32(IN + 8, true) & ANSWER) !== HeaderFlag.REPLY ||
         view.getUint16(IN + 2, true) !== command ||
         done > length
       ) {
