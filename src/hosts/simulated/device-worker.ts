@@ -333,6 +333,7 @@ class DeviceThread {
     pages: readonly SharedPages[],
   ): PciHost {
     const memory = new GuestRam(machine.ram, machine.readOnly);
+    this.#context.control.protect(() => memory.usePlainViews());
     const signals = new MachineSignals(machine.signals);
     const word = Buffer.alloc(4);
     const table = this.#tables.get(number) as DirectTable;

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { GuestRam } from '../../../src/engines/simulated/guest-ram.ts';
 
 const GIB = 1024 ** 3;
+const LONG = 4096;
 
 test('what is written is read back, at any alignment and up to the last byte', () => {
   const ram = new GuestRam(8192);
@@ -94,4 +95,34 @@ test('nothing is copied for no bytes, and nothing is mapped', () => {
 
 test.each([0, -4096, 1000, Number.NaN, 2 ** 53])('%s bytes are refused as memory', (size) => {
   expect(() => new GuestRam(size)).toThrow(RangeError);
+});
+
+test('threads and devices see the same memory, however each looks at it, while anybody does', () => {
+  let ram: GuestRam | undefined = new GuestRam(1 << 20);
+  const shared = new Uint8Array(ram.parts[0]!.buffer);
+  const bytes = Buffer.alloc(8192, 0x5a);
+  shared[4095] = 7;
+  using aperture = ram.aperture(4095, 8193);
+  expect(aperture?.bytes[0]).toBe(7);
+  expect(aperture?.bytes.buffer).toBeInstanceOf(ArrayBuffer);
+  ram.write(4096, bytes);
+  expect(shared.subarray(4096, 12_288).every((byte) => byte === 0x5a)).toBe(true);
+  expect(Buffer.compare(aperture!.bytes.subarray(1), bytes)).toBe(0);
+  Atomics.store(new Int32Array(ram.parts[0]!.buffer), 1024, 0x0102_0304);
+  expect(ram.read(4096, bytes)).toBe(true);
+  expect(bytes.readInt32LE(0)).toBe(0x0102_0304);
+  // What is left of the machine is this view.
+  ram = undefined;
+  aperture!.bytes.fill(1);
+  expect(aperture!.bytes.at(-1)).toBe(1);
+});
+
+test('memory on a worker is shared until it is asked for otherwise, and the same then', () => {
+  const mine = new GuestRam(1 << 16);
+  const other = new GuestRam(mine.parts);
+  other.usePlainViews();
+  other.write(0, Buffer.alloc(LONG, 3));
+  const into = Buffer.alloc(LONG);
+  mine.read(0, into);
+  expect(into.every((byte) => byte === 3)).toBe(true);
 });
