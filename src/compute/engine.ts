@@ -1,3 +1,4 @@
+import type { ShutdownType } from '../hcs/schema/documents.ts';
 import type { DeviceEndpoint } from './device-directory.ts';
 import type { ResourcePath, ResourceRequest } from './resource-paths.ts';
 import type { VmFiles } from './vm-files.ts';
@@ -65,6 +66,13 @@ export interface ResourceChange {
   readonly logicalProcessors?: readonly number[] | undefined;
 }
 
+/** What a guest is asked for. */
+export interface ShutdownRequest {
+  readonly type: ShutdownType;
+  /** For people, where the caller gave one. */
+  readonly reason: string | undefined;
+}
+
 /** Where the state of a machine goes. */
 export type SaveTarget =
   /** A file, which must not be left half-written: what was there before stays until the new one is whole. */
@@ -100,8 +108,13 @@ export interface EngineSystem {
   start(devices: readonly EngineDevice[]): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Asks the guest to stop; resolves when it was asked. Rejects when it has no way of hearing. */
-  shutDown(): Promise<void>;
+  /** What guests can be asked for besides or instead of `Shutdown`, without which it is that alone. */
+  readonly shutdownTypes?: readonly ShutdownType[];
+  /**
+   * Asks the guest to stop, or to start again; resolves when it was asked. Rejects when it has no way of hearing.
+   * @param request one of {@link shutdownTypes}
+   */
+  shutDown(request: ShutdownRequest): Promise<void>;
   /** Ends the machine; resolves when nothing of it is left. `exited` is called by then or soon after. */
   terminate(): Promise<void>;
   /** Plugs a device into the running machine. */

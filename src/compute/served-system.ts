@@ -21,11 +21,12 @@ import type {
   EngineSystem,
   ResourceChange,
   SaveTarget,
+  ShutdownRequest,
 } from './engine.ts';
 import { failure } from './failure.ts';
 import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
 import type { Modification } from './modify-request.ts';
-import type { SystemHandle } from './system-handle.ts';
+import type { SystemHandle, VmLifecycle } from './system-handle.ts';
 import { illegality, type StateCall, type SystemState } from './system-state.ts';
 
 /** What a {@link ServedSystem} is made of. */
@@ -124,6 +125,7 @@ export class ServedSystem {
           notify: (event) => this.#notify(event),
         });
         this.#isCreated = true;
+        this.#become('Created');
       } catch (error) {
         this.#neverWas(error);
         throw error;
@@ -172,10 +174,11 @@ export class ServedSystem {
     return this.#inTurn(cancellation, async () => {
       const machine = this.#require(name, 'shutDown');
       if (this.#isShuttingDown) throw alreadyStopped(name, 'the system is being shut down');
-      this.#checkShutDown(name, options);
-      this.#isShuttingDown = true;
+      const request = this.#checkShutDown(name, machine, options);
+      // A guest that starts again can be asked again.
+      this.#isShuttingDown = request.type !== 'Reboot';
       try {
-        await this.#guard(name, machine.shutDown());
+        await this.#guard(name, machine.shutDown(request));
       } catch (error) {
         if (this.#exit?.ExitType === 'GracefulExit') return;
         this.#isShuttingDown = false;
@@ -266,7 +269,19 @@ export class ServedSystem {
 
   /** The state after a call, unless the machine has ended meanwhile. */
   #become(state: SystemState): void {
-    if (this.#exit === undefined) this.#state = state;
+    if (this.#exit !== undefined) return;
+    this.#state = state;
+    this.#tellState();
+  }
+
+  #tellState(): void {
+    const lifecycle: VmLifecycle = {
+      SystemId: this.plan.id,
+      State: this.#state,
+      Timestamp: new Date().toISOString(),
+    };
+    const document = JSON.stringify(lifecycle);
+    for (const handle of this.handles) handle.deliverLifecycle(document);
   }
 
   #inTurn<T>(cancellation: Cancellation | undefined, work: () => Promise<T>): Promise<T> {
@@ -320,14 +335,30 @@ export class ServedSystem {
     return failure(name, 'HCS_E_UNEXPECTED_EXIT', message, Attribution, cause);
   }
 
-  #checkShutDown(name: string, { Mechanism, Type = 'Shutdown' }: ShutdownOptions): void {
-    if (Type !== 'Shutdown') {
-      throw failure(name, 'ERROR_NOT_SUPPORTED', `$.Type is ${Type}: this host can only shut down`);
+  #checkShutDown(
+    name: string,
+    machine: EngineSystem,
+    { Mechanism, Type = 'Shutdown', Force = false, Reason }: ShutdownOptions,
+  ): ShutdownRequest {
+    const { shutdownTypes = ['Shutdown'] } = machine;
+    if (!shutdownTypes.includes(Type)) {
+      throw failure(
+        name,
+        'ERROR_NOT_SUPPORTED',
+        `$.Type is ${Type}: a machine of this host can be asked for ${shutdownTypes.join(', ')}`,
+      );
+    }
+    if (Force) {
+      throw failure(
+        name,
+        'ERROR_NOT_SUPPORTED',
+        '$.Force is true: a guest of this host can be asked to stop, not forced; terminate the system instead',
+      );
     }
     const { GuestConnection, Services } = this.plan.document.VirtualMachine ?? {};
     const hasAgent = GuestConnection !== undefined && Mechanism !== 'IntegrationService';
     const hasService = Services?.Shutdown !== undefined && Mechanism !== 'GuestConnection';
-    if (hasAgent || hasService) return;
+    if (hasAgent || hasService) return { type: Type, reason: Reason };
     throw failure(
       name,
       'HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION',
@@ -453,6 +484,7 @@ export class ServedSystem {
     await Promise.allSettled(devices.map(async ({ endpoint }) => endpoint.powerOff()));
     // Only now, as the devices may be meant for a machine of the same id.
     this.plan.stopped();
+    this.#tellState();
     for (const handle of this.handles) {
       handle.deliver(HCS_EVENT_TYPE.HcsEventSystemExited, document);
       handle.releaseExitWaiters();

@@ -5,6 +5,7 @@ import type {
   HCS_OPERATION,
   HCS_SYSTEM,
 } from '../hcs/core/handles.ts';
+import type { SystemState } from './system-state.ts';
 
 const NO_OPERATION = 0n as HCS_OPERATION;
 
@@ -14,7 +15,22 @@ interface Registration {
   readonly callback: HCS_EVENT_CALLBACK;
 }
 
-/** One open handle of a system, with the event callback that is set on it. */
+/** EventData of HcsEventGroupVmLifecycle: a document of this package, as nobody has published one. */
+export interface VmLifecycle {
+  readonly SystemId: string;
+  /** The state that the system is in now. */
+  readonly State: SystemState;
+  /** When that began (ISO 8601). */
+  readonly Timestamp: string;
+}
+
+/**
+ * One open handle of a system, with the event callback that is set on it.
+ *
+ * Each event comes on a turn of its own, in the order in which things happened: a crash as begun, then as reported, then
+ * the exit; a new state before the completion of the call that brought it; the exit before the completion of the
+ * terminate or start call that ended the system. Handles know nothing of each other. Nothing comes after the close.
+ */
 export class SystemHandle {
   readonly handle: HCS_SYSTEM;
   isOpen = true;
@@ -56,6 +72,13 @@ export class SystemHandle {
     if (this.deliversCompletions) {
       this.deliver(HCS_EVENT_TYPE.HcsEventOperationCallback, null, operation);
     }
+  }
+
+  /** Tells of a new state of the system, where the callback asked for such events. */
+  deliverLifecycle(document: string): void {
+    const options = this.#registration?.options ?? 0;
+    if ((options & HCS_EVENT_OPTIONS.HcsEventOptionEnableVmLifecycle) === 0) return;
+    this.deliver(HCS_EVENT_TYPE.HcsEventGroupVmLifecycle, document);
   }
 
   /** Delivers nothing from now on. Resolves when callbacks that were running have returned. */

@@ -2,6 +2,7 @@
 import {
   GENERIC_ALL,
   HCS_CREATE_OPTIONS_VERSION_1,
+  HCS_EVENT_TYPE,
   HCS_OPERATION_TYPE,
 } from '../hcs/core/constants.ts';
 import type {
@@ -88,10 +89,14 @@ export class Systems implements SystemFunctions {
     this.#find(name, computeSystem);
   }
 
-  /** Ends all systems, for the end of the service. */
+  /** Ends all systems, for the end of the service; handles that are open are told when it is there. */
   async terminateAll(): Promise<void> {
     const systems = [...this.#systems.values()];
     await Promise.allSettled(systems.map((system) => system.end('HcsTerminateComputeSystem')));
+    for (const { handle } of this.#open.values()) {
+      handle.deliver(HCS_EVENT_TYPE.HcsEventServiceDisconnect, null);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   HcsEnumerateComputeSystems(query: string | null, operation: HCS_OPERATION): void {
@@ -213,7 +218,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsPauseComputeSystem';
     this.#track(name, TYPE.HcsOperationTypePause, computeSystem, operation, (system) => {
-      optional<PauseOptions>('PauseOptions', options, name);
+      checkPauseOptions(name, optional<PauseOptions>('PauseOptions', options, name));
       return (cancellation) => system.pause(name, cancellation);
     });
   }
@@ -453,6 +458,19 @@ function isOneOf(value: string | undefined, list: readonly string[] | undefined)
 /** An options or query document; null and `""` stand for one without fields. */
 function optional<T extends object>(type: ObjectType, text: string | null, name: string): T {
   return parseDocument<T>(type, text === null || text === '' ? '{}' : text, name);
+}
+
+/**
+ * What is told to a guest or what it hosts before a pause (HostedNotification) needs no action here: nothing here hosts
+ * anything, and a paused machine can be saved whatever the reason was.
+ */
+function checkPauseOptions(name: string, { SuspensionLevel = 'Suspend' }: PauseOptions): void {
+  if (SuspensionLevel === 'Suspend') return;
+  throw failure(
+    name,
+    'ERROR_NOT_SUPPORTED',
+    `$.SuspensionLevel is ${SuspensionLevel}: a machine of this host keeps its memory while it is paused, use Suspend`,
+  );
 }
 
 function saveTarget(name: string, options: SaveOptions): SaveTarget {

@@ -7,13 +7,14 @@ import type {
   EngineSystem,
   ResourceChange,
   SaveTarget,
+  ShutdownRequest,
 } from '../../src/compute/engine.ts';
 import { ComputeService } from '../../src/compute/service.ts';
 import type { ComputeServiceOptions } from '../../src/compute/systems.ts';
 import { INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
-import type { ComputeSystem } from '../../src/hcs/schema/documents.ts';
+import type { ComputeSystem, ShutdownType } from '../../src/hcs/schema/documents.ts';
 
 type Step =
   | 'create'
@@ -39,6 +40,7 @@ export class RecordingEngine implements Engine {
   readonly #failuresOnce = new Map<Step, unknown>();
   readonly #gates = new Map<Step, Promise<void>>();
   checkError: unknown;
+  shutdownTypes: readonly ShutdownType[] = ['Shutdown'];
 
   get machine(): RecordedMachine {
     const machine = this.machines.at(-1);
@@ -123,8 +125,12 @@ export class RecordedMachine implements EngineSystem {
     return this.#engine.step('resume');
   }
 
-  shutDown(): Promise<void> {
-    return this.#engine.step('shutDown');
+  get shutdownTypes(): readonly ShutdownType[] {
+    return this.#engine.shutdownTypes;
+  }
+
+  shutDown({ type }: ShutdownRequest): Promise<void> {
+    return this.#engine.step('shutDown', type === 'Shutdown' ? '' : type);
   }
 
   async terminate(): Promise<void> {

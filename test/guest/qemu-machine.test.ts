@@ -159,7 +159,7 @@ describe('the machine', () => {
   });
 
   test('shuts down when asked to, and leaves no socket', async () => {
-    await machine.shutDown();
+    await machine.shutDown({ type: 'Shutdown', reason: undefined });
     expect(await ended).toEqual({ exitType: 'GracefulExit', status: 0 });
     expect(existsSync(guest.consolePath)).toBe(false);
     expect(existsSync(guest.agentPath)).toBe(false);

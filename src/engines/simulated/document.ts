@@ -49,6 +49,11 @@ export function memoryBytes(document: Document): number {
   return value * 1024 * 1024;
 }
 
+/** Whether the machine ends when its guest resets it. */
+export function stopsOnReset(document: Document): boolean {
+  return isObject(document.VirtualMachine) && document.VirtualMachine.StopOnReset === true;
+}
+
 function checkFields(value: Document, path: string): void {
   const honoured = HONOURED[path];
   if (honoured === undefined) return;

@@ -6,11 +6,12 @@ import type {
   EngineSystem,
   ResourceChange,
   SaveTarget,
+  ShutdownRequest,
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
 import type { DirectTable } from '../../pci/direct-table.ts';
-import { checkDocument, memoryBytes } from './document.ts';
+import { checkDocument, memoryBytes, stopsOnReset } from './document.ts';
 import { SimulatedFiles } from './files.ts';
 import type { InterruptLine } from './interrupts.ts';
 import { SimulatedMachine } from './machine.ts';
@@ -65,6 +66,7 @@ interface Plugged {
 }
 
 class SimulatedSystem implements EngineSystem {
+  readonly shutdownTypes = ['Shutdown', 'Reboot'] as const;
   readonly #request: EngineRequest;
   readonly #machine: SimulatedMachine;
   readonly #gone: () => void;
@@ -76,6 +78,7 @@ class SimulatedSystem implements EngineSystem {
     this.#request = request;
     this.#machine = machine;
     this.#gone = gone;
+    if (stopsOnReset(request.document)) machine.onReset = () => machine.powerOff();
     machine.onEnd = (end) => {
       if (end.kind === 'crash') {
         const report = { SystemId: request.id, CrashLog: end.report };
@@ -104,14 +107,15 @@ class SimulatedSystem implements EngineSystem {
     this.#machine.resume();
   }
 
-  async shutDown(): Promise<void> {
-    if (!this.#machine.requestShutDown()) {
-      throw new HcsError({
-        function: 'HcsShutDownComputeSystem',
-        hresult: HRESULT.ERROR_NOT_SUPPORTED,
-        message: 'no guest program listens for shutdown requests: set onShutDown on the machine',
-      });
-    }
+  async shutDown({ type }: ShutdownRequest): Promise<void> {
+    const isReboot = type === 'Reboot';
+    const isHeard = isReboot ? this.#machine.requestReboot() : this.#machine.requestShutDown();
+    if (isHeard) return;
+    throw new HcsError({
+      function: 'HcsShutDownComputeSystem',
+      hresult: HRESULT.ERROR_NOT_SUPPORTED,
+      message: `no guest program listens for such requests: set ${isReboot ? 'onReboot' : 'onShutDown'} on the machine`,
+    });
   }
 
   async terminate(): Promise<void> {

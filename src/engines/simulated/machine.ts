@@ -50,6 +50,10 @@ export class SimulatedMachine {
   readonly random: SeededRandom;
   /** Called when the host asks the guest to shut down; guest programs set it and then call {@link powerOff}. */
   onShutDown: (() => void) | undefined;
+  /** Called when the host asks the guest to start again; guest programs set it and then call {@link reset}. */
+  onReboot: (() => void) | undefined;
+  /** Called when the guest has reset the machine. Set by the engine, where that ends it. */
+  onReset: (() => void) | undefined;
   /** Called when the host injects a non-maskable interrupt; a machine whose guest programs set none crashes. */
   onNonMaskableInterrupt: (() => void) | undefined;
   /** Called once when the guest ends the machine. Set by the engine. */
@@ -235,6 +239,13 @@ export class SimulatedMachine {
     return true;
   }
 
+  /** Asks the guest to start again; false when no guest program listens. */
+  requestReboot(): boolean {
+    if (this.onReboot === undefined) return false;
+    this.onReboot();
+    return true;
+  }
+
   /** A non-maskable interrupt, as HcsCrashComputeSystem injects it. */
   injectNonMaskableInterrupt(): void {
     if (this.onNonMaskableInterrupt !== undefined) this.onNonMaskableInterrupt();
@@ -264,6 +275,7 @@ export class SimulatedMachine {
     }
     this.interrupts.take();
     this.bus.refresh();
+    this.onReset?.();
   }
 
   #newLine(): number {

@@ -175,9 +175,31 @@ describe('the end', () => {
 
   test('by the guest, which was asked to shut down', async () => {
     await system.start([]);
-    await expect(system.shutDown()).rejects.toThrow('no guest program listens');
+    await expect(system.shutDown({ type: 'Shutdown', reason: undefined })).rejects.toThrow(
+      'no guest program listens',
+    );
     machine().onShutDown = () => machine().powerOff();
-    await system.shutDown();
+    await system.shutDown({ type: 'Shutdown', reason: undefined });
+    expect(exits).toEqual([{ exitType: 'GracefulExit', status: 0 }]);
+  });
+
+  test('by a reset of the guest, where the document says so and nowhere else', async () => {
+    await system.start([]);
+    const reboot = () => system.shutDown({ type: 'Reboot', reason: undefined });
+    await expect(reboot()).rejects.toThrow('onReboot');
+    machine().onReboot = () => machine().reset();
+    await reboot();
+    expect(exits).toEqual([]);
+    const document = { VirtualMachine: { StopOnReset: true } };
+    const other = await engine.create({
+      id: 'other',
+      runtimeId: '00000000-0000-0000-0000-000000000002',
+      document,
+      exited: (exit) => exits.push(exit),
+      notify: () => {},
+    });
+    await other.start([]);
+    engine.machineOf('other')?.reset();
     expect(exits).toEqual([{ exitType: 'GracefulExit', status: 0 }]);
   });
 
