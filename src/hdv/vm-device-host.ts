@@ -180,7 +180,7 @@ export interface VmDeviceHost {
    * @param triggerValue compared over the width of the write, unless the flags have TRIGGER_ANY_VALUE
    * @param flags of {@link HDV_DOORBELL_FLAGS}
    * @param doorbellEvent event on Windows, which stays open until unregistered; an eventfd on the host linux, which the
-   * doorbell duplicates; on every host but Windows, also one of `DevicePlatform.doorbellEvent`
+   * doorbell duplicates; on every host but Windows, also one of `selectedHost().hdv.platform.doorbellEvent`
    * @throws HdvError E_INVALIDARG for a place outside the BAR or not aligned to the width, or flags or a value that no
    * write has; ERROR_ALREADY_EXISTS when such writes ring already, or go to memory; ERROR_NOT_SUPPORTED for a width that
    * the guest has not (8 bytes in the simulated machine); E_ACCESSDENIED on restricted hosts; E_HANDLE
@@ -235,7 +235,7 @@ export interface VmDeviceHost {
    * range that comes later cost a message each, and do not reach the device either.
    * @param mappingFlags of {@link HDV_MMIO_MAPPING_FLAGS}; without Writeable, writes are intercepted
    * @param sectionHandle section on Windows; the descriptor of a file that can be written, as memfd_create(2) makes it,
-   * on the host linux; one of `DevicePlatform.section` in the simulated machine
+   * on the host linux; one of `selectedHost().hdv.platform.section` in the simulated machine
    * @throws HdvError E_INVALIDARG for a place outside the BAR or no pages; ERROR_ALREADY_EXISTS when something else is
    * there; E_HANDLE also for a section that is too short
    */
