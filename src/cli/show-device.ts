@@ -9,6 +9,7 @@ import { formatLspciHex } from '../inspect/lspci-hex.ts';
 import type { PciFunction } from '../pci/pci-function.ts';
 import { readConfigSpace } from './config-bytes.ts';
 import { openDeviceFile } from './device-file.ts';
+import { PLAIN_BORDERS } from './plain-borders.ts';
 import { colors, print } from './terminal.ts';
 
 /** What `hdvkit show` was given. */
@@ -127,21 +128,3 @@ function formatSize(bytes: number): string {
   }
   return `${bytes} bytes`;
 }
-
-const PLAIN_BORDERS = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: ' ',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: ' ',
-} as const;

@@ -1,0 +1,110 @@
+import { StringDecoder } from 'node:string_decoder';
+import { formatHresult, hresultName } from '../../hcs/hresult.ts';
+import type { CrashReport, SystemExitStatus } from '../../hcs/schema/documents.ts';
+import type { SystemEvent } from '../../hcs/system-event.ts';
+import { printable } from '../printable.ts';
+import { errorColors, print, remark } from '../terminal.ts';
+
+/** How many of the last lines of a crash report are shown. */
+const CRASH_LINES = 20;
+
+/** What a running machine says to whoever ran it. */
+export interface MachineOutput {
+  event(event: SystemEvent): void;
+  /** What the guest says on its console. */
+  console(chunk: Buffer): void;
+  /** Something that is not the machine's: what was done, or what could not be. */
+  remark(text: string): void;
+}
+
+/** For people: the console on standard output, everything else on standard error, in whole lines. */
+export class TextOutput implements MachineOutput {
+  /** Writes a line so that it fits to what the console has shown. */
+  say: (line: string) => void = remark;
+
+  event(event: SystemEvent): void {
+    for (const line of eventLines(event)) this.say(line);
+  }
+
+  console(chunk: Buffer): void {
+    process.stdout.write(chunk);
+  }
+
+  remark(text: string): void {
+    this.say(text);
+  }
+}
+
+/** For programs: one JSON object in each line of standard output. */
+export class JsonOutput implements MachineOutput {
+  /** A character may come in two chunks. */
+  readonly #decoder = new StringDecoder('utf8');
+
+  event(event: SystemEvent): void {
+    print(JSON.stringify({ time: new Date().toISOString(), ...event }));
+  }
+
+  console(chunk: Buffer): void {
+    const text = this.#decoder.write(chunk);
+    if (text !== '') {
+      print(JSON.stringify({ time: new Date().toISOString(), type: 'console', text }));
+    }
+  }
+
+  remark(text: string): void {
+    remark(text);
+  }
+}
+
+/** An event for people; a crash with the last lines of its report. */
+export function eventLines(event: SystemEvent): readonly string[] {
+  const c = errorColors();
+  switch (event.type) {
+    case 'exited':
+      return [`${c.cyan('exited')}: ${describeExit(event.status)}`];
+    case 'crashInitiated':
+      return [`${c.red('crashing')}: the guest has begun to report a crash`];
+    case 'crashed':
+      return [`${c.red('crashed')}: ${describeCrash(event.report)}`, ...crashLog(event.report)];
+    case 'guestConnectionClosed':
+      return [`${c.yellow('guest connection closed')}`];
+    case 'rdpEnhancedModeChanged':
+      return [`${c.dim('the enhanced mode of the desktop connection changed')}`];
+    case 'serviceDisconnected':
+      return [`${c.red('disconnected')}: the connection to the compute service is lost`];
+    default:
+      return [JSON.stringify(event)];
+  }
+}
+
+function describeExit({ ExitType = 'Unknown', Status = 0, Detail }: SystemExitStatus): string {
+  const name = hresultName(Status);
+  const status =
+    Status === 0 ? '' : `, ${name === undefined ? '' : `${name} `}${formatHresult(Status)}`;
+  return `${ExitType}${status}${Detail === undefined ? '' : ` (${printable(Detail)})`}`;
+}
+
+function describeCrash({
+  CrashParameters,
+  WindowsCrashInfo,
+  GuestCrashSaveInfo,
+}: CrashReport): string {
+  return [
+    'the guest crashed',
+    ...(CrashParameters === undefined
+      ? []
+      : [`parameters ${CrashParameters.map((value) => `0x${value.toString(16)}`).join(' ')}`]),
+    ...(WindowsCrashInfo?.DumpFile === undefined ? [] : [`dump ${WindowsCrashInfo.DumpFile}`]),
+    ...(GuestCrashSaveInfo?.SaveStateFile === undefined
+      ? []
+      : [`state ${GuestCrashSaveInfo.SaveStateFile}`]),
+  ].join(', ');
+}
+
+function crashLog({ CrashLog = '' }: CrashReport): readonly string[] {
+  const lines = CrashLog.trimEnd().split('\n');
+  const shown = lines.slice(-CRASH_LINES).map((line) => `  ${printable(line.trimEnd())}`);
+  return lines.length > CRASH_LINES
+    ? [`  … ${lines.length - CRASH_LINES} more lines before these`, ...shown]
+    : shown;
+}
