@@ -22,6 +22,8 @@ const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const EAGAIN = 11;
+/** A signal ends a wait on a socket that has a time limit, whatever SA_RESTART says (signal(7)). */
+const EINTR = 4;
 /** Writes per REGION_WRITE_MULTI, as QEMU packs them. */
 export const PACKED = 200;
 /** Bits of a header's flags that say what an answer is. */
@@ -215,6 +217,7 @@ export class PlainClient implements Disposable {
     for (let done = 0; done < length; ) {
       const from = this.#address + at + done;
       const sent = this.#message.send(this.#client.fd, from, length - done, undefined, true);
+      if (sent === -EINTR) continue;
       if (sent <= 0) throw this.#ended('send to it', sent);
       done += sent;
     }
@@ -226,6 +229,7 @@ export class PlainClient implements Disposable {
     for (let done = 0; done < length; ) {
       const to = this.#address + IN + done;
       const received = this.#message.receive(this.#client.fd, to, IN - done, true);
+      if (received === -EINTR) continue;
       if (received <= 0) throw this.#ended(commandName(command), received);
       done += received;
       if (done < HEADER_SIZE) continue;

@@ -7,6 +7,9 @@ import { type ReadScript, ScriptedServer } from './scripted-server.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
+/** Milliseconds that a server has to answer: more than a busy machine needs, as the servers are on this thread. */
+const TIMEOUT = '2000';
+
 /** The command line of a process; empty when it has ended. */
 function commandOf(id: string): string {
   try {
@@ -29,7 +32,7 @@ async function measure(read: ReadScript, args: readonly string[] = []) {
     '--rounds',
     '1',
     '--timeout',
-    '300',
+    TIMEOUT,
     ...args,
   ]);
   return { ...result, leftovers: place.leftovers };
@@ -91,6 +94,25 @@ describe.runIf(process.platform === 'linux').concurrent('hdvkit bench vfio-user'
     expect(mine).toEqual([]);
   });
 
+  test('does not take a signal for the end of the server', async () => {
+    using place = new Workplace();
+    const socket = join(place.path, 's.sock');
+    let hang: () => void = () => undefined;
+    const hangs = new Promise<void>((resolve) => {
+      hang = resolve;
+    });
+    await using _server = await ScriptedServer.listen(socket, (reads) => {
+      if (reads < 100) return 'answer';
+      hang();
+      return 'hang';
+    });
+    const child = place.start(['bench', 'vfio-user', '--socket', socket, '--timeout', TIMEOUT]);
+    const result = ended(child);
+    await Promise.race([hangs, result]);
+    child.kill('SIGINT');
+    expect((await result).stderr).toContain('REGION_READ: it did not answer within 2000 ms');
+  });
+
   test('says that there is no server', async () => {
     using place = new Workplace();
     const { code, stdout, stderr } = await place.run([
@@ -106,7 +128,7 @@ describe.runIf(process.platform === 'linux').concurrent('hdvkit bench vfio-user'
   });
 
   const broken: readonly [string, ReadScript, string][] = [
-    ['hangs', (reads) => (reads < 100 ? 'answer' : 'hang'), 'it did not answer within 300 ms'],
+    ['hangs', (reads) => (reads < 100 ? 'answer' : 'hang'), 'it did not answer within 2000 ms'],
     ['fails the read', () => 'fail', 'it answers with EINVAL'],
     ['goes', (reads) => (reads < 100 ? 'answer' : 'close'), 'it has closed the connection'],
     ['sends a short answer', () => 'short', 'its answer has 32 bytes and not 36'],
