@@ -26,6 +26,7 @@ export interface LibC {
   write(fd: number, data: number, length: number): number;
   close(fd: number): number;
   gettid(): number;
+  sched_setaffinity(thread: number, length: number, mask: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   fchmod(fd: number, mode: number): number;
   memfd_create(name: string, flags: number): number;
@@ -64,6 +65,7 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   write: ['int64_t', ['int', 'uintptr_t', 'size_t']],
   close: ['int', ['int']],
   gettid: ['int', []],
+  sched_setaffinity: ['int', ['int', 'size_t', 'uintptr_t']],
   fcntl: ['int', ['int', 'int', 'int']],
   fchmod: ['int', ['int', 'uint32_t']],
   memfd_create: ['int', ['str', 'unsigned int']],

@@ -1,6 +1,15 @@
 import type { Firmware } from '../../provision/find-firmware.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
-import type { MachinePlan } from './document.ts';
+import type { MachinePlan } from './machine-plan.ts';
+import { type Part, partArguments } from './part.ts';
+import { consoleArguments } from './resources/console.ts';
+import { BALLOON_PART, hotMemoryPart } from './resources/memory.ts';
+import { adapterPart } from './resources/network-adapter.ts';
+import { persistentMemoryPart } from './resources/persistent-memory.ts';
+import { diskPart, limitsArguments } from './resources/scsi.ts';
+import { SERIAL_CONTROLLER, serialPortArguments } from './resources/serial-port.ts';
+import { sharedRegionPart } from './resources/shared-memory.ts';
+import { ROOT_PORTS, type RootPorts, rootPort } from './root-ports.ts';
 
 /** What a command line is made of, besides the document. */
 export interface CommandLineOptions {
@@ -13,7 +22,10 @@ export interface CommandLineOptions {
   readonly controlSocket: string;
   /** File in which a guest keeps error records over its end, of {@link CRASH_LOG_SIZE} bytes. */
   readonly crashLog: string;
-  /** COM ports where somebody listens already: QEMU connects there instead of listening. */
+  readonly memory: MachineMemory;
+  /** The root ports of the machine; those of what the document has are taken. */
+  readonly ports: RootPorts;
+  /** Sockets where somebody listens already: QEMU connects there instead of listening. */
   readonly listening: ReadonlySet<string>;
   /** Lets QEMU start no process and gain no right, where it is built for that. */
   readonly sandbox: boolean;
@@ -24,20 +36,23 @@ export interface CommandLineOptions {
   readonly extraArgs?: readonly string[];
 }
 
+/** Memory of a machine. */
+export interface MachineMemory {
+  /** MiB that it starts with. */
+  readonly baseMB: number;
+  /** MiB that may come later; 0: none, and no persistent memory either. */
+  readonly roomMB: number;
+}
+
+/** Room for persistent memory, which is in the same part of the guest's address space. */
+const PERSISTENT_ROOM_MB = 16 * 1024;
+
 /** What a restored machine must be made of. */
 export interface RestoredMake {
   /** QEMU's versioned name of the machine type. */
   readonly machineType: string;
   /** File with the RAM, of which the machine gets a private copy on write. Undefined: the state has it. */
   readonly ram: string | undefined;
-}
-
-/** Slots for devices: a q35 machine takes most devices behind a root port only. */
-export const ROOT_PORTS = 16;
-
-/** Identifier of a root port. */
-export function rootPort(index: number): string {
-  return `rp${index}`;
 }
 
 /**
@@ -74,9 +89,9 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
         ? { 'qom-type': 'memory-backend-memfd', share: true }
         : { 'qom-type': 'memory-backend-file', 'mem-path': restore.ram, share: false }),
       id: 'ram',
-      size: plan.memoryMB * 1024 * 1024,
+      size: options.memory.baseMB * 1024 * 1024,
     }),
-    ...['-m', `${plan.memoryMB}M`, '-smp', String(plan.processors)],
+    ...['-m', memorySize(options), '-smp', String(plan.processors)],
     ...(plan.kernel === undefined ? [] : ['-kernel', plan.kernel]),
     ...(plan.initrd === undefined ? [] : ['-initrd', plan.initrd]),
     ...(plan.commandLine === '' ? [] : ['-append', plan.commandLine]),
@@ -92,13 +107,22 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...json('-device', { driver: 'acpi-erst', memdev: 'crash-log' }),
     ...rootPorts(),
     ...disks(plan),
+    ...pciParts(plan, options),
+    ...serialPortArguments(plan.serialPorts, options.listening),
     ...plan.shares.flatMap(({ tag, path, readOnly }, index) => [
       '-fsdev',
       `local,id=fs${index},path=${escapeOption(path)},security_model=none,multidevs=remap${readOnly ? ',readonly=on' : ''}`,
       ...json('-device', { driver: 'virtio-9p-pci', fsdev: `fs${index}`, mount_tag: tag }),
     ]),
+    ...consoleArguments(plan.console),
     ...(options.extraArgs ?? []),
   ];
+}
+
+/** Memory at the start, and the room for memory that comes later; a slot is asked for by QEMU, and not used. */
+function memorySize({ memory: { baseMB, roomMB } }: CommandLineOptions): string {
+  if (roomMB === 0) return `size=${baseMB}M`;
+  return `size=${baseMB}M,slots=1,maxmem=${baseMB + roomMB + PERSISTENT_ROOM_MB}M`;
 }
 
 /** QEMU connects to a socket of ours, so that nobody has to wait for one of QEMU's to appear. */
@@ -126,14 +150,11 @@ function comPort(
   path: string | undefined,
   listening: ReadonlySet<string>,
 ): string[] {
-  if (path === undefined) return ['-serial', 'none'];
-  const role = listening.has(path) ? 'server=off' : 'server=on,wait=off';
-  return [
-    '-chardev',
-    `socket,id=com${index + 1},path=${escapeOption(path)},${role}`,
-    '-serial',
-    `chardev:com${index + 1}`,
-  ];
+  const id = `com${index + 1}`;
+  const role = path !== undefined && listening.has(path) ? 'server=off' : 'server=on,wait=off';
+  const backend =
+    path === undefined ? `null,id=${id}` : `socket,id=${id},path=${escapeOption(path)},${role}`;
+  return ['-chardev', backend, '-serial', `chardev:${id}`];
 }
 
 /** Windows that fit the BARs of devices that come later; no I/O space, of which there is not enough for all. */
@@ -152,31 +173,29 @@ function rootPorts(): string[] {
   ).flat();
 }
 
-function disks({ disks: planned }: MachinePlan): string[] {
-  const controllers = [...new Set(planned.map(({ controller }) => controller))];
+/** All controllers of the document, whether or not something is attached. */
+function disks({ controllers, disks: planned, storageLimits }: MachinePlan): string[] {
   return [
-    ...controllers.flatMap((controller) =>
+    ...limitsArguments(storageLimits),
+    ...controllers.flatMap((_, controller) =>
       json('-device', { driver: 'virtio-scsi-pci', id: `scsi${controller}` }),
     ),
-    ...planned.flatMap(({ controller, lun, path, format, readOnly, isIso }) => {
-      const node = `disk${controller}-${lun}`;
-      return [
-        ...json('-blockdev', {
-          driver: format,
-          'node-name': node,
-          'read-only': readOnly,
-          file: { driver: 'file', filename: path },
-        }),
-        ...json('-device', {
-          driver: isIso ? 'scsi-cd' : 'scsi-hd',
-          bus: `scsi${controller}.0`,
-          drive: node,
-          'scsi-id': 0,
-          lun,
-        }),
-      ];
-    }),
+    ...planned.flatMap((disk) => partArguments(diskPart(disk, storageLimits), undefined)),
   ];
+}
+
+/** What is behind root ports: those of the document, and those that a machine that goes on had besides. */
+function pciParts(plan: MachinePlan, options: CommandLineOptions): string[] {
+  const { ports, memory, runtimeId } = options;
+  const hotMB = Math.max(0, plan.memoryMB - memory.baseMB);
+  const parts: Part[] = [
+    ...plan.adapters.map((adapter) => adapterPart(adapter, runtimeId)),
+    ...plan.persistentMemory.map(persistentMemoryPart),
+    ...plan.sharedMemory.map(sharedRegionPart),
+    ...(plan.serialPorts.length > 0 || ports.has(SERIAL_CONTROLLER.id) ? [SERIAL_CONTROLLER] : []),
+    ...[BALLOON_PART, hotMemoryPart(memory.roomMB, hotMB)].filter(({ id }) => ports.has(id)),
+  ];
+  return parts.flatMap((part) => partArguments(part, ports.take(part.id)));
 }
 
 function json(option: string, value: Readonly<Record<string, unknown>>): string[] {

@@ -1,8 +1,9 @@
 import type { EngineDevice } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
-import { ROOT_PORTS, rootPort } from './command-line.ts';
-import type { QmpClient, QmpEvent } from './qmp.ts';
+import type { QmpClient } from './qmp.ts';
+import { type RootPorts, rootPort } from './root-ports.ts';
+import { unplugDevice } from './unplug.ts';
 
 /** What the endpoint of a device must resolve to for this engine. */
 export interface VfioUserConnection {
@@ -24,22 +25,20 @@ export interface DeviceSlotsOptions {
 interface Plugged {
   readonly device: EngineDevice;
   readonly id: string;
-  readonly port: number;
   readonly msix: boolean;
 }
 
-/** A guest that is busy booting does not hear the request: it is repeated. */
-const UNPLUG_REPEAT_MS = 2_000;
-const UNPLUG_LIMIT_MS = 20_000;
-
-/** The root ports of one machine and what is behind them. */
+/** The FlexibleIov devices of one machine. */
 export class DeviceSlots {
   readonly #qmp: QmpClient;
   readonly #options: DeviceSlotsOptions;
+  readonly #ports: RootPorts;
   readonly #plugged = new Map<string, Plugged>();
 
-  constructor(qmp: QmpClient, options: DeviceSlotsOptions) {
+  /** @param ports what all devices of the machine share */
+  constructor(qmp: QmpClient, ports: RootPorts, options: DeviceSlotsOptions) {
     this.#qmp = qmp;
+    this.#ports = ports;
     this.#options = options;
   }
 
@@ -60,9 +59,10 @@ export class DeviceSlots {
         `device ${device.instanceId} is in the machine already`,
       );
     }
-    const port = this.#freePort();
-    const entry: Plugged = { device, id: `dev-${key}`, port, msix: true };
-    this.#plugged.set(key, entry); // Takes the port while QEMU and the device get to know each other.
+    const id = `dev-${key}`;
+    const port = this.#ports.take(id);
+    const entry: Plugged = { device, id, msix: true };
+    this.#plugged.set(key, entry); // Taken while QEMU and the device get to know each other.
     try {
       const connection = await device.endpoint.powerOn(device.configuration);
       if (!isConnection(connection)) {
@@ -83,6 +83,7 @@ export class DeviceSlots {
       this.#plugged.set(key, { ...entry, msix: connection.msix });
     } catch (error) {
       this.#plugged.delete(key);
+      this.#ports.release(id);
       await device.endpoint.powerOff();
       if (error instanceof HcsError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
@@ -106,8 +107,13 @@ export class DeviceSlots {
         `Cannot remove device ${instanceId} as it has MSI-X: QEMU aborts, with the whole machine, when such a device is unplugged; give the device MSI, or end the machine`,
       );
     }
-    await this.#requestUnplug(plugged);
+    await unplugDevice(this.#qmp, {
+      id: plugged.id,
+      what: `device ${plugged.device.instanceId}`,
+      limit: this.#options.unplugLimit,
+    });
     this.#plugged.delete(instanceId.toLowerCase());
+    this.#ports.release(plugged.id);
     await plugged.device.endpoint.powerOff();
   }
 
@@ -116,50 +122,6 @@ export class DeviceSlots {
     const all = [...this.#plugged.values()];
     this.#plugged.clear();
     await Promise.allSettled(all.map(({ device }) => device.endpoint.powerOff()));
-  }
-
-  #freePort(): number {
-    const taken = new Set([...this.#plugged.values()].map(({ port }) => port));
-    for (let port = 0; port < ROOT_PORTS; port++) if (!taken.has(port)) return port;
-    throw failure(
-      'ERROR_NOT_ENOUGH_QUOTA',
-      `the machine has ${ROOT_PORTS} slots, and all are taken`,
-    );
-  }
-
-  #requestUnplug({ id, device }: Plugged): Promise<void> {
-    const limit = this.#options.unplugLimit ?? UNPLUG_LIMIT_MS;
-    return new Promise((resolve, reject) => {
-      const ask = (): void => {
-        this.#qmp.execute('device_del', { id }).catch((error: { readonly kind?: string }) => {
-          // Refused while an earlier request is under way; that one counts.
-          if (error.kind === 'DeviceNotFound') finish();
-        });
-      };
-      const finish = (error?: unknown): void => {
-        stop();
-        clearInterval(repeat);
-        clearTimeout(timer);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const stop = this.#qmp.listen(({ event, data }: QmpEvent) => {
-        if (event === 'DEVICE_DELETED' && data.device === id) finish();
-      });
-      const repeat = setInterval(ask, UNPLUG_REPEAT_MS);
-      const timer = setTimeout(
-        () =>
-          finish(
-            failure(
-              'ERROR_TIMEOUT',
-              `the guest did not let go of device ${device.instanceId} within ${limit} ms`,
-            ),
-          ),
-        limit,
-      );
-      void this.#qmp.closed.then(() => finish(new Error('QEMU has ended')));
-      ask();
-    });
   }
 }
 

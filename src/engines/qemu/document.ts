@@ -1,44 +1,32 @@
 import { accessSync, constants } from 'node:fs';
-import { HcsError } from '../../hcs/hcs-error.ts';
-import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
-import type { Attachment, ComputeSystem, Plan9Share } from '../../hcs/schema/documents.ts';
-
-/** What QEMU is asked to build, read from a ComputeSystem document. */
-export interface MachinePlan {
-  /** Undefined where the firmware finds what to boot. */
-  readonly kernel: string | undefined;
-  readonly initrd: string | undefined;
-  readonly commandLine: string;
-  /** UEFI firmware, instead of QEMU's BIOS. */
-  readonly uefi: boolean;
-  readonly memoryMB: number;
-  readonly processors: number;
-  readonly stopOnReset: boolean;
-  /** Sockets of COM1 and COM2; undefined where nothing is connected. */
-  readonly comPorts: readonly (string | undefined)[];
-  readonly disks: readonly PlannedDisk[];
-  readonly shares: readonly PlannedShare[];
-  /** File with the state that the machine goes on from. */
-  readonly savedState: string | undefined;
-}
-
-/** An attachment of a SCSI controller. */
-export interface PlannedDisk {
-  /** Number of the controller, in document order. */
-  readonly controller: number;
-  readonly lun: number;
-  readonly path: string;
-  readonly format: 'raw' | 'vhdx' | 'vpc' | 'qcow2';
-  readonly readOnly: boolean;
-  readonly isIso: boolean;
-}
-
-/** A folder that the guest mounts by 9p2000.L over virtio. */
-export interface PlannedShare {
-  readonly tag: string;
-  readonly path: string;
-  readonly readOnly: boolean;
-}
+import type {
+  ComputeSystem,
+  GuestState,
+  Plan9Share,
+  VirtualMachine_Processor,
+} from '../../hcs/schema/documents.ts';
+import { planCrashFiles } from './crash-files.ts';
+import { creationFailure } from './creation-failure.ts';
+import { requireImage } from './image-file.ts';
+import type {
+  MachinePlan,
+  NetworkEndpoints,
+  PlannedProcessorLimits,
+  PlannedShare,
+} from './machine-plan.ts';
+import { planComPorts } from './resources/com-port.ts';
+import { planConsole } from './resources/console.ts';
+import { planAdapters } from './resources/network-adapter.ts';
+import { planPersistentMemory } from './resources/persistent-memory.ts';
+import { planProcessorLimits } from './resources/processor.ts';
+import {
+  resourceFailure as failure,
+  cannotHonour as refusal,
+  wholeNumber,
+} from './resources/resource-failure.ts';
+import { planDisks, planStorageLimits } from './resources/scsi.ts';
+import { planSerialPorts } from './resources/serial-port.ts';
+import { planSharedMemory } from './resources/shared-memory.ts';
 
 type Fields = { readonly [key: string]: Fields | true };
 
@@ -63,24 +51,61 @@ const HONOURED: Fields = {
       FaultClusterSizeShift: true,
       Backing: true,
     },
-    Processor: { Count: true },
+    Processor: {
+      Count: true,
+      Limit: true,
+      Weight: true,
+      Reservation: true,
+      MaximumFrequencyMHz: true,
+      CpuGroup: true,
+    },
   },
-  Devices: { ComPorts: true, FlexibleIov: true, Scsi: true, Plan9: true },
+  Devices: {
+    ComPorts: true,
+    FlexibleIov: true,
+    Scsi: true,
+    Plan9: true,
+    NetworkAdapters: true,
+    VirtualPMem: true,
+    SharedMemory: true,
+    VirtioSerial: true,
+    VideoMonitor: true,
+    EnhancedModeVideo: true,
+    Keyboard: true,
+    Mouse: true,
+    GuestCrashReporting: true,
+  },
+  StorageQoS: true,
+  GuestState: { GuestStateFilePath: true, ForceTransientState: true },
+  DebugOptions: true,
 };
 
 const DEFAULT_MEMORY_MB = 512;
 const LARGEST_MEMORY_MB = 1024 * 1024;
 const MOST_PROCESSORS = 255;
-/** Longest path of a unix socket, in bytes (unix(7)). */
-const LONGEST_SOCKET_PATH = 107;
 /** Flags of a Plan9Share: read-only (hcsshim). */
 const SHARE_READ_ONLY = 1;
 
 /**
  * Reads the document of a virtual machine, refusing what QEMU is not asked to do for it.
+ * @param endpoints what network adapters are connected to
  * @throws HcsError naming the JSON path
  */
-export function planMachine(document: Readonly<Record<string, unknown>>): MachinePlan {
+export function planMachine(
+  document: Readonly<Record<string, unknown>>,
+  endpoints: NetworkEndpoints = {},
+): MachinePlan {
+  try {
+    return readMachine(document, endpoints);
+  } catch (error) {
+    throw creationFailure(error);
+  }
+}
+
+function readMachine(
+  document: Readonly<Record<string, unknown>>,
+  endpoints: NetworkEndpoints,
+): MachinePlan {
   const machine = (document as ComputeSystem).VirtualMachine;
   if (machine === undefined) {
     throw refusal('$.VirtualMachine', 'this engine runs virtual machines only');
@@ -126,7 +151,18 @@ export function planMachine(document: Readonly<Record<string, unknown>>): Machin
     ),
     stopOnReset: StopOnReset,
     comPorts: planComPorts(Devices?.ComPorts ?? {}),
+    controllers: Object.keys(Devices?.Scsi ?? {}),
     disks: planDisks(Devices?.Scsi ?? {}),
+    storageLimits: planStorageLimits(machine.StorageQoS),
+    adapters: planAdapters(Devices?.NetworkAdapters ?? {}, endpoints),
+    persistentMemory: planPersistentMemory(Devices?.VirtualPMem),
+    sharedMemory: planSharedMemory(Devices?.SharedMemory?.Regions ?? []),
+    serialPorts: planSerialPorts(Devices?.VirtioSerial?.Ports ?? {}),
+    console: planConsole(Devices ?? {}),
+    processorLimits: planLimits(`${topology}.Processor`, ComputeTopology?.Processor),
+    guestState: planGuestState(machine.GuestState, uefi),
+    isTransient: machine.GuestState?.ForceTransientState ?? false,
+    crashFiles: planCrashFiles(machine.DebugOptions, Devices?.GuestCrashReporting),
     shares: (Devices?.Plan9?.Shares ?? []).map(planShare),
     savedState,
   };
@@ -148,61 +184,28 @@ function refuseOthers(
   }
 }
 
-function planComPorts(
-  ports: Readonly<Record<string, { readonly NamedPipe?: string }>>,
-): readonly (string | undefined)[] {
-  const planned: (string | undefined)[] = [undefined, undefined];
-  for (const [key, { NamedPipe = '' }] of Object.entries(ports)) {
-    const at = `$.VirtualMachine.Devices.ComPorts["${key}"]`;
-    if (key !== '0' && key !== '1') throw refusal(at, 'a machine has COM ports 0 and 1');
-    if (NamedPipe === '') continue;
-    if (!NamedPipe.startsWith('/')) {
-      throw failure(
-        'E_INVALIDARG',
-        `${at}.NamedPipe is "${NamedPipe}": on this host it is the absolute path of a unix socket`,
-      );
-    }
-    if (Buffer.byteLength(NamedPipe) > LONGEST_SOCKET_PATH) {
-      throw failure(
-        'E_INVALIDARG',
-        `${at}.NamedPipe has ${Buffer.byteLength(NamedPipe)} bytes: a socket's path has at most ${LONGEST_SOCKET_PATH}; use a shorter folder`,
-      );
-    }
-    planned[Number(key)] = NamedPipe;
+function planLimits(
+  at: string,
+  processor: VirtualMachine_Processor = {},
+): PlannedProcessorLimits | undefined {
+  const limits = planProcessorLimits(at, processor);
+  return limits.limit === 0 && limits.weight === 0 ? undefined : limits;
+}
+
+function planGuestState(state: GuestState | undefined, uefi: boolean): string | undefined {
+  const { GuestStateFilePath, ForceTransientState = false } = state ?? {};
+  if (GuestStateFilePath === undefined) return undefined;
+  const at = '$.VirtualMachine.GuestState.GuestStateFilePath';
+  if (!uefi) throw refusal(at, 'only UEFI firmware has variables to keep; boot by Chipset.Uefi');
+  const { size } = requireImage(at, GuestStateFilePath, !ForceTransientState);
+  if (size === 0) {
+    throw failure(
+      'ERROR_INVALID_DATA',
+      `${at} is "${GuestStateFilePath}": the file is empty; make it by HcsCreateEmptyGuestStateFile`,
+    );
   }
-  return planned;
-}
-
-function planDisks(
-  controllers: Readonly<
-    Record<string, { readonly Attachments?: Readonly<Record<string, Attachment>> }>
-  >,
-): PlannedDisk[] {
-  return Object.entries(controllers).flatMap(([name, { Attachments = {} }], controller) =>
-    Object.entries(Attachments).map(([lun, attachment]) => {
-      const at = `$.VirtualMachine.Devices.Scsi["${name}"].Attachments["${lun}"]`;
-      const { Type = 'VirtualDisk', Path, ReadOnly = false } = attachment;
-      if (Type !== 'VirtualDisk' && Type !== 'Iso') {
-        throw refusal(`${at}.Type`, `"${Type}" cannot be attached; VirtualDisk and Iso can`);
-      }
-      if (Path === undefined) throw failure('E_INVALIDARG', `${at}.Path is missing`);
-      requireFile(`${at}.Path`, Path);
-      return {
-        controller,
-        lun: wholeNumber(`${at} (the key)`, Number(lun), 63, 0),
-        path: Path,
-        format: diskFormat(Path),
-        readOnly: ReadOnly || Type === 'Iso',
-        isIso: Type === 'Iso',
-      };
-    }),
-  );
-}
-
-function diskFormat(path: string): PlannedDisk['format'] {
-  if (/\.vhdx$/i.test(path)) return 'vhdx';
-  if (/\.vhd$/i.test(path)) return 'vpc';
-  return /\.qcow2$/i.test(path) ? 'qcow2' : 'raw';
+  // What a transient machine begins with is the file's; what it writes is not.
+  return GuestStateFilePath;
 }
 
 function planShare(share: Plan9Share, index: number): PlannedShare {
@@ -219,14 +222,6 @@ function planShare(share: Plan9Share, index: number): PlannedShare {
   return { tag, path: share.Path, readOnly: ((share.Flags ?? 0) & SHARE_READ_ONLY) !== 0 };
 }
 
-function wholeNumber(path: string, value: number, largest: number, smallest = 1): number {
-  if (Number.isInteger(value) && value >= smallest && value <= largest) return value;
-  throw failure(
-    'E_INVALIDARG',
-    `${path} is ${value}: use a whole number from ${smallest} to ${largest}`,
-  );
-}
-
 function requireFile(path: string, file: string): void {
   try {
     accessSync(file, constants.R_OK);
@@ -237,12 +232,4 @@ function requireFile(path: string, file: string): void {
       `${path} is "${file}": ${missing ? 'there is no such file' : 'it cannot be read'}`,
     );
   }
-}
-
-function refusal(path: string, reason: string): HcsError {
-  return failure('E_NOTIMPL', `Cannot honour ${path}: ${reason}`);
-}
-
-function failure(code: HresultName, message: string): HcsError {
-  return new HcsError({ function: 'HcsCreateComputeSystem', hresult: HRESULT[code], message });
 }

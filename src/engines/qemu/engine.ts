@@ -1,17 +1,22 @@
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import type { Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
-import { HcsError } from '../../hcs/hcs-error.ts';
-import { HRESULT } from '../../hcs/hresult.ts';
 import { type Firmware, findFirmware } from '../../provision/find-firmware.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { qemuArguments } from './command-line.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
+import { creationFailure } from './creation-failure.ts';
 import { planMachine } from './document.ts';
 import { QemuFiles } from './files.ts';
+import { LiveMachine } from './live-machine.ts';
+import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { QemuProcess } from './qemu-process.ts';
+import { setLink } from './resources/network-adapter.ts';
+import { bindProcessors, limitProcessors } from './resources/processor.ts';
 import { restoreSource, type Template } from './restore.ts';
-import { creationFailure, QemuSystem } from './system.ts';
+import { RootPorts } from './root-ports.ts';
+import { QemuSystem } from './system.ts';
+import { hasListener } from './unix-sockets.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
 /** How machines are run; everything has a default. */
@@ -27,11 +32,21 @@ export interface QemuEngineOptions {
   readonly messageTimeout?: number | undefined;
   /** May a device with MSI-X be unplugged? Default: no, as QEMU aborts. */
   readonly msixUnplug?: boolean | undefined;
-  /** Milliseconds that a guest has to let go of a device. Default: 20,000. */
+  /** Milliseconds that a guest has to let go of a device, or to give or take memory. Default: 20,000. */
   readonly unplugLimit?: number | undefined;
+  /**
+   * MiB of memory that a machine can be given beyond what it was created with. Default: 16,384. With 0 there is no
+   * persistent memory either, and a Linux guest keeps 64 MiB less for devices that reach only the first 4 GiB.
+   */
+  readonly memoryRoom?: number | undefined;
+  /** What network adapters are connected to, by the EndpointId of documents. */
+  readonly networkEndpoints?: NetworkEndpoints | undefined;
   /** Added at the end of QEMU's arguments. */
   readonly extraArgs?: readonly string[] | undefined;
 }
+
+/** Default of {@link QemuEngineOptions.memoryRoom}. */
+const MEMORY_ROOM_MB = 16 * 1024;
 
 /** A message timeout that outlasts any breakpoint: 24 days, the most that QEMU takes. */
 export const NO_MESSAGE_TIMEOUT = 2147483647;
@@ -49,25 +64,31 @@ export class QemuEngine implements Engine {
   }
 
   check(document: Readonly<Record<string, unknown>>): void {
-    planMachine(document);
+    planMachine(document, this.#options.networkEndpoints);
   }
 
   async create(request: EngineRequest): Promise<EngineSystem> {
-    const plan = planMachine(request.document);
     const options = this.#options;
+    const plan = planMachine(request.document, options.networkEndpoints);
     let folder: WatchedFolder | undefined;
+    let started: QemuProcess | undefined;
     try {
       const qemu = await findQemu({ explicit: options.qemu });
       const accelerator = await chooseAccelerator(qemu, options.accelerator ?? 'tcg');
       const source = await restoreSource(plan, this.#templateOf(request), qemu.version);
-      const ports = plan.comPorts.filter((path) => path !== undefined);
-      const listening = listeningSockets(ports);
+      const memory = source?.machine.memory ?? {
+        baseMB: plan.memoryMB,
+        roomMB: options.memoryRoom ?? MEMORY_ROOM_MB,
+      };
+      const ports = new RootPorts(source?.machine.ports);
+      const sockets = socketsOf(plan);
+      const listening = new Set(sockets.filter(hasListener));
       folder = WatchedFolder.create();
-      const comSockets = ports.filter((path) => !listening.has(path));
-      for (const path of comSockets) folder.watchFile(path);
+      const ownSockets = sockets.filter((path) => !listening.has(path));
+      for (const path of ownSockets) folder.watchFile(path);
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
-      const firmware = plan.uefi ? firmwareFor(folder) : undefined;
+      const firmware = plan.uefi ? firmwareFor(folder, plan) : undefined;
       const qemuProcess = await QemuProcess.start(
         qemu.command,
         (controlSocket) => [
@@ -80,6 +101,8 @@ export class QemuEngine implements Engine {
             controlSocket,
             crashLog,
             listening,
+            memory,
+            ports,
             firmware,
             restore:
               source === undefined
@@ -93,15 +116,30 @@ export class QemuEngine implements Engine {
         // With a debugger in a device, QEMU's main loop may stand still for as long as it likes.
         options.messageTimeout === NO_MESSAGE_TIMEOUT ? 0 : undefined,
       );
+      started = qemuProcess;
+      const machine = new LiveMachine({
+        id: request.id,
+        runtimeId: request.runtimeId,
+        qmp: qemuProcess.qmp,
+        pid: qemuProcess.pid,
+        ports,
+        folder,
+        plan,
+        baseMemoryMB: memory.baseMB,
+        memoryRoomMB: memory.roomMB,
+        guestLimit: options.unplugLimit,
+        endpoints: options.networkEndpoints ?? {},
+        ownSockets,
+      });
+      await finish(machine, request.logicalProcessors);
       return new QemuSystem({
         request,
-        plan,
+        machine,
         qemu: qemuProcess,
         folder,
-        comSockets,
         crashLog,
         source,
-        make: { qemu: qemu.version, accelerator, plan },
+        make: { qemu: qemu.version, accelerator, memory },
         saved: (template) => {
           if (template === undefined) this.#templates.delete(request.id);
           else this.#templates.set(request.id, template);
@@ -113,8 +151,9 @@ export class QemuEngine implements Engine {
         },
       });
     } catch (error) {
+      await started?.quit();
       await folder?.remove();
-      throw creationFailure(error);
+      throw creationFailure(error, plan);
     }
   }
 
@@ -126,44 +165,43 @@ export class QemuEngine implements Engine {
   }
 }
 
-/** The firmware, with variables of the machine's own that end with it. */
-function firmwareFor(folder: WatchedFolder): Firmware {
+/** What QEMU's arguments cannot say. */
+async function finish(
+  machine: LiveMachine,
+  logicalProcessors: readonly number[] | undefined,
+): Promise<void> {
+  const { adapters, processorLimits } = machine.plan;
+  for (const adapter of adapters) if (!adapter.isConnected) await setLink(machine, adapter);
+  if (logicalProcessors !== undefined) await bindProcessors(machine, logicalProcessors);
+  if (processorLimits === undefined) return;
+  try {
+    await limitProcessors(machine, processorLimits);
+  } catch (error) {
+    machine.ended();
+    throw error;
+  }
+}
+
+/** Unix sockets that a machine is connected to. */
+function socketsOf({ comPorts, serialPorts, console: { monitor } }: MachinePlan): string[] {
+  return [...comPorts, ...serialPorts.map(({ path }) => path), monitor?.socket].filter(
+    (path) => path !== undefined,
+  );
+}
+
+/**
+ * The firmware with the machine's variables: those of the document's file, else a copy that ends with the machine.
+ */
+function firmwareFor(folder: WatchedFolder, { guestState, isTransient }: MachinePlan): Firmware {
   const { variables, ...rest } = findFirmware();
+  if (guestState !== undefined && !isTransient) {
+    return { ...rest, variables: { ...variables, path: guestState } };
+  }
   const path = folder.file('variables');
-  copyFileSync(variables.path, path);
+  copyFileSync(guestState ?? variables.path, path);
   return { ...rest, variables: { ...variables, path } };
 }
 
 function majorVersion({ version }: QemuProgram): number {
   return Number(version.split('.')[0]);
-}
-
-/**
- * Those of the sockets where somebody listens; QEMU makes the others.
- * @throws HcsError when a path is taken by a file of another kind or a socket that nobody listens on
- */
-function listeningSockets(paths: readonly string[]): ReadonlySet<string> {
-  const listening = new Set<string>();
-  for (const path of paths) {
-    if (!existsSync(path)) continue;
-    if (!isListening(path)) {
-      throw new HcsError({
-        function: 'HcsCreateComputeSystem',
-        hresult: HRESULT.ERROR_FILE_EXISTS,
-        message: `Cannot make a COM port of ${path}: the path exists and nobody listens there; remove it or use another`,
-      });
-    }
-    listening.add(path);
-  }
-  return listening;
-}
-
-/** The kernel's table of sockets tells without a connection: __SO_ACCEPTCON is 0x10000 (linux/net.h). */
-function isListening(path: string): boolean {
-  return readFileSync('/proc/net/unix', 'utf8')
-    .split('\n')
-    .some((line) => {
-      const [, , , flags = ''] = line.split(' ');
-      return line.endsWith(` ${path}`) && (Number.parseInt(flags, 16) & 0x10000) !== 0;
-    });
 }

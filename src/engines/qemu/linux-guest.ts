@@ -44,12 +44,16 @@ export const SHARE_MOUNT_POINT = '/mnt/share';
 
 const SHARE_TAG = 'share';
 /**
- * Quiet, and back to the host at once when the kernel panics, with its messages where the host finds them. The others leave out what makes booting slow under
+ * Quiet, and back to the host at once when the kernel panics, with its messages where the host finds them. Memory that comes
+ * later is used at once, for what can be moved when it is to go. The others leave out what makes booting slow under
  * emulation: self-tests of ciphers, patches against flaws of real processors, and port services (slots are hot-plugged by
  * ACPI).
  */
 const KERNEL_ARGUMENTS =
-  'console=ttyS0 quiet panic=-1 pstore.backend=erst cryptomgr.notests mitigations=off pcie_ports=compat';
+  'console=ttyS0 quiet panic=-1 pstore.backend=erst memhp_default_state=online_movable cryptomgr.notests mitigations=off pcie_ports=compat';
+/** MiB up to which all memory is below 4 GiB: no copies have to be made for devices that reach only that far. */
+const LOW_MEMORY_MB = 2048;
+const NO_COPIES = 'swiotlb=noforce';
 
 /**
  * The test guest as a ComputeSystem document, and the sockets of its two serial ports: a console, and the control
@@ -130,7 +134,7 @@ function describe(
   initrd: string,
   folder: string,
 ): ComputeSystem {
-  const { disks = [], share } = options;
+  const { disks = [], memory = 512, share } = options;
   const attachments = disks.map((path, lun) => [
     String(lun),
     { Type: 'VirtualDisk' as const, Path: resolve(path) },
@@ -144,11 +148,17 @@ function describe(
         LinuxKernelDirect: {
           KernelFilePath: kernel,
           InitRdPath: initrd,
-          KernelCmdLine: [KERNEL_ARGUMENTS, options.kernelArguments ?? ''].join(' ').trim(),
+          KernelCmdLine: [
+            KERNEL_ARGUMENTS,
+            ...(memory <= LOW_MEMORY_MB ? [NO_COPIES] : []),
+            options.kernelArguments ?? '',
+          ]
+            .join(' ')
+            .trim(),
         },
       },
       ComputeTopology: {
-        Memory: { SizeInMB: options.memory ?? 512 },
+        Memory: { SizeInMB: memory },
         Processor: { Count: options.processors ?? 1 },
       },
       Devices: {

@@ -1,33 +1,70 @@
 import { readFileSync } from 'node:fs';
-import type { Statistics } from '../../hcs/schema/documents.ts';
-import type { MachinePlan } from './document.ts';
+import type { ProcessorTopology, Statistics, StorageStats } from '../../hcs/schema/documents.ts';
+import type { LiveMachine } from './live-machine.ts';
+import { processorThreads, processorTime } from './processor-threads.ts';
+import type { QmpClient } from './qmp.ts';
+import { consoleImage } from './resources/console.ts';
+import { assignedMemoryMB, guestMemory } from './resources/memory.ts';
+import { sharedMemoryRegions } from './resources/shared-memory.ts';
 
-const PAGE = 4096;
-/** Clock ticks per second in /proc (sysconf(_SC_CLK_TCK)) are 100 on Linux, by ABI. */
-const TICK_100NS = 100_000;
+const PAGES_PER_MIB = 256;
 
-/** MemoryInformationForVm: sizes in pages of 4 KiB. All of the memory is assigned from the start. */
-export function memoryInformation({ memoryMB }: MachinePlan): unknown {
-  const pages = (memoryMB * 1024 * 1024) / PAGE;
+/** What answers each property type. */
+const ANSWERS: Readonly<
+  Record<string, (machine: LiveMachine, createdAt: number) => Promise<unknown>>
+> = {
+  Memory: memoryInformation,
+  GuestMemory: guestMemory,
+  Statistics: statistics,
+  ProcessorTopology: ({ qmp }) => processorTopology(qmp),
+  SharedMemoryRegion: sharedMemoryRegions,
+  ConsoleImage: consoleImage,
+};
+
+/**
+ * Property documents of a machine, by type; those that nothing answers are absent.
+ * @param createdAt when the machine was made, in milliseconds
+ */
+export async function machineProperties(
+  machine: LiveMachine,
+  createdAt: number,
+  types: readonly string[],
+): Promise<Readonly<Record<string, unknown>>> {
+  const answers: [string, unknown][] = [];
+  for (const type of types) {
+    if (!Object.hasOwn(ANSWERS, type)) continue;
+    answers.push([type, await ANSWERS[type]!(machine, createdAt)]);
+  }
+  return Object.fromEntries(answers.filter(([, answer]) => answer !== undefined));
+}
+
+/** MemoryInformationForVm: sizes in pages of 4 KiB. */
+async function memoryInformation(machine: LiveMachine): Promise<unknown> {
+  const pages = (await assignedMemoryMB(machine)) * PAGES_PER_MIB;
   return {
     VirtualNodeCount: 1,
     VirtualMachineMemory: { AvailableMemory: pages, AssignedMemory: pages },
   };
 }
 
-/** Statistics document of a QEMU process, from /proc (proc(5): stat, status). */
-export function statistics(pid: number, startedAt: number, now: number = Date.now()): Statistics {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const user = Number(fields[11]) * TICK_100NS;
-  const kernel = Number(fields[12]) * TICK_100NS;
+/**
+ * Statistics document: time of the threads of the virtual processors and memory of the process, from /proc (proc(5)), and
+ * what the disks have done. Operations are counted as the guest made them.
+ */
+async function statistics({ qmp, pid }: LiveMachine, createdAt: number): Promise<Statistics> {
+  const now = Date.now();
+  const times = (await processorThreads(qmp)).map((thread) =>
+    processorTime(`/proc/${pid}/task/${thread}/stat`),
+  );
+  const user = times.reduce((sum, time) => sum + time.user, 0);
+  const kernel = times.reduce((sum, time) => sum + time.kernel, 0);
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const kilobytes = (name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
   return {
     Timestamp: new Date(now).toISOString(),
-    ContainerStartTime: new Date(startedAt).toISOString(),
-    Uptime100ns: (now - startedAt) * 10_000,
+    ContainerStartTime: new Date(createdAt).toISOString(),
+    Uptime100ns: (now - createdAt) * 10_000,
     Processor: {
       TotalRuntime100ns: user + kernel,
       RuntimeUser100ns: user,
@@ -38,5 +75,49 @@ export function statistics(pid: number, startedAt: number, now: number = Date.no
       MemoryUsageCommitPeakBytes: kilobytes('VmHWM'),
       MemoryUsagePrivateWorkingSetBytes: kilobytes('RssAnon'),
     },
+    Storage: await storageStatistics(qmp),
+  };
+}
+
+interface BlockStatistics {
+  /** Empty for what is no disk, like the firmware's flash. */
+  readonly qdev?: string;
+  readonly stats: Readonly<
+    Record<'rd_operations' | 'rd_bytes' | 'wr_operations' | 'wr_bytes', number>
+  >;
+}
+
+async function storageStatistics(qmp: QmpClient): Promise<StorageStats> {
+  const all = (await qmp.execute('query-blockstats')) as readonly BlockStatistics[];
+  const disks = all.filter(({ qdev = '' }) => qdev !== '');
+  const sum = (name: keyof BlockStatistics['stats']): number =>
+    disks.reduce((total, { stats }) => total + stats[name], 0);
+  return {
+    ReadCountNormalized: sum('rd_operations'),
+    ReadSizeBytes: sum('rd_bytes'),
+    WriteCountNormalized: sum('wr_operations'),
+    WriteSizeBytes: sum('wr_bytes'),
+  };
+}
+
+interface Processor {
+  readonly 'cpu-index': number;
+  readonly props?: Readonly<
+    Partial<Record<'node-id' | 'socket-id' | 'core-id' | 'thread-id', number>>
+  >;
+}
+
+/** The virtual processors as the guest has them. */
+async function processorTopology(qmp: QmpClient): Promise<ProcessorTopology> {
+  const processors = (await qmp.execute('query-cpus-fast')) as readonly Processor[];
+  return {
+    LogicalProcessorCount: processors.length,
+    LogicalProcessors: processors.map(({ 'cpu-index': LpIndex, props = {} }) => ({
+      LpIndex,
+      NodeNumber: props['node-id'] ?? 0,
+      PackageId: props['socket-id'] ?? 0,
+      CoreId: props['core-id'] ?? 0,
+      RootVpIndex: LpIndex,
+    })),
   };
 }

@@ -1,6 +1,7 @@
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
-import type { MachinePlan } from './document.ts';
+import type { MachinePlan } from './machine-plan.ts';
+import { diskId } from './resources/scsi.ts';
 import {
   readSavedState,
   type SavedMachine,
@@ -63,12 +64,34 @@ function checkFit(saved: SavedMachine, plan: MachinePlan, qemu: string): void {
   if (problem === undefined) return;
   throw failure(
     'ERROR_VID_SAVED_STATE_INCOMPATIBLE',
-    `Cannot restore the machine: ${problem}; create it from the document that it was saved with`,
+    `Cannot restore the machine: ${problem}; create it from the document that it was saved with, and with what was added and removed since it was created`,
   );
 }
 
-function makeOf({ savedState: _, comPorts, ...plan }: MachinePlan): unknown {
-  return { ...plan, comPorts: comPorts.map((path) => path !== undefined) };
+/** What the guest can tell of a plan: files, sockets and networks may have moved. */
+function makeOf(plan: MachinePlan): unknown {
+  const { console, processorLimits: _limits, crashFiles: _crashFiles, ...rest } = plan;
+  const { savedState: _state, guestState: _guestState, isTransient: _transient, ...others } = rest;
+  const { comPorts: _comPorts, storageLimits: _storageLimits, ...make } = others;
+  return {
+    ...make,
+    disks: byName(plan.disks.map((disk) => [diskId(disk), disk])),
+    adapters: byName(plan.adapters.map(({ id, mac }) => [id, { mac }])),
+    persistentMemory: byName(plan.persistentMemory.map((memory) => [memory.number, memory])),
+    sharedMemory: byName(
+      plan.sharedMemory.map(({ name, length, guestWrites }) => [name, { length, guestWrites }]),
+    ),
+    serialPorts: byName(plan.serialPorts.map(({ number, name }) => [number - 1, { name }])),
+    console: {
+      ...console,
+      monitor: console.monitor === undefined ? undefined : { ...console.monitor, socket: '' },
+    },
+  };
+}
+
+/** In whatever order they came. */
+function byName(entries: readonly (readonly [string | number, unknown])[]): unknown {
+  return Object.fromEntries(entries);
 }
 
 /** The first place where two plans differ, in words. */
@@ -86,6 +109,8 @@ function difference(saved: unknown, asked: unknown, at: string): string | undefi
     return undefined;
   }
   if (saved === asked) return undefined;
+  if (asked === undefined) return `it had ${at}, and the document has not`;
+  if (saved === undefined) return `it had no ${at}, and the document has`;
   return `its ${at} was ${JSON.stringify(saved)}, and the document says ${JSON.stringify(asked)}`;
 }
 

@@ -6,6 +6,7 @@ import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import { saveTo } from './migration.ts';
 import type { QemuProcess } from './qemu-process.ts';
+import { HOT_MEMORY_ID } from './resources/memory.ts';
 import type { Template } from './restore.ts';
 import { type SavedMachine, STREAM_OFFSET, sealSavedState } from './saved-state.ts';
 
@@ -58,6 +59,12 @@ export async function saveAsTemplate(
   state: string,
   signal?: AbortSignal,
 ): Promise<Template> {
+  if (make.ports[HOT_MEMORY_ID] !== undefined) {
+    throw failure(
+      'ERROR_NOT_SUPPORTED',
+      'the machine was given memory beyond what it was created with, which clones cannot share: create it with all of it',
+    );
+  }
   const ram = ramOf(qemu.pid);
   await saveTo(qemu.qmp, `file:${state}`, true, signal);
   return { machine: { ...make, machineType: await machineType(qemu) }, state, ram };

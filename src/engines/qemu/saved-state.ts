@@ -2,13 +2,14 @@ import { constants, type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { Parser } from 'binary-parser';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
-import type { MachinePlan } from './document.ts';
+import type { MachineMemory } from './command-line.ts';
+import type { MachinePlan } from './machine-plan.ts';
 
 /** Bytes before QEMU's stream. */
 export const STREAM_OFFSET = 64 * 1024;
 
 const MAGIC = 'HDVKSAVE';
-const VERSION = 1;
+const VERSION = 2;
 /** The file's first bytes. Numbers are little endian; CRCs as zlib has them. */
 const HEADER = new Parser()
   .endianness('little')
@@ -38,7 +39,11 @@ export interface SavedMachine {
   readonly accelerator: 'tcg' | 'kvm';
   /** What the guest has seen of the processor, where that was the host's own. */
   readonly processor?: VmProcessorRequirements | undefined;
+  /** The machine as it was then, with what was added and removed since it was created. */
   readonly plan: MachinePlan;
+  readonly memory: MachineMemory;
+  /** Root ports by what was behind them. */
+  readonly ports: Readonly<Record<string, number>>;
 }
 
 /** A file that has no saved machine in it, or not all of one. */

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type {
   EngineDevice,
   EngineExit,
@@ -8,14 +8,17 @@ import type {
   SaveTarget,
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
-import { HRESULT } from '../../hcs/hresult.ts';
+import { HRESULT, signedHresult } from '../../hcs/hresult.ts';
+import type { CrashReport } from '../../hcs/schema/documents.ts';
+import { dumpMemory } from './crash-files.ts';
 import { readCrashLog } from './crash-log.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
-import type { MachinePlan } from './document.ts';
+import type { LiveMachine } from './live-machine.ts';
 import { restoreFrom } from './migration.ts';
-import { memoryInformation, statistics } from './properties.ts';
+import { machineProperties } from './properties.ts';
 import { describeExit, type ProcessExit, type QemuProcess } from './qemu-process.ts';
 import type { QmpEvent } from './qmp.ts';
+import { changeResource } from './resources/resource-table.ts';
 import type { RestoreSource, Template } from './restore.ts';
 import { LastSave, saveAsTemplate } from './save.ts';
 import type { SavedMachine } from './saved-state.ts';
@@ -24,18 +27,16 @@ import type { WatchedFolder } from './watched-folder.ts';
 /** What a {@link QemuSystem} is made of. */
 export interface QemuSystemParts {
   readonly request: EngineRequest;
-  readonly plan: MachinePlan;
+  readonly machine: LiveMachine;
   readonly qemu: QemuProcess;
   readonly folder: WatchedFolder;
-  /** Sockets of COM ports that QEMU made. */
-  readonly comSockets: readonly string[];
   /** File of the guest's error records. */
   readonly crashLog: string;
   readonly slots: DeviceSlotsOptions;
   /** What the machine goes on from, when it starts. */
   readonly source: RestoreSource | undefined;
   /** What is kept with the state when the machine is saved. */
-  readonly make: Omit<SavedMachine, 'machineType'>;
+  readonly make: Omit<SavedMachine, 'machineType' | 'plan' | 'ports'>;
   /** Called when the machine has become a template, and when that has ended. */
   saved(template: Template | undefined): void;
 }
@@ -59,19 +60,19 @@ export class QemuSystem implements EngineSystem {
 
   constructor(parts: QemuSystemParts) {
     this.#parts = parts;
-    this.#slots = new DeviceSlots(parts.qemu.qmp, parts.slots);
+    this.#slots = new DeviceSlots(parts.qemu.qmp, parts.machine.ports, parts.slots);
     parts.qemu.qmp.listen((event) => this.#notice(event));
     this.#gone = parts.qemu.ended.then((exit) => this.#end(exit));
   }
 
   async start(devices: readonly EngineDevice[]): Promise<void> {
-    const { source, qemu } = this.#parts;
+    const { source, qemu, machine } = this.#parts;
     const { qmp } = qemu;
     if (source !== undefined) {
       await restoreFrom(qmp, source.uri, source.ram !== undefined);
     }
     for (const device of devices) await this.#slots.plug(device);
-    if (devices.length > 0 && source === undefined) {
+    if ((devices.length > 0 || machine.needsReset) && source === undefined) {
       // Makes a cold boot of it: slots are powered as if the devices had always been there.
       await new Promise<void>((resolve, reject) => {
         const stop = qmp.listen(({ event }) => {
@@ -84,6 +85,7 @@ export class QemuSystem implements EngineSystem {
       });
     }
     await qmp.execute('cont');
+    machine.hasStarted = true;
   }
 
   async pause(): Promise<void> {
@@ -122,12 +124,16 @@ export class QemuSystem implements EngineSystem {
     await this.#slots.unplug(instanceId);
   }
 
-  async modify({ path }: ResourceChange): Promise<void> {
-    throw new HcsError({
-      function: 'HcsModifyComputeSystem',
-      hresult: HRESULT.ERROR_NOT_SUPPORTED,
-      message: `${path} cannot be changed on this host`,
-    });
+  async modify(change: ResourceChange): Promise<void> {
+    const { machine, source } = this.#parts;
+    if (source !== undefined && !machine.hasStarted) {
+      throw new HcsError({
+        function: 'HcsModifyComputeSystem',
+        hresult: HRESULT.HCS_E_INVALID_STATE,
+        message: `Cannot change ${change.path} as the machine waits for the state that it goes on from: start it first`,
+      });
+    }
+    await changeResource(machine, change);
   }
 
   async crash(): Promise<void> {
@@ -135,7 +141,7 @@ export class QemuSystem implements EngineSystem {
   }
 
   async save(target: SaveTarget, signal?: AbortSignal): Promise<void> {
-    const { qemu, make, folder, saved } = this.#parts;
+    const { qemu, folder, saved } = this.#parts;
     const devices = this.#slots.instanceIds;
     if (devices.length > 0) {
       throw new HcsError({
@@ -144,18 +150,20 @@ export class QemuSystem implements EngineSystem {
         message: `Cannot save the machine as it has the device ${devices.join(', ')}: QEMU does not save the state of a device outside it; remove it first`,
       });
     }
-    if (target.kind === 'file') await this.#lastSave.toFile(qemu, make, target.path, signal);
-    else saved(await saveAsTemplate(qemu, make, folder.file('template'), signal));
+    if (target.kind === 'file') {
+      await this.#lastSave.toFile(qemu, this.#make(), target.path, signal);
+    } else {
+      saved(await saveAsTemplate(qemu, this.#make(), folder.file('template'), signal));
+    }
   }
 
-  async properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
-    const { plan, qemu } = this.#parts;
-    return {
-      ...(types.includes('Memory') ? { Memory: memoryInformation(plan) } : {}),
-      ...(types.includes('Statistics')
-        ? { Statistics: statistics(qemu.pid, this.#createdAt) }
-        : {}),
-    };
+  properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+    return machineProperties(this.#parts.machine, this.#createdAt, types);
+  }
+
+  #make(): Omit<SavedMachine, 'machineType'> {
+    const { make, machine } = this.#parts;
+    return { ...make, plan: machine.plan, ports: machine.ports.taken };
   }
 
   #notice({ event, data }: QmpEvent): void {
@@ -164,7 +172,7 @@ export class QemuSystem implements EngineSystem {
     } else if (event === 'SHUTDOWN') {
       this.#cause ??= data.guest === true ? 'guest' : 'host';
       if (this.#crash === undefined) void this.#parts.qemu.quit();
-      else this.#endCrash(this.#crash);
+      else void this.#endCrash(this.#crash);
     }
   }
 
@@ -176,39 +184,70 @@ export class QemuSystem implements EngineSystem {
     request.notify({ type: 'crashBegun', document: JSON.stringify({ SystemId: request.id }) });
     const crash = { isReported: false };
     this.#crash = crash;
-    const timer = setTimeout(() => this.#endCrash(crash), PANIC_LIMIT_MS);
+    const timer = setTimeout(() => void this.#endCrash(crash), PANIC_LIMIT_MS);
     void qemu.ended.then(() => clearTimeout(timer));
     // It must not boot again: what is in its memory is evidence.
     qemu.qmp.execute('set-action', { reboot: 'shutdown' }).catch(() => undefined);
   }
 
-  #endCrash(crash: { isReported: boolean }): void {
+  async #endCrash(crash: { isReported: boolean }): Promise<void> {
     const { qemu, request } = this.#parts;
     if (crash.isReported) return;
     crash.isReported = true;
-    request.notify({ type: 'crashed', document: this.#crashReport() });
+    request.notify({ type: 'crashed', document: JSON.stringify(await this.#crashReport()) });
     void qemu.quit();
   }
 
-  #crashReport(): string {
-    const { crashLog, request } = this.#parts;
+  async #crashReport(): Promise<CrashReport> {
+    const { crashLog, request, qemu, machine } = this.#parts;
     const log = readCrashLog(readFileSync(crashLog));
-    return JSON.stringify({
+    const { savedState, dump, dumpLimit } = machine.plan.crashFiles;
+    const problems: string[] = [];
+    const attempt = async (what: string, write: () => Promise<void>): Promise<boolean> => {
+      try {
+        await write();
+        return true;
+      } catch (error) {
+        problems.push(`The ${what} was not written: ${(error as Error).message}`);
+        return false;
+      }
+    };
+    if (savedState !== undefined || dump !== undefined) {
+      // A guest that hangs after its panic is not to change what is written.
+      await qemu.qmp.execute('stop').catch(() => undefined);
+    }
+    const isSaved =
+      savedState !== undefined &&
+      (await attempt('saved state', () => this.#lastSave.toFile(qemu, this.#make(), savedState)));
+    const isDumped =
+      dump !== undefined && (await attempt('dump', () => dumpMemory(qemu.qmp, dump, dumpLimit)));
+    return {
       SystemId: request.id,
-      CrashLog:
+      CrashLog: [
         log ??
-        'The guest panicked and left no messages: its console has them, or boot it with pstore.backend=erst',
+          'The guest panicked and left no messages: its console has them, or boot it with pstore.backend=erst',
+        ...problems,
+      ].join('\n'),
       CrashStackUnavailable: log === undefined,
-    });
+      ...(isDumped ? { WindowsCrashInfo: { DumpFile: dump } } : {}),
+      ...(savedState === undefined
+        ? {}
+        : {
+            GuestCrashSaveInfo: {
+              SaveStateFile: savedState,
+              Status: signedHresult(isSaved ? HRESULT.S_OK : HRESULT.E_FAIL),
+            },
+          }),
+    };
   }
 
   async #end(exit: ProcessExit): Promise<void> {
-    const { request, folder, comSockets, qemu, saved } = this.#parts;
+    const { request, folder, machine, qemu, saved } = this.#parts;
     saved(undefined);
     await this.#lastSave.forget();
     qemu.qmp.close();
     await this.#slots.powerOffAll();
-    for (const path of comSockets) rmSync(path, { force: true });
+    machine.ended();
     await folder.remove();
     request.exited(this.#exitOf(exit));
   }
@@ -233,16 +272,4 @@ export class QemuSystem implements EngineSystem {
         };
     }
   }
-}
-
-/** The failure of a creation, with what QEMU said. */
-export function creationFailure(error: unknown): HcsError {
-  if (error instanceof HcsError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new HcsError({
-    function: 'HcsCreateComputeSystem',
-    hresult: HRESULT.E_FAIL,
-    message,
-    cause: error,
-  });
 }

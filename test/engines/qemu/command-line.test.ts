@@ -1,10 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import {
-  type CommandLineOptions,
-  qemuArguments,
-  ROOT_PORTS,
-} from '../../../src/engines/qemu/command-line.ts';
-import type { MachinePlan } from '../../../src/engines/qemu/document.ts';
+import { type CommandLineOptions, qemuArguments } from '../../../src/engines/qemu/command-line.ts';
+import type { MachinePlan } from '../../../src/engines/qemu/machine-plan.ts';
+import { ROOT_PORTS, RootPorts } from '../../../src/engines/qemu/root-ports.ts';
 
 const PLAN: MachinePlan = {
   kernel: '/boot/vmlinux',
@@ -15,7 +12,18 @@ const PLAN: MachinePlan = {
   processors: 2,
   stopOnReset: false,
   comPorts: ['/run/a,b', undefined],
+  controllers: [],
   disks: [],
+  storageLimits: undefined,
+  adapters: [],
+  persistentMemory: [],
+  sharedMemory: [],
+  serialPorts: [],
+  console: { monitor: undefined, keyboard: false, mouse: false },
+  processorLimits: undefined,
+  guestState: undefined,
+  isTransient: false,
+  crashFiles: { dump: undefined, dumpLimit: undefined, savedState: undefined },
   shares: [],
   savedState: undefined,
 };
@@ -27,6 +35,8 @@ const OPTIONS: CommandLineOptions = {
   controlSocket: '/run/qmp',
   crashLog: '/run/crash-log',
   listening: new Set(),
+  memory: { baseMB: 512, roomMB: 1024 },
+  ports: new RootPorts(),
   sandbox: true,
 };
 
@@ -98,7 +108,8 @@ describe('QEMU’s command line', () => {
   });
 
   test('makes a COM port’s socket, or connects where somebody listens', () => {
-    expect(values('-serial')).toEqual(['chardev:com1', 'none']);
+    expect(values('-serial')).toEqual(['chardev:com1', 'chardev:com2']);
+    expect(values('-chardev')).toContain('null,id=com2');
     expect(values('-chardev')).toContain('socket,id=com1,path=/run/a,,b,server=on,wait=off');
     expect(values('-chardev', {}, { listening: new Set(['/run/a,b']) })).toContain(
       'socket,id=com1,path=/run/a,,b,server=off',
@@ -122,8 +133,9 @@ describe('QEMU’s command line', () => {
       format: 'raw',
       readOnly: true,
       isIso: true,
+      isUncached: false,
     } as const;
-    expect(values('-blockdev', { disks: [disk] })).toEqual([
+    expect(values('-blockdev', { controllers: ['a'], disks: [disk] })).toEqual([
       {
         driver: 'raw',
         'node-name': 'disk0-1',
@@ -140,6 +152,47 @@ describe('QEMU’s command line', () => {
       fsdev: 'fs0',
       mount_tag: 'src',
     });
+  });
+
+  test('has the controllers of the document, also those with nothing attached', () => {
+    const controllers = values('-device', { controllers: ['a', 'b'] }).filter(
+      (device) => (device as { driver?: string }).driver === 'virtio-scsi-pci',
+    );
+    expect(controllers).toEqual([
+      { driver: 'virtio-scsi-pci', id: 'scsi0' },
+      { driver: 'virtio-scsi-pci', id: 'scsi1' },
+    ]);
+  });
+
+  test('leaves room for memory that comes later', () => {
+    expect(values('-m')).toEqual(['size=512M,slots=1,maxmem=17920M']);
+    expect(values('-m', {}, { memory: { baseMB: 512, roomMB: 0 } })).toEqual(['size=512M']);
+  });
+
+  test('puts a machine that goes on behind the ports that its devices had', () => {
+    const ports = new RootPorts({ 'net-b': 0, balloon: 4, 'hot-memory': 7 });
+    const adapter = {
+      endpoint: { kind: 'user' },
+      endpointId: undefined,
+      mac: '00:15:5d:00:00:01',
+      isConnected: true,
+    } as const;
+    const plan = {
+      adapters: [
+        { ...adapter, id: 'a' },
+        { ...adapter, id: 'b' },
+      ],
+      memoryMB: 640,
+    };
+    const devices = values('-device', plan, { ports }) as { id?: string; bus?: string }[];
+    const behind = devices.filter(({ bus }) => bus?.startsWith('rp'));
+    expect(behind.map(({ id, bus }) => [id, bus])).toEqual([
+      ['net-a', 'rp1'],
+      ['net-b', 'rp0'],
+      ['balloon', 'rp4'],
+      ['hot-memory', 'rp7'],
+    ]);
+    expect(behind.at(-1)).toMatchObject({ 'requested-size': 128 * 2 ** 20 });
   });
 
   test('ends with what the caller adds', () => {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EngineDevice } from '../../../src/compute/engine.ts';
-import { ROOT_PORTS } from '../../../src/engines/qemu/command-line.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from '../../../src/engines/qemu/device-slots.ts';
 import { QmpClient } from '../../../src/engines/qemu/qmp.ts';
+import { ROOT_PORTS, RootPorts } from '../../../src/engines/qemu/root-ports.ts';
 import { HcsError } from '../../../src/hcs/hcs-error.ts';
 import { HRESULT } from '../../../src/hcs/hresult.ts';
 import { QmpPeer, Refusal, SILENCE } from './qmp-peer.ts';
@@ -21,7 +21,7 @@ beforeEach(async () => {
 afterEach(() => peer.close());
 
 function slotsWith(options: Partial<DeviceSlotsOptions> = {}): DeviceSlots {
-  return new DeviceSlots(qmp, { msixUnplug: false, ...options });
+  return new DeviceSlots(qmp, new RootPorts(), { msixUnplug: false, ...options });
 }
 
 interface TestDevice extends EngineDevice {
@@ -166,6 +166,17 @@ describe('removing a device', () => {
     };
     await slots.unplug('a');
     expect(one.calls).toEqual(['on port=1', 'off']);
+  });
+
+  test('is refused for one that QEMU never unplugs, in its words', async () => {
+    const slots = slotsWith();
+    await slots.plug(device('a'));
+    peer.handler = () => new Refusal('virtio-pmem-pci device unplug is not supported.');
+    const error = await refusal(slots.unplug('a'));
+    expect(error.hresult).toBe(HRESULT.ERROR_NOT_SUPPORTED);
+    expect(error.message).toContain(
+      'device a cannot be removed: Cannot device_del: virtio-pmem-pci',
+    );
   });
 
   test('is done when the device has gone before the request came', async () => {

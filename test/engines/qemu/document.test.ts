@@ -49,7 +49,18 @@ describe('a document', () => {
       processors: 1,
       stopOnReset: false,
       comPorts: [undefined, undefined],
+      controllers: [],
       disks: [],
+      storageLimits: undefined,
+      adapters: [],
+      persistentMemory: [],
+      sharedMemory: [],
+      serialPorts: [],
+      console: { monitor: undefined, keyboard: false, mouse: false },
+      processorLimits: undefined,
+      guestState: undefined,
+      isTransient: false,
+      crashFiles: { dump: undefined, dumpLimit: undefined, savedState: undefined },
       shares: [],
     });
   });
@@ -95,16 +106,33 @@ describe('a document', () => {
 
 describe('a field that cannot be honoured is named by its path', () => {
   test.each([
-    [{ GuestState: {} }, '$.VirtualMachine.GuestState'],
+    [{ SecuritySettings: {} }, '$.VirtualMachine.SecuritySettings'],
+    [
+      { GuestState: { GuestStateFilePath: '/tmp/state' } },
+      '$.VirtualMachine.GuestState.GuestStateFilePath',
+    ],
     [
       { Chipset: { Uefi: { StopOnBootFailure: true } } },
       '$.VirtualMachine.Chipset.Uefi.StopOnBootFailure',
     ],
     [
-      { ComputeTopology: { Processor: { Limit: 50_000 } } },
-      '$.VirtualMachine.ComputeTopology.Processor.Limit',
+      { ComputeTopology: { Processor: { Reservation: 50_000 } } },
+      '$.VirtualMachine.ComputeTopology.Processor.Reservation',
     ],
-    [{ Devices: { VideoMonitor: {} } }, '$.VirtualMachine.Devices.VideoMonitor'],
+    [{ Devices: { EnhancedModeVideo: {} } }, '$.VirtualMachine.Devices.EnhancedModeVideo'],
+    [{ Devices: { Battery: {} } }, '$.VirtualMachine.Devices.Battery'],
+    [
+      { Devices: { Scsi: { a: { Attachments: { '0': { SupportCompressedVolumes: true } } } } } },
+      '$.VirtualMachine.Devices.Scsi["a"].Attachments["0"].SupportCompressedVolumes',
+    ],
+    [
+      { Devices: { SharedMemory: { Regions: [{ SectionName: 'x', HiddenFromGuest: true }] } } },
+      '$.VirtualMachine.Devices.SharedMemory.Regions[0].HiddenFromGuest',
+    ],
+    [
+      { Devices: { VirtualPMem: { Devices: { '0': { ImageFormat: 'Vhdx' } } } } },
+      '$.VirtualMachine.Devices.VirtualPMem.Devices["0"].ImageFormat',
+    ],
     [{ Devices: { ComPorts: { '2': {} } } }, '$.VirtualMachine.Devices.ComPorts["2"]'],
   ])('%j', (machine, path) => {
     const error = refusal(machine);
@@ -130,6 +158,22 @@ describe('a value that cannot be is named by its path', () => {
       /Shares\[0\]\.Name is "a b"/,
     ],
     [
+      { Devices: { NetworkAdapters: { a: { MacAddress: '01-15-5D-00-00-01' } } } },
+      /MacAddress is "01-15-5D-00-00-01": that is the address of a group/,
+    ],
+    [
+      { Devices: { NetworkAdapters: { a: { MacAddress: '00155D000001' } } } },
+      /MacAddress is "00155D000001": write six bytes in hexadecimal with dashes/,
+    ],
+    [
+      { Devices: { SharedMemory: { Regions: [{ SectionName: 'Global\\a/b' }] } } },
+      /Regions\[0\]\.SectionName is "Global\\a\/b": name a file in \/dev\/shm/,
+    ],
+    [
+      { Devices: { VirtioSerial: { Ports: { '0': { NamedPipe: 'pipe' } } } } },
+      /Ports\["0"\]\.NamedPipe is "pipe": on this host/,
+    ],
+    [
       { Devices: { Scsi: { a: { Attachments: { '64': { Path: '/dev/null' } } } } } },
       /Attachments\["64"\] \(the key\) is 64/,
     ],
@@ -145,6 +189,26 @@ describe('a value that cannot be is named by its path', () => {
     expect(error.message).toContain(
       '$.VirtualMachine.Chipset.LinuxKernelDirect.KernelFilePath is "/nowhere/vmlinuz": there is no such file',
     );
+  });
+
+  test('an adapter whose endpoint nobody has said anything about', () => {
+    const EndpointId = '6a0c7c0e-1d2f-4f3a-9a55-0d3f5b0e1c11';
+    const error = refusal({ Devices: { NetworkAdapters: { a: { EndpointId } } } });
+    expect(error.hresult).toBe(HRESULT.ERROR_NOT_FOUND);
+    expect(error.message).toContain(`say what it is by the engine's option networkEndpoints`);
+  });
+
+  test('an image that is a folder, empty, or of persistent memory of odd length', () => {
+    const image = join(folder, 'image');
+    writeFileSync(image, '');
+    const scsi = (Path: string) => ({ Scsi: { a: { Attachments: { '0': { Path } } } } });
+    expect(refusal({ Devices: scsi(folder) }).message).toContain('that is a folder; name a file');
+    expect(refusal({ Devices: scsi(image) }).message).toContain('the file is empty');
+    writeFileSync(image, 'short');
+    const VirtualPMem = { Devices: { '0': { HostPath: image } } };
+    const error = refusal({ Devices: { VirtualPMem } });
+    expect(error.hresult).toBe(HRESULT.ERROR_INVALID_DATA);
+    expect(error.message).toContain('truncate -s %2M');
   });
 
   test('a machine with nothing to boot', () => {

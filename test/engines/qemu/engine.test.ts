@@ -72,7 +72,7 @@ describe('a machine', () => {
   test('that its guest shuts down has ended gracefully', async () => {
     const machine = await create('');
     await machine.start([]);
-    await machine.shutDown();
+    await machine.shutDown({ type: 'Shutdown', reason: undefined });
     await expect
       .poll(() => exits, PATIENCE)
       .toEqual([{ exitType: 'GracefulExit', status: HRESULT.S_OK }]);
@@ -121,7 +121,7 @@ describe('a machine that cannot be made', () => {
     const path = join(folder, 'taken');
     writeFileSync(path, 'mine');
     await expect(create('', path)).rejects.toThrow(
-      `Cannot make a COM port of ${path}: the path exists and nobody listens there`,
+      `HcsCreateComputeSystem failed: Cannot make a socket of ${path}: the path exists and nobody listens there`,
     );
     expect(left()).toEqual(['taken']);
   });

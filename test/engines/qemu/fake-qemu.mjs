@@ -18,7 +18,8 @@ if (mode === 'refuse-start') {
   process.exit(1);
 }
 
-const sockets = after('-chardev').map((text) => ({
+const chardevs = after('-chardev').filter((text) => text.startsWith('socket,'));
+const sockets = chardevs.map((text) => ({
   path: /path=([^,]*(?:,,[^,]*)*)/.exec(text)[1].replaceAll(',,', ','),
   server: text.includes('server=on'),
 }));
@@ -34,8 +35,10 @@ control.setEncoding('utf8').on('data', (text) => {
   for (const line of lines) answer(JSON.parse(line));
 });
 
+const LISTS = ['query-cpus-fast', 'query-blockstats'];
+
 function answer({ execute, id }) {
-  send({ return: {}, id });
+  send({ return: LISTS.includes(execute) ? [] : {}, id });
   if (execute === 'quit') control.end(() => process.exit(0));
   if (execute === 'system_reset') send({ event: 'RESET', data: {} });
   if (execute === 'system_powerdown') {

@@ -29,13 +29,15 @@ afterEach(() => {
 
 describe('the test guest', () => {
   test('is a document that the engine takes, with a console and an agent', async () => {
+    const disk = join(folder, 'disk.img');
+    writeFileSync(disk, 'data');
     using guest = await LinuxGuest.prepare({
       kernel,
       initrd,
       memory: 1024,
       processors: 2,
       share: folder,
-      disks: [initrd],
+      disks: [disk],
       kernelArguments: 'debug',
     });
     const plan = planMachine(guest.document as Readonly<Record<string, unknown>>);
@@ -46,7 +48,7 @@ describe('the test guest', () => {
       processors: 2,
       comPorts: [guest.consolePath, guest.agentPath],
       shares: [{ tag: 'share', path: folder, readOnly: false }],
-      disks: [{ lun: 0, path: initrd, format: 'raw' }],
+      disks: [{ lun: 0, path: disk, format: 'raw' }],
     });
     expect(plan.commandLine).toMatch(/^console=ttyS0 .* debug$/);
   });

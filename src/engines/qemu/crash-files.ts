@@ -1,0 +1,79 @@
+import { statSync } from 'node:fs';
+import { rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { DebugOptions, GuestCrashReporting } from '../../hcs/schema/documents.ts';
+import type { PlannedCrashFiles } from './machine-plan.ts';
+import type { QmpClient } from './qmp.ts';
+import { refuseFields, resourceFailure } from './resources/resource-failure.ts';
+
+/** Reads GuestCrashReporting and DebugOptions of a document. */
+export function planCrashFiles(
+  debug: DebugOptions = {},
+  reporting: GuestCrashReporting = {},
+): PlannedCrashFiles {
+  refuseFields('$.VirtualMachine.DebugOptions', debug, ['BugcheckSavedStateFileName']);
+  const at = '$.VirtualMachine.Devices.GuestCrashReporting.WindowsCrashSettings';
+  const { WindowsCrashSettings = {} } = reporting;
+  refuseFields(at, WindowsCrashSettings, ['DumpFileName', 'MaxDumpSize']);
+  const { DumpFileName: dump, MaxDumpSize = 0 } = WindowsCrashSettings;
+  const { BugcheckSavedStateFileName: savedState } = debug;
+  if (dump !== undefined) requireFolder(`${at}.DumpFileName`, dump);
+  if (savedState !== undefined) {
+    requireFolder('$.VirtualMachine.DebugOptions.BugcheckSavedStateFileName', savedState);
+  }
+  return { dump, dumpLimit: MaxDumpSize <= 0 ? undefined : MaxDumpSize, savedState };
+}
+
+function requireFolder(at: string, path: string): void {
+  if (!path.startsWith('/')) {
+    throw resourceFailure('E_INVALIDARG', `${at} is "${path}": use an absolute path`);
+  }
+  const folder = dirname(path);
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw resourceFailure(
+    'ERROR_PATH_NOT_FOUND',
+    `${at} is "${path}": make the folder ${folder} first`,
+  );
+}
+
+/** Milliseconds between looks at the size of a dump. */
+const INTERVAL_MS = 50;
+
+interface DumpStatus {
+  readonly status: 'none' | 'active' | 'completed' | 'failed';
+}
+
+/**
+ * Writes the guest's memory to a file. What was there stays until the dump is whole; a dump that grows beyond the limit is
+ * removed, while QEMU may go on with it: it is not to be used for anything else then.
+ * @throws Error with the reason
+ */
+export async function dumpMemory(
+  qmp: QmpClient,
+  path: string,
+  limit: number | undefined,
+): Promise<void> {
+  const part = `${path}.part`;
+  try {
+    await qmp.execute('dump-guest-memory', {
+      paging: false,
+      protocol: `file:${part}`,
+      format: 'kdump-zlib',
+      detach: true,
+    });
+    for (;;) {
+      const { status } = (await qmp.execute('query-dump')) as DumpStatus;
+      const { size } = await stat(part);
+      if (size > (limit ?? size)) {
+        throw new Error(`the dump has more than the ${limit} bytes of MaxDumpSize`);
+      }
+      if (status === 'completed') break;
+      if (status === 'failed') throw new Error('QEMU could not write the dump');
+      await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
+    }
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
+}

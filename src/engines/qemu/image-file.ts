@@ -1,0 +1,61 @@
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
+import type { HcsError } from '../../hcs/hcs-error.ts';
+import { resourceFailure } from './resources/resource-failure.ts';
+
+/**
+ * Checks a file that QEMU is to open, before it is asked to.
+ * @param path where the document names it
+ * @throws HcsError ERROR_FILE_NOT_FOUND, ERROR_INVALID_DATA for a folder, E_ACCESSDENIED
+ */
+export function requireImage(path: string, file: string, writes: boolean): Stats {
+  const subject = `${path} is "${file}"`;
+  if (!file.startsWith('/')) {
+    throw resourceFailure('E_INVALIDARG', `${subject}: use an absolute path`);
+  }
+  const status = statSync(file, { throwIfNoEntry: false });
+  if (status === undefined) {
+    throw resourceFailure(
+      'ERROR_FILE_NOT_FOUND',
+      `${subject}: there is no such file; make it, or correct the path`,
+    );
+  }
+  if (status.isDirectory()) {
+    throw resourceFailure('ERROR_INVALID_DATA', `${subject}: that is a folder; name a file`);
+  }
+  try {
+    accessSync(file, writes ? constants.R_OK | constants.W_OK : constants.R_OK);
+  } catch (error) {
+    const verb = writes ? 'read and written' : 'read';
+    throw resourceFailure(
+      'E_ACCESSDENIED',
+      `${subject}: it cannot be ${verb}; see to the rights of the file and its folders`,
+      error,
+    );
+  }
+  return status;
+}
+
+/** What QEMU's refusal to open a file means. */
+export function imageFailure(path: string, file: string, error: unknown): HcsError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const subject = `${path} is "${file}"`;
+  if (/Failed to get .*lock/.test(reason)) {
+    return resourceFailure(
+      'ERROR_SHARING_VIOLATION',
+      `${subject}: the file is in use by another machine or program; end that one, or attach the file read-only in both`,
+      error,
+    );
+  }
+  if (/Permission denied/.test(reason)) {
+    return resourceFailure(
+      'E_ACCESSDENIED',
+      `${subject}: QEMU may not open it; grant the machine access with HcsGrantVmAccess`,
+      error,
+    );
+  }
+  return resourceFailure(
+    'ERROR_INVALID_DATA',
+    `${subject}: QEMU cannot open it (${reason}); look at it with "qemu-img check", and see that its name ends in .vhdx, .vhd or .qcow2 if it is of that format`,
+    error,
+  );
+}

@@ -1,0 +1,125 @@
+import { rmSync } from 'node:fs';
+import { HcsError } from '../../hcs/hcs-error.ts';
+import { HRESULT } from '../../hcs/hresult.ts';
+import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
+import { deviceOf, type Part } from './part.ts';
+import type { ProcessorCgroup } from './processor-cgroup.ts';
+import type { QmpClient } from './qmp.ts';
+import type { RootPorts } from './root-ports.ts';
+import { unplugDevice } from './unplug.ts';
+import type { WatchedFolder } from './watched-folder.ts';
+
+/** What a {@link LiveMachine} is made of. */
+export interface LiveMachineParts {
+  readonly id: string;
+  readonly runtimeId: string;
+  readonly qmp: QmpClient;
+  readonly pid: number;
+  readonly ports: RootPorts;
+  readonly folder: WatchedFolder;
+  readonly plan: MachinePlan;
+  /** MiB of memory that QEMU was started with. */
+  readonly baseMemoryMB: number;
+  /** MiB of memory that can come later. */
+  readonly memoryRoomMB: number;
+  /** Milliseconds that a guest has to let go of a device, or of memory. */
+  readonly guestLimit: number | undefined;
+  readonly endpoints: NetworkEndpoints;
+  /** Sockets that QEMU has made, which end with it. */
+  readonly ownSockets: readonly string[];
+}
+
+/** A machine while it is there: what it is made of now, and the way to change that. */
+export class LiveMachine {
+  /** What the machine would be created from to be as it is now. */
+  plan: MachinePlan;
+  /** Whether its processors have run. */
+  hasStarted = false;
+  /** Whether something was plugged into a root port that the firmware has to see. */
+  needsReset = false;
+  readonly id: string;
+  readonly runtimeId: string;
+  readonly qmp: QmpClient;
+  readonly pid: number;
+  readonly ports: RootPorts;
+  readonly folder: WatchedFolder;
+  readonly baseMemoryMB: number;
+  readonly memoryRoomMB: number;
+  readonly guestLimit: number | undefined;
+  readonly endpoints: NetworkEndpoints;
+  /** Sockets that QEMU has made, which end with it. */
+  readonly ownSockets: Set<string>;
+  /** Once its processors have been limited. */
+  processorCgroup: ProcessorCgroup | undefined;
+  readonly #cleanups = new Set<() => void>();
+
+  constructor(parts: LiveMachineParts) {
+    this.plan = parts.plan;
+    this.id = parts.id;
+    this.runtimeId = parts.runtimeId;
+    this.qmp = parts.qmp;
+    this.pid = parts.pid;
+    this.ports = parts.ports;
+    this.folder = parts.folder;
+    this.baseMemoryMB = parts.baseMemoryMB;
+    this.memoryRoomMB = parts.memoryRoomMB;
+    this.guestLimit = parts.guestLimit;
+    this.endpoints = parts.endpoints;
+    this.ownSockets = new Set(parts.ownSockets);
+  }
+
+  /** A socket that QEMU has made, which must not outlive it. */
+  ownSocket(path: string): void {
+    this.ownSockets.add(path);
+    this.folder.watchFile(path);
+  }
+
+  /** Calls `cleanup` when QEMU has ended. */
+  atEnd(cleanup: () => void): void {
+    this.#cleanups.add(cleanup);
+  }
+
+  /** QEMU has ended. */
+  ended(): void {
+    for (const cleanup of this.#cleanups) cleanup();
+    this.#cleanups.clear();
+    for (const path of this.ownSockets) rmSync(path, { force: true });
+    this.ownSockets.clear();
+  }
+
+  /** Adds a part. @throws QmpError when QEMU refuses; nothing of the part is left then */
+  async plug(part: Part): Promise<void> {
+    const port = part.isPci ? this.ports.take(part.id) : undefined;
+    const undo: Part['backends'][number]['remove'][] = [];
+    try {
+      for (const { add, remove } of part.backends) {
+        await this.qmp.execute(...add);
+        undo.unshift(remove);
+      }
+      await this.qmp.execute('device_add', deviceOf(part, port));
+      if (part.isPci && !this.hasStarted) this.needsReset = true;
+    } catch (error) {
+      for (const remove of undo) await this.qmp.execute(...remove).catch(() => undefined);
+      this.ports.release(part.id);
+      throw error;
+    }
+  }
+
+  /**
+   * Has the guest let go of a part, and removes it.
+   * @param what what the user calls it
+   * @throws HcsError ERROR_TIMEOUT when the guest does not let go, HCS_E_INVALID_STATE before the machine has started
+   */
+  async unplug(part: Part, what: string): Promise<void> {
+    if (part.isPci && !this.hasStarted) {
+      throw new HcsError({
+        function: 'HcsModifyComputeSystem',
+        hresult: HRESULT.HCS_E_INVALID_STATE,
+        message: `Cannot remove ${what} as the machine has not started: its guest has to let go of the device; start it first`,
+      });
+    }
+    await unplugDevice(this.qmp, { id: part.id, what, limit: this.guestLimit });
+    for (const { remove } of [...part.backends].reverse()) await this.qmp.execute(...remove);
+    this.ports.release(part.id);
+  }
+}

@@ -1,0 +1,145 @@
+/** What QEMU is asked to build, read from a ComputeSystem document. */
+export interface MachinePlan {
+  /** Undefined where the firmware finds what to boot. */
+  readonly kernel: string | undefined;
+  readonly initrd: string | undefined;
+  readonly commandLine: string;
+  /** UEFI firmware, instead of QEMU's BIOS. */
+  readonly uefi: boolean;
+  readonly memoryMB: number;
+  readonly processors: number;
+  readonly stopOnReset: boolean;
+  /** Sockets of COM1 and COM2; undefined where nothing is connected. */
+  readonly comPorts: readonly (string | undefined)[];
+  /** Names of the SCSI controllers, in document order. */
+  readonly controllers: readonly string[];
+  readonly disks: readonly PlannedDisk[];
+  readonly storageLimits: PlannedStorageLimits | undefined;
+  readonly adapters: readonly PlannedAdapter[];
+  readonly persistentMemory: readonly PlannedPersistentMemory[];
+  readonly sharedMemory: readonly PlannedSharedRegion[];
+  readonly serialPorts: readonly PlannedSerialPort[];
+  readonly console: PlannedConsole;
+  readonly processorLimits: PlannedProcessorLimits | undefined;
+  /** File in which the firmware's variables are kept. Undefined: they end with the machine. */
+  readonly guestState: string | undefined;
+  /** Whether what the machine writes there ends with it. */
+  readonly isTransient: boolean;
+  /** What is written when the guest crashes. */
+  readonly crashFiles: PlannedCrashFiles;
+  readonly shares: readonly PlannedShare[];
+  /** File with the state that the machine goes on from. */
+  readonly savedState: string | undefined;
+}
+
+/** An attachment of a SCSI controller. */
+export interface PlannedDisk {
+  /** Number of the controller, in document order. */
+  readonly controller: number;
+  readonly lun: number;
+  readonly path: string;
+  readonly format: 'raw' | 'vhdx' | 'vpc' | 'qcow2';
+  readonly readOnly: boolean;
+  readonly isIso: boolean;
+  /** Whether the host's page cache is passed by. */
+  readonly isUncached: boolean;
+}
+
+/** What all disks of a machine together may do in a second. */
+export interface PlannedStorageLimits {
+  /** 0: as many as they like. */
+  readonly operations: number;
+  readonly bytes: number;
+}
+
+/** What a network adapter is connected to. There is no Host Network Service here: who makes the engine says it. */
+export type NetworkEndpoint =
+  /** A network of its own, translated to sockets of this process's user; needs no rights. */
+  | { readonly kind: 'user' }
+  /** A tap interface that exists. */
+  | { readonly kind: 'tap'; readonly interface: string }
+  /** A unix socket where somebody listens, with a frame's length (32 bits, big endian) before each frame. */
+  | { readonly kind: 'stream'; readonly path: string };
+
+/** Endpoints by the EndpointId that documents name them by, a GUID. */
+export type NetworkEndpoints = Readonly<Record<string, NetworkEndpoint>>;
+
+/** A network adapter of a machine. */
+export interface PlannedAdapter {
+  /** Its key in the document, in lower case. */
+  readonly id: string;
+  readonly endpoint: NetworkEndpoint;
+  readonly endpointId: string | undefined;
+  /** With colons. Undefined: one that follows from the ids of machine and adapter. */
+  readonly mac: string | undefined;
+  readonly isConnected: boolean;
+}
+
+/** An image that the guest has as persistent memory. */
+export interface PlannedPersistentMemory {
+  readonly number: number;
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** Bytes of the image that the guest has. */
+  readonly size: number;
+}
+
+/** Shared memory of this machine that the guest has as BAR 2 of a device (ivshmem). */
+export interface PlannedSharedRegion {
+  /** SectionName as the document has it. */
+  readonly section: string;
+  /** Name of the file in {@link FOLDER}. */
+  readonly name: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly guestWrites: boolean;
+}
+
+/** A stream between a unix socket and /dev/virtio-ports/NAME of the guest. */
+export interface PlannedSerialPort {
+  readonly name: string;
+  readonly path: string;
+  /** Place on the bus; 1 and up, as 0 is kept for a console. */
+  readonly number: number;
+}
+
+/** What a person has of a machine. */
+export interface PlannedConsole {
+  /** Undefined: there is no monitor. */
+  readonly monitor: PlannedMonitor | undefined;
+  readonly keyboard: boolean;
+  readonly mouse: boolean;
+}
+
+/** A monitor, which people see over VNC. */
+export interface PlannedMonitor {
+  /** Unix socket on which QEMU serves VNC; undefined: nobody connects. */
+  readonly socket: string | undefined;
+  readonly width: number | undefined;
+  readonly height: number | undefined;
+}
+
+/** What a machine may use of the host's processors. */
+export interface PlannedProcessorLimits {
+  /** Of each virtual processor, in 1/1000 percent: 100,000 is all of it. 0: no limit. */
+  readonly limit: number;
+  /** Beside other machines; 100 is usual. 0: not set. */
+  readonly weight: number;
+}
+
+/** Files that are written when the guest crashes. */
+export interface PlannedCrashFiles {
+  /** The guest's memory, as a kdump-compressed file. */
+  readonly dump: string | undefined;
+  /** Bytes that the dump may have; undefined: as many as it takes. */
+  readonly dumpLimit: number | undefined;
+  /** The whole machine, as HcsSaveComputeSystem saves it. */
+  readonly savedState: string | undefined;
+}
+
+/** A folder that the guest mounts by 9p2000.L over virtio. */
+export interface PlannedShare {
+  readonly tag: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+}

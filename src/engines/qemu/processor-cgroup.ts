@@ -1,0 +1,112 @@
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { resourceFailure } from './resources/resource-failure.ts';
+
+/** Microseconds over which the kernel counts (Linux, cgroup-v2.rst: cpu.max). */
+const PERIOD_US = 100_000;
+/** cpu.shares of version 1 that is a weight of 100 in version 2. */
+const SHARES = 1024;
+const USUAL_WEIGHT = 100;
+
+/** The control group that limits the processor time of one process, below that of this process. */
+export class ProcessorCgroup {
+  readonly #path: string;
+  readonly #version: 1 | 2;
+
+  private constructor(path: string, version: 1 | 2) {
+    this.#path = path;
+    this.#version = version;
+  }
+
+  /**
+   * Makes the group and moves a process into it.
+   * @throws HcsError ERROR_NOT_SUPPORTED with the reason where this process may not
+   */
+  static create(pid: number): ProcessorCgroup {
+    const { folder, version } = cpuController();
+    const path = join(folder, `hdvkit-${pid}`);
+    try {
+      mkdirSync(path, { recursive: true });
+      // Processes of a group with controlled groups below it are refused (cgroup-v2.rst, No Internal Process Constraint).
+      if (version === 2) writeFileSync(join(folder, 'cgroup.subtree_control'), '+cpu');
+      writeFileSync(join(path, 'cgroup.procs'), String(pid));
+    } catch (error) {
+      remove(path);
+      throw notSupported(`"${folder}" cannot be used: ${(error as Error).message}`, error);
+    }
+    return new ProcessorCgroup(path, version);
+  }
+
+  /**
+   * Sets the limits.
+   * @param processors how much of the host's processors, 1 being one of them; undefined: no limit
+   * @param weight beside other groups, 1 to 10,000; undefined: the usual 100
+   */
+  limit(processors: number | undefined, weight: number = USUAL_WEIGHT): void {
+    // Less than a millisecond is refused.
+    const quota =
+      processors === undefined ? undefined : Math.max(1000, Math.round(processors * PERIOD_US));
+    try {
+      if (this.#version === 2) {
+        this.#write('cpu.max', `${quota ?? 'max'} ${PERIOD_US}`);
+        this.#write('cpu.weight', String(weight));
+      } else {
+        this.#write('cpu.cfs_period_us', String(PERIOD_US));
+        this.#write('cpu.cfs_quota_us', String(quota ?? -1));
+        this.#write(
+          'cpu.shares',
+          String(Math.max(2, Math.round((weight * SHARES) / USUAL_WEIGHT))),
+        );
+      }
+    } catch (error) {
+      throw notSupported((error as Error).message, error);
+    }
+  }
+
+  /** Removes the group, whose process has ended. */
+  remove(): void {
+    remove(this.#path);
+  }
+
+  #write(name: string, value: string): void {
+    writeFileSync(join(this.#path, name), value);
+  }
+}
+
+function remove(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // It was not made, or its process is not quite gone: an empty group costs nothing.
+  }
+}
+
+/** The group of this process that the cpu controller is in. */
+function cpuController(): { readonly folder: string; readonly version: 1 | 2 } {
+  const own = readFileSync('/proc/self/cgroup', 'utf8').split('\n');
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '));
+  for (const line of own) {
+    const [, controllers = '', group = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (!controllers.split(',').includes('cpu')) continue;
+    const mount = mounts.find(
+      ([, , type, options = '']) => type === 'cgroup' && options.split(',').includes('cpu'),
+    );
+    if (mount?.[1] !== undefined) return { folder: join(mount[1], group), version: 1 };
+  }
+  const unified = own.find((line) => line.startsWith('0::'))?.slice(3);
+  const mount = mounts.find(([, , type]) => type === 'cgroup2')?.[1];
+  if (unified === undefined || mount === undefined) {
+    throw notSupported('this system has no control group with the cpu controller');
+  }
+  return { folder: join(mount, unified), version: 2 };
+}
+
+function notSupported(reason: string, cause?: unknown): Error {
+  return resourceFailure(
+    'ERROR_NOT_SUPPORTED',
+    `Cannot limit the processors of the machine: ${reason}; run as root, or in a control group that is delegated (systemd: Delegate=cpu)`,
+    cause,
+  );
+}

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import type { QmpClient } from './qmp.ts';
+
+/** Clock ticks per second in /proc (sysconf(_SC_CLK_TCK)) are 100 on Linux, by ABI. */
+const TICK_100NS = 100_000;
+
+/** Time that a thread or process has run, in units of 100 ns. */
+export interface ProcessorTime {
+  readonly user: number;
+  readonly kernel: number;
+}
+
+/** Threads of the virtual processors, in the order of their numbers. */
+export async function processorThreads(qmp: QmpClient): Promise<readonly number[]> {
+  const processors = (await qmp.execute('query-cpus-fast')) as readonly {
+    readonly 'cpu-index': number;
+    readonly 'thread-id': number;
+  }[];
+  return [...processors]
+    .sort((one, other) => one['cpu-index'] - other['cpu-index'])
+    .map((processor) => processor['thread-id']);
+}
+
+/** Reads a file `stat` of /proc (proc(5)). */
+export function processorTime(path: string): ProcessorTime {
+  const stat = readFileSync(path, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { user: Number(fields[11]) * TICK_100NS, kernel: Number(fields[12]) * TICK_100NS };
+}

@@ -1,0 +1,88 @@
+import { readFile, rm } from 'node:fs/promises';
+import type { Devices, RdpConnectionOptions } from '../../../hcs/schema/documents.ts';
+import type { LiveMachine } from '../live-machine.ts';
+import type { PlannedConsole } from '../machine-plan.ts';
+import { requireSocketPath } from '../unix-sockets.ts';
+import { cannotHonour, refuseFields, resourceFailure } from './resource-failure.ts';
+
+/** VideoMonitor, EnhancedModeVideo, Keyboard and Mouse of a document. */
+export function planConsole(devices: Devices): PlannedConsole {
+  const { VideoMonitor, EnhancedModeVideo, Keyboard, Mouse } = devices;
+  const at = '$.VirtualMachine.Devices.VideoMonitor';
+  if (EnhancedModeVideo !== undefined) {
+    throw cannotHonour(
+      '$.VirtualMachine.Devices.EnhancedModeVideo',
+      'it needs a remote desktop in the guest; use VideoMonitor, which is served over VNC',
+    );
+  }
+  if (VideoMonitor !== undefined) {
+    refuseFields(at, VideoMonitor, [
+      'HorizontalResolution',
+      'VerticalResolution',
+      'ConnectionOptions',
+    ]);
+  }
+  return {
+    monitor:
+      VideoMonitor === undefined
+        ? undefined
+        : {
+            socket: socketOf(`${at}.ConnectionOptions`, VideoMonitor.ConnectionOptions),
+            width: VideoMonitor.HorizontalResolution,
+            height: VideoMonitor.VerticalResolution,
+          },
+    keyboard: Keyboard !== undefined,
+    mouse: Mouse !== undefined,
+  };
+}
+
+function socketOf(at: string, options: RdpConnectionOptions = {}): string | undefined {
+  const { AccessSids = [], NamedPipe } = options;
+  if (AccessSids.length > 0) {
+    throw cannotHonour(
+      `${at}.AccessSids`,
+      'the rights of the folder of the socket say who may connect',
+    );
+  }
+  if (NamedPipe === undefined || NamedPipe === '') return undefined;
+  requireSocketPath(`${at}.NamedPipe`, NamedPipe);
+  return NamedPipe;
+}
+
+/** QEMU's arguments for it. */
+export function consoleArguments({ monitor, keyboard, mouse }: PlannedConsole): string[] {
+  const size =
+    monitor?.width === undefined || monitor.height === undefined
+      ? {}
+      : { xres: monitor.width, yres: monitor.height };
+  const device = (properties: Readonly<Record<string, unknown>>): string[] => [
+    '-device',
+    JSON.stringify(properties),
+  ];
+  return [
+    ...(monitor === undefined ? [] : device({ driver: 'VGA', id: 'video', ...size })),
+    ...(monitor?.socket === undefined
+      ? []
+      : ['-vnc', `unix:${monitor.socket.replaceAll(',', ',,')}`]),
+    ...(keyboard || mouse ? device({ driver: 'qemu-xhci', id: 'usb' }) : []),
+    ...(keyboard ? device({ driver: 'usb-kbd', bus: 'usb.0' }) : []),
+    ...(mouse ? device({ driver: 'usb-tablet', bus: 'usb.0' }) : []),
+  ];
+}
+
+/** ConsoleImage: what the monitor shows, as a PNG in base64. */
+export async function consoleImage(machine: LiveMachine): Promise<{ readonly Image: string }> {
+  if (machine.plan.console.monitor === undefined) {
+    throw resourceFailure(
+      'ERROR_NOT_SUPPORTED',
+      'the machine has no monitor to take a picture of: write VirtualMachine.Devices.VideoMonitor in its document',
+    );
+  }
+  const path = machine.folder.file('screen.png');
+  try {
+    await machine.qmp.execute('screendump', { filename: path, format: 'png' });
+    return { Image: (await readFile(path)).toString('base64') };
+  } finally {
+    await rm(path, { force: true });
+  }
+}

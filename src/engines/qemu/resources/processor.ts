@@ -1,0 +1,65 @@
+import type { ResourceChange } from '../../../compute/engine.ts';
+import { setProcessorAffinity } from '../../../ffi/processor-affinity.ts';
+import type { ProcessorLimits } from '../../../hcs/schema/documents.ts';
+import type { LiveMachine } from '../live-machine.ts';
+import type { PlannedProcessorLimits } from '../machine-plan.ts';
+import { ProcessorCgroup } from '../processor-cgroup.ts';
+import { processorThreads } from '../processor-threads.ts';
+import { cannotHonour, wholeNumber } from './resource-failure.ts';
+
+const ALL = 100_000;
+const LARGEST_WEIGHT = 10_000;
+/** Reads limits, of a document or a request. */
+export function planProcessorLimits(at: string, limits: ProcessorLimits): PlannedProcessorLimits {
+  const { Limit = 0, Weight = 0, Reservation = 0, MaximumFrequencyMHz = 0 } = limits;
+  if (Reservation !== 0) {
+    throw cannotHonour(`${at}.Reservation`, 'Linux reserves no processor time; use Weight');
+  }
+  if (MaximumFrequencyMHz !== 0) {
+    throw cannotHonour(`${at}.MaximumFrequencyMHz`, 'frequencies are those of all processes');
+  }
+  return {
+    limit: wholeNumber(`${at}.Limit`, Limit, ALL, 0),
+    weight: wholeNumber(`${at}.Weight`, Weight, LARGEST_WEIGHT, 0),
+  };
+}
+
+/** Sets what a machine may use, by a control group of its process. */
+export async function limitProcessors(
+  machine: LiveMachine,
+  limits: PlannedProcessorLimits,
+): Promise<void> {
+  if (machine.processorCgroup === undefined) {
+    const cgroup = ProcessorCgroup.create(machine.pid);
+    machine.processorCgroup = cgroup;
+    machine.atEnd(() => cgroup.remove());
+  }
+  machine.processorCgroup.limit(
+    limits.limit === 0 ? undefined : (limits.limit / ALL) * machine.plan.processors,
+    limits.weight === 0 ? undefined : limits.weight,
+  );
+}
+
+/** Changes Processor/Limits. */
+export async function changeProcessorLimits(
+  machine: LiveMachine,
+  { settings }: ResourceChange,
+): Promise<void> {
+  await limitProcessors(machine, planProcessorLimits('$.Settings', settings as ProcessorLimits));
+}
+
+/** Binds the virtual processors to the processors of the group that the service found. */
+export async function changeCpuGroup(
+  machine: LiveMachine,
+  { logicalProcessors }: ResourceChange,
+): Promise<void> {
+  if (logicalProcessors !== undefined) await bindProcessors(machine, logicalProcessors);
+}
+
+/** Lets the virtual processors run on some of the host's processors only. */
+export async function bindProcessors(
+  { qmp }: LiveMachine,
+  processors: readonly number[],
+): Promise<void> {
+  for (const thread of await processorThreads(qmp)) setProcessorAffinity(thread, processors);
+}
