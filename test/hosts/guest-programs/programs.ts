@@ -168,17 +168,18 @@ export function readPage({ machine, argument }: VirtualProcessor): number {
   return machine.read((argument as number) + PageOffset.PAGE, 4);
 }
 
-/** Writes a register and reads it back until the first word of RAM says that it is enough. */
+/** Writes a register and reads it back until the first word of RAM says that it is enough; the second one counts. */
 export function countUntilTold(processor: VirtualProcessor): { rounds: number; wrong: number } {
   const { machine, argument } = processor;
   const gpa = argument as number;
-  const told = processor.words(0, 1);
+  const told = processor.words(0, 2);
   let rounds = 0;
   let wrong = 0;
   while (Atomics.load(told, 0) === 0) {
     rounds = (rounds + 1) | 0;
     machine.write(gpa, 4, rounds);
     if (machine.read(gpa, 4) !== rounds) wrong++;
+    Atomics.store(told, 1, rounds);
   }
   return { rounds, wrong };
 }
