@@ -22,6 +22,14 @@ export function failure(
   });
 }
 
+/** Characters of a message: what callers pass may be of any length, and is quoted in some. */
+const LONGEST_MESSAGE = 2000;
+
+function shortened(message: string): string {
+  const half = LONGEST_MESSAGE / 2;
+  return `${message.slice(0, half)} ... ${message.slice(-half)}`;
+}
+
 /** A ResultError document as text. */
 export function resultError(
   hresult: number,
@@ -30,7 +38,7 @@ export function resultError(
 ): string {
   const result: ResultError = {
     Error: signedHresult(hresult),
-    ErrorMessage: message,
+    ErrorMessage: message.length <= LONGEST_MESSAGE ? message : shortened(message),
     ...(attribution === undefined ? {} : { Attribution: attribution }),
   };
   return JSON.stringify(result);

@@ -20,6 +20,24 @@ export type Modification =
   | { readonly kind: 'change'; readonly change: ResourceChange };
 
 /**
+ * Refuses a change of what a system of another kind has.
+ * @param kind the kind that the system is of
+ * @throws HcsError E_INVALIDARG
+ */
+export function checkKind(name: string, modification: Modification, kind: string): void {
+  const path =
+    modification.kind === 'change'
+      ? modification.change.path
+      : 'VirtualMachine/Devices/FlexibleIov';
+  if (path.startsWith(`${kind}/`)) return;
+  throw failure(
+    name,
+    'E_INVALIDARG',
+    `$.ResourcePath is ${path}, and the system is a ${kind}: use a path that begins with ${kind}/`,
+  );
+}
+
+/**
  * Reads a ModifySettingRequest.
  * @throws HcsError HCS_E_INVALID_JSON for a malformed document, E_INVALIDARG for a path or request type that does not
  * exist or settings where there must be none, ERROR_NOT_SUPPORTED for a request that the path does not have

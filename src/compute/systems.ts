@@ -37,7 +37,7 @@ import type { Engine, SaveTarget } from './engine.ts';
 import { failure } from './failure.ts';
 import { nextHandleNumber } from './handle-numbers.ts';
 import type { HostInformation } from './host-information.ts';
-import { readModification } from './modify-request.ts';
+import { checkKind, readModification } from './modify-request.ts';
 import { checkCallback, type Operations, settles } from './operations.ts';
 import { ServedSystem } from './served-system.ts';
 import { SystemHandle } from './system-handle.ts';
@@ -269,6 +269,8 @@ export class Systems implements SystemFunctions {
     const name = 'HcsModifyComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeModify, computeSystem, operation, (system) => {
       const modification = readModification(name, configuration);
+      const { Container } = system.plan.document;
+      checkKind(name, modification, Container === undefined ? 'VirtualMachine' : 'Container');
       return (cancellation) => system.modify(name, modification, cancellation);
     });
   }
@@ -413,6 +415,8 @@ export class Systems implements SystemFunctions {
     if (requestedAccess >>> 0 !== GENERIC_ALL) {
       throw failure(name, 'E_INVALIDARG', 'requestedAccess is reserved: pass GENERIC_ALL');
     }
+    checkSystemId(name, id);
+    if (idNamespace !== '') checkSystemId(name, idNamespace, 'the id space');
     const system = this.#systems.get(`${idNamespace}\n${id}`);
     if (system === undefined) {
       throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `no compute system has the id "${id}"`);

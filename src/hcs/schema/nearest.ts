@@ -1,5 +1,9 @@
+/** Characters of a word that may be misspelt; the comparison takes their product with those of the candidates. */
+const LONGEST_WORD = 200;
+
 /** The candidate that a misspelt word most likely means, or undefined when none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
   const lower = word.toLowerCase();
   let best: string | undefined;
   let bestDistance = Math.min(5, Math.max(1, Math.floor(word.length / 3))) + 1;

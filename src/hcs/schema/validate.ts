@@ -3,7 +3,7 @@ import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
 import { HcsError } from '../hcs-error.ts';
 import { HRESULT, signedHresult } from '../hresult.ts';
 import type { ErrorEvent, ResultError } from './documents.ts';
-import { duplicateKeys } from './duplicate-keys.ts';
+import { duplicateKeys, nestingDepth } from './duplicate-keys.ts';
 import { arrayTypes, fieldTypes, jsonSchemaOf, mapTypes } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { ObjectType } from './schema-types.ts';
@@ -17,6 +17,19 @@ export interface DocumentProblem {
   /** The key or value that was probably meant, where one is near. */
   readonly suggestion?: string;
 }
+
+/** Characters of a document: far more than any machine takes, and few enough to be checked in a moment. */
+const LONGEST_DOCUMENT = 4 * 1024 * 1024;
+/** Objects and arrays in one another: the deepest of the schema are nested about ten times. */
+const DEEPEST_DOCUMENT = 64;
+/** Keys of an object, or elements of an array. */
+const MOST_KEYS = 10_000;
+/** Problems that are told; the others are counted. */
+const MOST_PROBLEMS = 20;
+/** Characters of the text of one problem. */
+const LONGEST_TEXT = 1500;
+/** Characters of a key that a path shows. */
+const LONGEST_KEY = 80;
 
 /** Loaded with the first document: threads that serve devices, which see none, start without it. */
 const require = createRequire(import.meta.url);
@@ -54,14 +67,23 @@ export function documentProblems(type: ObjectType, value: unknown): readonly Doc
   return problems;
 }
 
+/** One of too many problems: it only counts. */
+const UNTOLD: DocumentProblem = { path: '$', message: '' };
+
 function collect(type: string, value: unknown, path: string, problems: DocumentProblem[]): void {
+  const keys = typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
+  if (keys > MOST_KEYS) {
+    const what = Array.isArray(value) ? 'elements' : 'keys';
+    problems.push({ path, message: `has ${keys} ${what}, and at most ${MOST_KEYS} are read` });
+    return;
+  }
   const fields = fieldTypes(type);
   if (fields !== undefined) {
     const validate = validator(type as ObjectType);
     if (!validate(value)) {
       for (const error of validate.errors ?? []) {
-        const problem = problemOf(error);
-        if (problem === undefined) continue;
+        if (error.keyword === 'propertyNames') continue;
+        const problem = problems.length < MOST_PROBLEMS ? problemOf(error) : UNTOLD;
         problems.push({ ...problem, path: path + problem.path.slice(1) });
       }
     }
@@ -86,6 +108,18 @@ export function parseDocument<T = Readonly<Record<string, unknown>>>(
   text: string,
   name: string,
 ): T {
+  if (typeof text !== 'string') {
+    const message = `the ${type} document is ${String(text)}: pass a text`;
+    throw new HcsError({ function: name, hresult: HRESULT.E_INVALIDARG, message });
+  }
+  if (text.length > LONGEST_DOCUMENT) {
+    const message = `has ${text.length} characters, and at most ${LONGEST_DOCUMENT} are read`;
+    throw invalidDocument(name, type, [{ path: '$', message }]);
+  }
+  if (nestingDepth(text) > DEEPEST_DOCUMENT) {
+    const message = `has objects or arrays nested more than ${DEEPEST_DOCUMENT} times`;
+    throw invalidDocument(name, type, [{ path: '$', message }]);
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -116,6 +150,12 @@ export function checkDocument<T = Readonly<Record<string, unknown>>>(
   return withoutNulls(type, value) as T;
 }
 
+/** A problem in words, which quote no more of the document than people read. */
+function problemText({ path, message }: DocumentProblem): string {
+  const text = `${path} ${message}`;
+  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}...`;
+}
+
 /** The error for a document that is malformed or does not fit: HCS_E_INVALID_JSON. */
 export function invalidDocument(
   name: string,
@@ -123,12 +163,12 @@ export function invalidDocument(
   problems: readonly DocumentProblem[],
   cause?: unknown,
 ): HcsError {
-  const [first, ...others] = problems.map(({ path, message }) => `${path} ${message}`);
-  const more = others.length === 0 ? '' : ` (and ${others.length} more: ${others.join('; ')})`;
-  const events: ErrorEvent[] = problems.map(({ path, message }) => ({
-    Message: `${path} ${message}`,
-    Source: name,
-  }));
+  const told = problems.slice(0, MOST_PROBLEMS).map(problemText);
+  const [first, ...others] = told;
+  const untold = problems.length > told.length ? '; and so on' : '';
+  const more =
+    others.length === 0 ? '' : ` (and ${problems.length - 1} more: ${others.join('; ')}${untold})`;
+  const events: ErrorEvent[] = told.map((text) => ({ Message: text, Source: name }));
   const result: ResultError = {
     Error: signedHresult(HRESULT.HCS_E_INVALID_JSON),
     ErrorMessage: `Cannot use the ${type} document: ${first}${more}`,
@@ -142,7 +182,7 @@ export function invalidDocument(
   });
 }
 
-function problemOf(error: ErrorObject): DocumentProblem | undefined {
+function problemOf(error: ErrorObject): DocumentProblem {
   const { keyword, params, data, schema, parentSchema } = error;
   const path = jsonPath(error.instancePath);
   switch (keyword) {
@@ -187,8 +227,6 @@ function problemOf(error: ErrorObject): DocumentProblem | undefined {
     case 'minItems':
     case 'maxItems':
       return { path, message: `has ${(data as unknown[]).length} elements, not ${schema}` };
-    case 'propertyNames':
-      return undefined;
     default:
       return { path, message: error.message ?? keyword };
   }
@@ -204,12 +242,13 @@ const typeNames: Readonly<Record<string, string>> = {
 };
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(typeof value === 'string' ? value.slice(0, 60) : value) ?? 'nothing';
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
 /** A step of a JSON path: `.Devices`, `[0]` or `["a-b"]`. */
 function segment(key: string): string {
+  if (key.length > LONGEST_KEY) return `[${JSON.stringify(`${key.slice(0, LONGEST_KEY)}...`)}]`;
   if (/^\d+$/.test(key)) return `[${key}]`;
   return /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
