@@ -1,81 +1,8 @@
-import { describe, expect, test } from 'vitest';
-import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
-import {
-  codeOf,
-  deviceRequest,
-  errorOf,
-  OTHER_INSTANCE,
-  Rig,
-  turn,
-  vm,
-} from './recording-engine.ts';
+import { expect, test } from 'vitest';
+import type { HCS_OPERATION } from '../../src/hcs/core/handles.ts';
+import { codeOf, errorOf, Rig, turn, vm } from './recording-engine.ts';
 
-type State = 'Created' | 'Running' | 'Paused' | 'SavedAsTemplate' | 'Stopped';
-
-const INVALID = 'HCS_E_INVALID_STATE';
 const STOPPED = 'HCS_E_SYSTEM_ALREADY_STOPPED';
-
-type Call = (rig: Rig, system: HCS_SYSTEM, operation: HCS_OPERATION) => void;
-
-const calls: Record<string, Call> = {
-  HcsStartComputeSystem: ({ core }, s, o) => core.HcsStartComputeSystem(s, o, null),
-  HcsShutDownComputeSystem: ({ core }, s, o) => core.HcsShutDownComputeSystem(s, o, null),
-  HcsTerminateComputeSystem: ({ core }, s, o) => core.HcsTerminateComputeSystem(s, o, null),
-  HcsPauseComputeSystem: ({ core }, s, o) => core.HcsPauseComputeSystem(s, o, null),
-  HcsResumeComputeSystem: ({ core }, s, o) => core.HcsResumeComputeSystem(s, o, null),
-  HcsCrashComputeSystem: ({ core }, s, o) => core.HcsCrashComputeSystem(s, o, null),
-  HcsSaveComputeSystem: ({ core }, s, o) =>
-    core.HcsSaveComputeSystem(s, o, '{"SaveStateFilePath":"/saved"}'),
-  HcsModifyComputeSystem: ({ core }, s, o) =>
-    core.HcsModifyComputeSystem(s, o, JSON.stringify(deviceRequest('Add', OTHER_INSTANCE)), null),
-  HcsGetComputeSystemProperties: ({ core }, s, o) => core.HcsGetComputeSystemProperties(s, o, null),
-  'HcsGetComputeSystemProperties (Memory)': ({ core }, s, o) =>
-    core.HcsGetComputeSystemProperties(s, o, '{"PropertyTypes":["Memory"]}'),
-};
-
-/** In the order of {@link STATES}. */
-const expected: Record<string, readonly string[]> = {
-  HcsStartComputeSystem: ['S_OK', INVALID, INVALID, INVALID, STOPPED],
-  HcsShutDownComputeSystem: [INVALID, 'S_OK', INVALID, INVALID, STOPPED],
-  HcsTerminateComputeSystem: ['S_OK', 'S_OK', 'S_OK', 'S_OK', STOPPED],
-  HcsPauseComputeSystem: [INVALID, 'S_OK', INVALID, INVALID, STOPPED],
-  HcsResumeComputeSystem: [INVALID, INVALID, 'S_OK', INVALID, STOPPED],
-  HcsCrashComputeSystem: [INVALID, 'S_OK', INVALID, INVALID, STOPPED],
-  HcsSaveComputeSystem: [INVALID, INVALID, 'S_OK', INVALID, STOPPED],
-  HcsModifyComputeSystem: ['S_OK', 'S_OK', INVALID, INVALID, STOPPED],
-  HcsGetComputeSystemProperties: ['S_OK', 'S_OK', 'S_OK', 'S_OK', 'S_OK'],
-  'HcsGetComputeSystemProperties (Memory)': ['S_OK', 'S_OK', 'S_OK', 'S_OK', STOPPED],
-};
-
-const STATES: readonly State[] = ['Created', 'Running', 'Paused', 'SavedAsTemplate', 'Stopped'];
-
-async function systemIn(rig: Rig, state: State): Promise<HCS_SYSTEM> {
-  rig.announce(OTHER_INSTANCE);
-  const system = await rig.create();
-  if (state === 'Created') return system;
-  await rig.start(system);
-  if (state === 'Paused' || state === 'SavedAsTemplate') {
-    await rig.run((operation) => rig.core.HcsPauseComputeSystem(system, operation, null));
-  }
-  if (state === 'SavedAsTemplate') {
-    const options = '{"SaveType":"AsTemplate"}';
-    await rig.run((operation) => rig.core.HcsSaveComputeSystem(system, operation, options));
-  }
-  if (state === 'Stopped') await rig.terminate(system);
-  return system;
-}
-
-describe.each(Object.keys(calls))('%s', (name) => {
-  test.each(STATES.map((state, i) => [state, expected[name]?.[i]] as const))(
-    'in state %s ends with %s',
-    async (state, code) => {
-      const rig = new Rig();
-      const system = await systemIn(rig, state);
-      expect((await rig.properties(system)).State).toBe(state);
-      expect(await codeOf(() => rig.run((o) => calls[name]?.(rig, system, o)))).toBe(code);
-    },
-  );
-});
 
 test('runs calls in the order in which they were made, also while creation is pending', async () => {
   const rig = new Rig();
