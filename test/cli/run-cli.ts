@@ -125,10 +125,10 @@ export function until(stream: NodeJS.ReadableStream, text: string): Promise<stri
     const listen = (chunk: unknown): void => {
       said += String(chunk);
       if (!said.includes(text)) return;
-      stream.off('data', listen);
+      stream.off('data', listen).off('end', end);
       resolve(said);
     };
-    stream.on('data', listen);
-    stream.once('end', () => reject(new Error(`Cannot find ${JSON.stringify(text)} in: ${said}`)));
+    const end = (): void => reject(new Error(`Cannot find ${JSON.stringify(text)} in: ${said}`));
+    stream.on('data', listen).once('end', end);
   });
 }

@@ -10,6 +10,8 @@ const CRASH_LINES = 20;
 
 /** What a running machine says to whoever ran it. */
 export interface MachineOutput {
+  /** The machine runs. @param how what a person wants to know: where its console is */
+  started(id: string, how: string): void;
   event(event: SystemEvent): void;
   /** What the guest says on its console. */
   console(chunk: Buffer): void;
@@ -21,6 +23,10 @@ export interface MachineOutput {
 export class TextOutput implements MachineOutput {
   /** Writes a line so that it fits to what the console has shown. */
   say: (line: string) => void = remark;
+
+  started(id: string, how: string): void {
+    this.say(errorColors().dim(`Started ${id}: ${how}`));
+  }
 
   event(event: SystemEvent): void {
     for (const line of eventLines(event)) this.say(line);
@@ -40,19 +46,25 @@ export class JsonOutput implements MachineOutput {
   /** A character may come in two chunks. */
   readonly #decoder = new StringDecoder('utf8');
 
+  started(id: string): void {
+    this.#print({ type: 'started', id });
+  }
+
   event(event: SystemEvent): void {
-    print(JSON.stringify({ time: new Date().toISOString(), ...event }));
+    this.#print(event);
   }
 
   console(chunk: Buffer): void {
     const text = this.#decoder.write(chunk);
-    if (text !== '') {
-      print(JSON.stringify({ time: new Date().toISOString(), type: 'console', text }));
-    }
+    if (text !== '') this.#print({ type: 'console', text });
   }
 
   remark(text: string): void {
     remark(text);
+  }
+
+  #print(line: object): void {
+    print(JSON.stringify({ time: new Date().toISOString(), ...line }));
   }
 }
 

@@ -41,10 +41,15 @@ export function promptCommands(context: PromptContext): Command {
   add('pause', 'stop the processors').action(() => system.pause());
   add('resume', 'let them run on').action(() => system.resume());
   add('save <file>', 'pause the machine and save it to a file').action(async (file: string) => {
+    const path = resolve(file);
     const { State } = await system.properties();
     if (State !== 'Paused') await system.pause();
-    const path = resolve(file);
-    await system.save({ SaveType: 'ToFile', SaveStateFilePath: path });
+    try {
+      await system.save({ SaveType: 'ToFile', SaveStateFilePath: path });
+    } catch (error) {
+      if (State !== 'Paused') await system.resume();
+      throw error;
+    }
     say(`Saved to ${path}; the machine is paused: resume lets it run on`);
   });
   add('crash', 'crash the guest by a non-maskable interrupt').action(() => system.crash());

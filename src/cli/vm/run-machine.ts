@@ -17,6 +17,9 @@ import { MachinePrompt } from './machine-prompt.ts';
 import type { VmRunOptions } from './run-options.ts';
 import { openNamedDevice, RunningMachine } from './running-machine.ts';
 
+/** Longest that a timer may be. */
+const LONG_MS = 2 ** 31 - 1;
+
 /** Runs the machine of a document until it has ended; the exit code says how. */
 export async function runMachine(path: string, options: VmRunOptions): Promise<void> {
   const binding = openHost(options.host);
@@ -34,12 +37,11 @@ export async function runMachine(path: string, options: VmRunOptions): Promise<v
   const shutdownMs = options.shutdownTimeout * 1000;
   const machine = cleanUp.use(new RunningMachine(system, binding, cleanUp, output, shutdownMs));
   const following = machine.follow();
-  following.catch(() => undefined); // It is awaited when the machine has ended.
   const session = new ConsoleSession(port, options, output);
   cleanUp.add(() => session.close());
   for (const file of files) await machine.attach(file);
   await session.start(binding, machine, signal);
-  if (!options.json) introduce(id, port);
+  output.started(id, describe(port));
   await session.interact(machine, signal);
   if (signal.aborted) return; // Whoever aborted says how the process ends.
   await following;
@@ -65,20 +67,12 @@ function idFor({ name }: HostBinding): string {
   return name === 'windows' ? crypto.randomUUID() : `hdvkit-vm-${process.pid}`;
 }
 
-function introduce(id: string, { path, isAdded }: ConsolePort): void {
-  const c = errorColors();
-  const where =
-    path === undefined
-      ? 'it has no console'
-      : isAdded
-        ? 'its first COM port is this terminal'
-        : `its console is ${path}`;
-  const keys = process.stdin.isTTY
-    ? path === undefined
-      ? '; help lists the commands'
-      : '; Ctrl-] opens the prompt'
-    : '';
-  remark(c.dim(`Started ${id}: ${where}${keys}`));
+function describe({ path, isAdded }: ConsolePort): string {
+  const place = isAdded ? 'its first COM port is connected here' : `its console is ${path}`;
+  if (!process.stdin.isTTY) return path === undefined ? 'it has no console' : place;
+  return path === undefined
+    ? 'it has no console; help lists the commands'
+    : `${place}; Ctrl-] opens the prompt`;
 }
 
 /** The console of the machine on this terminal, and its prompt. */
@@ -123,7 +117,7 @@ class ConsoleSession {
         if (how === 'ended' || signal.aborted) return;
       }
       if (!this.#hasPrompt) {
-        await Promise.race([exited, aborted]);
+        await waitingFor(Promise.race([exited, aborted]));
         return;
       }
       this.#prompt = new MachinePrompt(machine, this.#output, this.#console !== undefined);
@@ -141,5 +135,15 @@ class ConsoleSession {
   close(): void {
     this.#prompt?.close();
     this.#console?.close();
+  }
+}
+
+/** A machine in this process, without a console, keeps nothing that would keep the process. */
+async function waitingFor(something: Promise<unknown>): Promise<void> {
+  const keep = setInterval(() => undefined, LONG_MS);
+  try {
+    await something;
+  } finally {
+    clearInterval(keep);
   }
 }

@@ -28,6 +28,7 @@ export class RunningMachine implements AsyncDisposable {
   readonly #shutdownMs: number;
   #devices: DeviceHost | undefined;
   #isStarted = false;
+  #following: Promise<void> = Promise.resolve();
 
   constructor(
     system: ComputeSystem,
@@ -49,7 +50,13 @@ export class RunningMachine implements AsyncDisposable {
   }
 
   /** Says each event as it comes, until the machine has ended. */
-  async follow(): Promise<void> {
+  follow(): Promise<void> {
+    this.#following = this.#follow();
+    this.#following.catch(() => undefined); // It is awaited when the machine has ended.
+    return this.#following;
+  }
+
+  async #follow(): Promise<void> {
     for await (const event of this.system.events()) {
       this.events.push({ time: new Date(), event });
       if (this.events.length > KEPT_EVENTS) this.events.shift();
@@ -110,6 +117,7 @@ export class RunningMachine implements AsyncDisposable {
       if (this.#isStarted && this.#cleanUp.signal.aborted) {
         this.#output.remark('Shutting the machine down; Ctrl-C again ends it at once');
         await this.shutDown();
+        await this.#following;
       }
     } finally {
       await this.#devices?.[Symbol.asyncDispose]();
