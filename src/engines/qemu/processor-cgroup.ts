@@ -10,11 +10,12 @@ const USUAL_WEIGHT = 100;
 
 /** The control group that limits the processor time of one process, below that of this process. */
 export class ProcessorCgroup {
-  readonly #path: string;
+  /** Folder of the group. */
+  readonly path: string;
   readonly #version: 1 | 2;
 
   private constructor(path: string, version: 1 | 2) {
-    this.#path = path;
+    this.path = path;
     this.#version = version;
   }
 
@@ -65,11 +66,11 @@ export class ProcessorCgroup {
 
   /** Removes the group, whose process has ended. */
   remove(): void {
-    remove(this.#path);
+    remove(this.path);
   }
 
   #write(name: string, value: string): void {
-    writeFileSync(join(this.#path, name), value);
+    writeFileSync(join(this.path, name), value);
   }
 }
 

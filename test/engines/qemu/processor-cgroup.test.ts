@@ -1,0 +1,57 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ProcessorCgroup } from '../../../src/engines/qemu/processor-cgroup.ts';
+import { HcsError } from '../../../src/hcs/hcs-error.ts';
+
+let child: ChildProcess;
+
+beforeAll(() => {
+  child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+});
+
+afterAll(() => {
+  child.kill();
+});
+
+function create(pid: number): ProcessorCgroup | HcsError {
+  try {
+    return ProcessorCgroup.create(pid);
+  } catch (error) {
+    return error as HcsError;
+  }
+}
+
+test('a process is limited in a group of its own, where this process may make one', async () => {
+  const pid = child.pid!;
+  const group = create(pid);
+  if (group instanceof HcsError) {
+    expect(group.code).toBe('ERROR_NOT_SUPPORTED');
+    expect(group.reason).toMatch(
+      /Cannot limit the processors .*: .*; run as root, or in a control/,
+    );
+    return;
+  }
+  const read = (name: string): string => readFileSync(join(group.path, name), 'utf8').trim();
+  expect(read('cgroup.procs')).toBe(String(pid));
+  group.limit(0.5, 200);
+  const unified = existsSync(join(group.path, 'cpu.max'));
+  if (unified) {
+    expect([read('cpu.max'), read('cpu.weight')]).toEqual(['50000 100000', '200']);
+  } else {
+    expect([read('cpu.cfs_quota_us'), read('cpu.shares')]).toEqual(['50000', '2048']);
+  }
+  group.limit(undefined);
+  expect(read(unified ? 'cpu.max' : 'cpu.cfs_quota_us')).toBe(unified ? 'max 100000' : '-1');
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await gone;
+  group.remove();
+  expect(existsSync(group.path)).toBe(false);
+});
+
+test('a process that is not there is in no group', () => {
+  const group = create(2 ** 22 - 1);
+  expect(group).toBeInstanceOf(HcsError);
+});
