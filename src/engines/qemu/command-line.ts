@@ -53,6 +53,8 @@ export interface RestoredMake {
   readonly machineType: string;
   /** File with the RAM, of which the machine gets a private copy on write. Undefined: the state has it. */
   readonly ram: string | undefined;
+  /** Guest-physical addresses of memory that is a device, by the device's id. */
+  readonly memoryAddresses: Readonly<Record<string, number>>;
 }
 
 /**
@@ -195,7 +197,14 @@ function pciParts(plan: MachinePlan, options: CommandLineOptions): string[] {
     ...(plan.serialPorts.length > 0 || ports.has(SERIAL_CONTROLLER.id) ? [SERIAL_CONTROLLER] : []),
     ...[BALLOON_PART, hotMemoryPart(memory.roomMB, hotMB)].filter(({ id }) => ports.has(id)),
   ];
-  return parts.flatMap((part) => partArguments(part, ports.take(part.id)));
+  const addresses = options.restore?.memoryAddresses ?? {};
+  return parts.flatMap((part) => partArguments(placed(part, addresses), ports.take(part.id)));
+}
+
+/** Memory is where it was, in whatever order it came. */
+function placed(part: Part, addresses: Readonly<Record<string, number>>): Part {
+  const memaddr = addresses[part.id];
+  return memaddr === undefined ? part : { ...part, device: { ...part.device, memaddr } };
 }
 
 function json(option: string, value: Readonly<Record<string, unknown>>): string[] {

@@ -107,7 +107,11 @@ export class QemuEngine implements Engine {
             restore:
               source === undefined
                 ? undefined
-                : { machineType: source.machine.machineType, ram: source.ram },
+                : {
+                    machineType: source.machine.machineType,
+                    ram: source.ram,
+                    memoryAddresses: source.machine.memoryAddresses,
+                  },
             sandbox: qemu.source !== 'explicit',
             extraArgs: options.extraArgs ?? [],
           }),

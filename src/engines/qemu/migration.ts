@@ -29,7 +29,7 @@ export async function saveTo(
 /** Reads the state that {@link saveTo} wrote into a machine of the same make that waits for it. */
 export async function restoreFrom(qmp: QmpClient, uri: string, sharedRam = false): Promise<void> {
   await setCapabilities(qmp, sharedRam);
-  await qmp.execute('migrate-incoming', { uri });
+  await qmp.execute('migrate-incoming', { uri, 'exit-on-error': false });
   await completion(qmp);
 }
 

@@ -44,6 +44,8 @@ export interface SavedMachine {
   readonly memory: MachineMemory;
   /** Root ports by what was behind them. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Guest-physical addresses of memory that is a device, by the device's id. */
+  readonly memoryAddresses: Readonly<Record<string, number>>;
 }
 
 /** A file that has no saved machine in it, or not all of one. */

@@ -18,6 +18,7 @@ import { restoreFrom } from './migration.ts';
 import { machineProperties } from './properties.ts';
 import { describeExit, type ProcessExit, type QemuProcess } from './qemu-process.ts';
 import type { QmpEvent } from './qmp.ts';
+import { memoryAddresses } from './resources/memory.ts';
 import { changeResource } from './resources/resource-table.ts';
 import type { RestoreSource, Template } from './restore.ts';
 import { LastSave, saveAsTemplate } from './save.ts';
@@ -36,7 +37,7 @@ export interface QemuSystemParts {
   /** What the machine goes on from, when it starts. */
   readonly source: RestoreSource | undefined;
   /** What is kept with the state when the machine is saved. */
-  readonly make: Omit<SavedMachine, 'machineType' | 'plan' | 'ports'>;
+  readonly make: Omit<SavedMachine, 'machineType' | 'plan' | 'ports' | 'memoryAddresses'>;
   /** Called when the machine has become a template, and when that has ended. */
   saved(template: Template | undefined): void;
 }
@@ -151,9 +152,9 @@ export class QemuSystem implements EngineSystem {
       });
     }
     if (target.kind === 'file') {
-      await this.#lastSave.toFile(qemu, this.#make(), target.path, signal);
+      await this.#lastSave.toFile(qemu, await this.#make(), target.path, signal);
     } else {
-      saved(await saveAsTemplate(qemu, this.#make(), folder.file('template'), signal));
+      saved(await saveAsTemplate(qemu, await this.#make(), folder.file('template'), signal));
     }
   }
 
@@ -161,9 +162,14 @@ export class QemuSystem implements EngineSystem {
     return machineProperties(this.#parts.machine, this.#createdAt, types);
   }
 
-  #make(): Omit<SavedMachine, 'machineType'> {
+  async #make(): Promise<Omit<SavedMachine, 'machineType'>> {
     const { make, machine } = this.#parts;
-    return { ...make, plan: machine.plan, ports: machine.ports.taken };
+    return {
+      ...make,
+      plan: machine.plan,
+      ports: machine.ports.taken,
+      memoryAddresses: await memoryAddresses(machine.qmp),
+    };
   }
 
   #notice({ event, data }: QmpEvent): void {
@@ -218,7 +224,9 @@ export class QemuSystem implements EngineSystem {
     }
     const isSaved =
       savedState !== undefined &&
-      (await attempt('saved state', () => this.#lastSave.toFile(qemu, this.#make(), savedState)));
+      (await attempt('saved state', async () =>
+        this.#lastSave.toFile(qemu, await this.#make(), savedState),
+      ));
     const isDumped =
       dump !== undefined && (await attempt('dump', () => dumpMemory(qemu.qmp, dump, dumpLimit)));
     return {

@@ -184,7 +184,12 @@ describe('QEMU’s command line', () => {
       ],
       memoryMB: 640,
     };
-    const devices = values('-device', plan, { ports }) as { id?: string; bus?: string }[];
+    const restore = {
+      machineType: 'pc-q35-11.1',
+      ram: undefined,
+      memoryAddresses: { 'hot-memory': 2 ** 32 },
+    };
+    const devices = values('-device', plan, { ports, restore }) as { id?: string; bus?: string }[];
     const behind = devices.filter(({ bus }) => bus?.startsWith('rp'));
     expect(behind.map(({ id, bus }) => [id, bus])).toEqual([
       ['net-a', 'rp1'],
@@ -192,7 +197,7 @@ describe('QEMU’s command line', () => {
       ['balloon', 'rp4'],
       ['hot-memory', 'rp7'],
     ]);
-    expect(behind.at(-1)).toMatchObject({ 'requested-size': 128 * 2 ** 20 });
+    expect(behind.at(-1)).toMatchObject({ 'requested-size': 128 * 2 ** 20, memaddr: 2 ** 32 });
   });
 
   test('ends with what the caller adds', () => {

@@ -107,12 +107,25 @@ async function ask({ baseMemoryMB, ports, qmp }: LiveMachine, wanted: number): P
 }
 
 interface MemoryDevice {
-  readonly type: string;
-  readonly data: { readonly id?: string; readonly size: number };
+  readonly data: { readonly id?: string; readonly size: number; readonly memaddr?: number };
+}
+
+async function memoryDevices(qmp: QmpClient): Promise<readonly MemoryDevice[]> {
+  return (await qmp.execute('query-memory-devices')) as readonly MemoryDevice[];
+}
+
+/** Guest-physical addresses of memory that is a device, by the device's id. */
+export async function memoryAddresses(qmp: QmpClient): Promise<Readonly<Record<string, number>>> {
+  const devices = await memoryDevices(qmp);
+  return Object.fromEntries(
+    devices.flatMap(({ data: { id, memaddr } }) =>
+      id === undefined || memaddr === undefined ? [] : [[id, memaddr]],
+    ),
+  );
 }
 
 async function pluggedMB(qmp: QmpClient): Promise<number> {
-  const devices = (await qmp.execute('query-memory-devices')) as readonly MemoryDevice[];
+  const devices = await memoryDevices(qmp);
   const hot = devices.find(({ data }) => data.id === HOT_MEMORY_ID);
   return (hot?.data.size ?? 0) / MIB;
 }
