@@ -51,6 +51,7 @@ export function collectExamples(root: string): ExampleBlock[] {
     'README.md',
     'docs/architecture.md',
     'docs/events.md',
+    'docs/machines.md',
     'docs/windows.md',
     'CONTRIBUTING.md',
   ].flatMap((name) => blocksOf(name, readFileSync(join(root, name), 'utf8')));

@@ -78,6 +78,13 @@ export class Workplace implements Disposable {
     return await ended(child);
   }
 
+  /** Runs a program that is here, with this package from its source. */
+  async node(args: readonly string[]): Promise<CliResult> {
+    const [command, ...before] = COMMAND.slice(0, -1) as [string, ...string[]];
+    const env = this.#environment({});
+    return await ended(spawn(command, [...before, ...args], { cwd: this.path, env }));
+  }
+
   /** Runs `npm test` of a folder below, with this package's source in place of its build. */
   async npmTest(folder: string): Promise<CliResult> {
     const env = { ...process.env, NODE_OPTIONS: '--conditions=hdvkit-source' };

@@ -8,6 +8,10 @@ import { errorColors, print, remark } from '../terminal.ts';
 /** How many of the last lines of a crash report are shown. */
 const CRASH_LINES = 20;
 
+/** How long a line of the console may be without an end before it is said: prompts have none. */
+const UNFINISHED_LINE_MS = 100;
+const LONGEST_LINE = 64 * 1024;
+
 /** What a running machine says to whoever ran it. */
 export interface MachineOutput {
   /** The machine runs. @param how what a person wants to know: where its console is */
@@ -29,7 +33,7 @@ export class TextOutput implements MachineOutput {
   }
 
   event(event: SystemEvent): void {
-    for (const line of eventLines(event)) this.say(line);
+    this.say(eventLines(event).join('\n'));
   }
 
   console(chunk: Buffer): void {
@@ -45,22 +49,36 @@ export class TextOutput implements MachineOutput {
 export class JsonOutput implements MachineOutput {
   /** A character may come in two chunks. */
   readonly #decoder = new StringDecoder('utf8');
+  /** The line that the console is at: serial ports say few characters at a time. */
+  #line = '';
+  #timer: NodeJS.Timeout | undefined;
 
   started(id: string): void {
     this.#print({ type: 'started', id });
   }
 
   event(event: SystemEvent): void {
+    this.#flush();
     this.#print(event);
   }
 
   console(chunk: Buffer): void {
-    const text = this.#decoder.write(chunk);
-    if (text !== '') this.#print({ type: 'console', text });
+    this.#line += this.#decoder.write(chunk);
+    if (this.#line.endsWith('\n') || this.#line.length > LONGEST_LINE) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), UNFINISHED_LINE_MS);
   }
 
   remark(text: string): void {
     remark(text);
+  }
+
+  /** Says what is there of a line: the end of the lines before it, or a prompt. */
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const text = this.#line;
+    this.#line = '';
+    if (text !== '') this.#print({ type: 'console', text });
   }
 
   #print(line: object): void {
@@ -114,9 +132,17 @@ function describeCrash({
 }
 
 function crashLog({ CrashLog = '' }: CrashReport): readonly string[] {
-  const lines = CrashLog.trimEnd().split('\n');
-  const shown = lines.slice(-CRASH_LINES).map((line) => `  ${printable(line.trimEnd())}`);
-  return lines.length > CRASH_LINES
-    ? [`  … ${lines.length - CRASH_LINES} more lines before these`, ...shown]
-    : shown;
+  if (CrashLog === '') return [];
+  const lines = CrashLog.trimEnd()
+    .split('\n')
+    .map((line) => `  ${printable(line.trimEnd())}`);
+  const hidden = lines.length - CRASH_LINES;
+  if (hidden <= 0) return lines;
+  // Of Linux, the line that says why stands before the registers and the stack.
+  const why = lines.slice(0, hidden).findLast((line) => line.includes('Kernel panic'));
+  return [
+    ...(why === undefined ? [] : [why]),
+    `  … ${hidden} lines before these are in the report`,
+    ...lines.slice(-CRASH_LINES),
+  ];
 }

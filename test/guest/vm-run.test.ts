@@ -1,0 +1,179 @@
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
+import type { ComputeSystem } from '../../src/hcs/schema/documents.ts';
+import { GOOD } from '../cli/devices.ts';
+import { type CliResult, ended, until, Workplace } from '../cli/run-cli.ts';
+import { collectExamples } from '../example-blocks.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const LEAVE = '\u001d';
+const PROMPT = 'hdvkit> ';
+const SHELL = 'guest:';
+
+/** Prints the device id of the test device once the guest has it. */
+const FIND_DEVICE = 'until cat /sys/bus/pci/devices/*/device | grep 0c11; do sleep 1; done';
+
+let kernel: string;
+let initrd: string;
+let document: ComputeSystem;
+
+beforeAll(async () => {
+  using guest = await LinuxGuest.prepare({
+    memory: 256,
+    shell: true,
+    modules: ['virtio_pci', 'virtio_scsi', 'sd_mod'],
+    kernelArguments: 'unknown_nmi_panic',
+  });
+  const { VirtualMachine } = guest.document;
+  const { LinuxKernelDirect } = VirtualMachine?.Chipset ?? {};
+  kernel = LinuxKernelDirect?.KernelFilePath as string;
+  initrd = LinuxKernelDirect?.InitRdPath as string;
+  document = {
+    ...guest.document,
+    VirtualMachine: { ...VirtualMachine, Devices: { VideoMonitor: {} } },
+  };
+});
+
+/** Writes the document of a guest with a shell on its console. */
+function writeMachine(place: Workplace): void {
+  place.write('machine.json', `// A guest with a shell.\n${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** Processes whose command line contains `text`. */
+function processesWith(text: string): string[] {
+  const { stdout } = spawnSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' });
+  return stdout.split('\n').filter((line) => line.includes(text) && !line.includes('ps -eo'));
+}
+
+/** A machine on a terminal, its guest booted. */
+async function boot(place: Workplace, id: string): Promise<Terminal> {
+  writeMachine(place);
+  const args = ['vm', 'run', 'machine.json', '--host', 'linux', '--id', id];
+  const child = place.startOnTerminal([...args, '--shutdown-timeout', '1']);
+  const done = ended(child);
+  await until(child.stdout, SHELL);
+  return {
+    done,
+    async type(text, answer) {
+      const said = until(child.stdout, answer);
+      child.stdin.write(text);
+      return await said;
+    },
+  };
+}
+
+interface Terminal {
+  readonly done: Promise<CliResult>;
+  /** Types keys, and resolves with what is said until `answer`. */
+  type(keys: string, answer: string): Promise<string>;
+}
+
+describe('hdvkit vm run --host linux', () => {
+  test('has the console on the terminal, and a prompt behind Ctrl-]', async () => {
+    using place = new Workplace();
+    place.write('device.ts', GOOD);
+    const { type, done } = await boot(place, `hdvkit-${process.pid}-prompt`);
+    await type('echo it is $((40 + 2))\r', 'it is 42');
+    await type(LEAVE, PROMPT);
+    await type('pause\r', PROMPT);
+    await type('properties\r', '"State": "Paused"');
+    await type('save saved\r', 'Saved to ');
+    expect(readFileSync(join(place.path, 'saved')).length).toBeGreaterThan(1_000_000);
+    await type('resume\r', PROMPT);
+    await type('screenshot screen.png\r', 'Wrote ');
+    const png = readFileSync(join(place.path, 'screen.png')).subarray(0, 4).toString('latin1');
+    expect(png).toBe('\x89PNG');
+    await type('attach device.ts\r', 'Attached Good as ');
+    await type('\r', '');
+    await type(`${FIND_DEVICE}\r`, '0x0c11');
+    await type('poweroff -f\r', 'exited');
+    const { code, stdout } = await done;
+    expect(stdout).toContain('GracefulExit');
+    expect(code).toBe(0);
+    expect(place.leftovers).toEqual([]);
+  });
+
+  test('shows the end of a crash report, and ends with 4', async () => {
+    using place = new Workplace();
+    const { type, done } = await boot(place, `hdvkit-${process.pid}-crash`);
+    await type(LEAVE, PROMPT);
+    await type('crash\r', 'exited');
+    const { code, stdout } = await done;
+    expect(stdout).toMatch(/crashed.*: the guest crashed/);
+    expect(stdout).toMatch(/Kernel panic - not syncing: NMI/);
+    expect(stdout).toMatch(/UnexpectedExit, HCS_E_GUEST_CRITICAL_ERROR 0x8037011C/);
+    expect(code).toBe(4);
+    expect(place.leftovers).toEqual([]);
+  });
+
+  test('pipes the console, and prints what happens as lines of JSON', async () => {
+    using place = new Workplace();
+    writeMachine(place);
+    const child = place.start(['vm', 'run', 'machine.json', '--host', 'linux', '--json']);
+    const done = ended(child);
+    await until(child.stdout, SHELL);
+    child.stdin.write('echo "it is $((40 + 2))"; poweroff -f\n');
+    const { code, stdout } = await done;
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const text = lines.map((line) => (line.type === 'console' ? line.text : '')).join('');
+    expect(text).toContain('it is 42');
+    expect(lines[0]).toMatchObject({ type: 'started' });
+    expect(lines.at(-1)).toMatchObject({ type: 'exited', status: { ExitType: 'GracefulExit' } });
+    expect(code).toBe(0);
+  });
+
+  test('leaves neither process nor file on Ctrl-C', async () => {
+    using place = new Workplace();
+    writeMachine(place);
+    const id = `hdvkit-${process.pid}-interrupted`;
+    const args = ['vm', 'run', 'machine.json', '--host', 'linux', '--id', id];
+    const child = place.start([...args, '--shutdown-timeout', '1']);
+    const done = ended(child);
+    await until(child.stdout, SHELL);
+    expect(processesWith(`qemu`).filter((line) => line.includes(id))).toHaveLength(1);
+    child.kill('SIGINT');
+    const { code, stderr } = await done;
+    expect(stderr).toContain('Shutting the machine down');
+    expect(stderr).toContain('exited');
+    expect(code).toBe(130);
+    expect(processesWith(id)).toEqual([]);
+    expect(place.leftovers).toEqual([]);
+  });
+
+  test('leaves nothing when a device refuses to come up', async () => {
+    using place = new Workplace();
+    writeMachine(place);
+    const args = ['vm', 'run', 'machine.json', '--host', 'linux', '--device', 'device.ts#Nothing'];
+    place.write('device.ts', GOOD);
+    const { code, stderr } = await place.run(args);
+    expect(stderr).toMatch(/Cannot find the export Nothing/);
+    expect(code).toBe(2);
+    expect(place.leftovers).toEqual([]);
+  });
+});
+
+test('the round of docs/machines.md comes to its end', async () => {
+  using place = new Workplace();
+  const example = collectExamples(root).find(({ fileName }) => fileName === 'machine-round.ts');
+  writeFileSync(join(place.path, 'machine-round.ts'), example?.code ?? '');
+  copyFileSync(join(root, 'sample-devices/edu.ts'), join(place.path, 'edu.ts'));
+  const { code, stdout, stderr } = await place.node(['machine-round.ts', kernel, initrd, SHELL]);
+  expect(stderr).toBe('');
+  expect(stdout.trim().split('\n')).toEqual([
+    'the guest reads the disk',
+    'Paused',
+    'the guest goes on',
+    'the guest has found EduDevice',
+    expect.stringMatching(/^Kernel panic - not syncing: NMI/),
+    'UnexpectedExit',
+  ]);
+  expect(code).toBe(0);
+  expect(place.leftovers).toEqual([]);
+});
