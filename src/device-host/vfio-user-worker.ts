@@ -16,7 +16,7 @@ import { PciFunction } from '../pci/pci-function.ts';
 import { type ErrorMessage, encodeError } from '../transport/error-message.ts';
 import { type BootstrapTask, runWorker, type WorkerContext } from '../transport/worker-context.ts';
 import { VfioUserServer, Wake } from '../vfio-user/server.ts';
-import { ServerState } from '../vfio-user/server-state.ts';
+import { type Protect, ServerState } from '../vfio-user/server-state.ts';
 import { type BarPages, mappingOf, viewPages } from './bar-files.ts';
 import { LoopClock } from './loop-clock.ts';
 import { TableDirectAccess } from './table-direct-access.ts';
@@ -118,9 +118,11 @@ class DeviceLoop {
   #inherited: ServerState | undefined;
   /** A state of another device is being tried: what goes wrong with it is no failure of this one. */
   #isTrying = false;
+  readonly #protect: Protect;
 
   constructor(context: WorkerContext<VfioUserWorkerData>, device: PciDevice, waiting: PollSet) {
     this.#context = context;
+    this.#protect = (run) => context.control.protect(run);
     this.#waiting = waiting;
     this.#function = this.#functionOf(device);
     this.#served = this.#serverOf(this.#function);
@@ -189,7 +191,7 @@ class DeviceLoop {
   }
 
   async #serve(fd: number): Promise<void> {
-    const state = ServerState.create();
+    const state = ServerState.create(this.#protect);
     this.#notify({ type: 'connected', state: state.buffer });
     await this.#serveUntilClosed(
       new VfioUserServer({ fd, state, device: (port) => this.#served.attach(port) }),
@@ -259,7 +261,8 @@ class DeviceLoop {
 
   #memoryAt(bar: number, offset: number): DirectMemory | undefined {
     const there = this.#pages.find((each) => each.bar === bar && each.offset === offset);
-    return there === undefined ? undefined : { bytes: viewPages(there), writable: true };
+    if (there === undefined) return undefined;
+    return { bytes: this.#protect(() => viewPages(there)), writable: true };
   }
 
   #command(method: string, argument: unknown): unknown {
@@ -307,7 +310,7 @@ class DeviceLoop {
     const result = snapshot === undefined ? NOTHING_KEPT : this.#restore(snapshot);
     // Also after a snapshot: a guest goes on to write config space of a device that is dead.
     this.#function.adopt(GuestSetup.of(setup));
-    if (state !== undefined) this.#inherited = ServerState.of(state);
+    if (state !== undefined) this.#inherited = ServerState.of(state, this.#protect);
     return result;
   }
 

@@ -96,7 +96,7 @@ export class ControlBlock {
     try {
       return fn();
     } finally {
-      if (before === Custody.RELEASED) Atomics.store(this.#words, CUSTODY, Custody.RELEASED);
+      if (before === Custody.RELEASED) this.release();
     }
   }
 
@@ -109,6 +109,14 @@ export class ControlBlock {
       Custody.CONDEMNED,
     );
     return before !== Custody.PROTECTED;
+  }
+
+  /** Main: as {@link ControlBlock.condemn}, but blocks until that succeeds, or the time is over. */
+  condemnWithin(limitMs: number): void {
+    const end = performance.now() + limitMs;
+    for (let left = limitMs; left > 0 && !this.condemn(); left = end - performance.now()) {
+      this.awaitRelease(left);
+    }
   }
 
   /** Has main taken the right to end the worker? It must then touch nothing that is shared. */

@@ -16,9 +16,16 @@ const STOP_GRACE_MS = 2000;
 
 const live = new Set<DeviceWorker>();
 
-/** A process that exits waits for threads in system calls: wake them, so that it does not wait. */
+/** How long the exit of the process waits for a worker that is making native objects. */
+const EXIT_PATIENCE_MS = 5000;
+
+/**
+ * A process that exits waits for threads in system calls: wake them, so that it does not wait. It ends the others where
+ * they are, which one that makes native objects does not survive, nor the process.
+ */
 process.on('exit', () => {
   for (const worker of live) worker.wakeToStop();
+  for (const worker of live) worker.control.condemnWithin(EXIT_PATIENCE_MS);
 });
 
 /**

@@ -4,8 +4,8 @@ import type { ServerState } from './server-state.ts';
 /** Huge pages want this alignment. */
 const ALIGNMENT = 2 << 20;
 
-/** Where stretches of addresses are entered, so that another thread can give them back. */
-export type MappingLedger = Pick<ServerState, 'enterMapping' | 'leaveMapping'>;
+/** Where stretches of addresses are entered, so that another thread can give them back, and how they are viewed. */
+export type MappingLedger = Pick<ServerState, 'enterMapping' | 'leaveMapping' | 'protect'>;
 
 interface Reservation {
   readonly address: number;
@@ -54,7 +54,9 @@ export class AddressRange {
     try {
       mapZerosOver(this.#address, length);
       for (let at = 0; at < length; at += MAX_VIEW) {
-        const memory = view(this.#address + at, Math.min(MAX_VIEW, length - at));
+        const piece = Math.min(MAX_VIEW, length - at);
+        const show = (): ArrayBuffer => view(this.#address + at, piece);
+        const memory = ledger === undefined ? show() : ledger.protect(show);
         this.#reservation.views++;
         unreachable.register(memory, this.#reservation);
         this.#views.push(Buffer.from(memory));

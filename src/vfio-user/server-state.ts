@@ -84,6 +84,11 @@ const RECEIVE = align(WINDOWS + WINDOW_LEDGER_SIZE, 4096);
 /** Bytes of the receive buffer: the longest message, and room to receive beside it. */
 export const RECEIVE_SIZE = Limit.MESSAGE + (64 << 10);
 
+/** Runs a function, perhaps while the thread cannot be ended. */
+export type Protect = <T>(run: () => T) => T;
+
+const unprotected: Protect = (run) => run();
+
 function align(value: number, to: number): number {
   return Math.ceil(value / to) * to;
 }
@@ -123,12 +128,15 @@ export class ServerState {
   /** Address of the receive buffer. */
   readonly receiveAddress: number;
   readonly windows: WindowLedger;
+  /** Runs what makes views of memory while this thread cannot be ended; else that may be the end of the process. */
+  readonly protect: Protect;
   readonly #openFds: Int32Array;
   readonly #mappings: Float64Array;
   #generation: number;
 
-  private constructor(buffer: SharedArrayBuffer) {
+  private constructor(buffer: SharedArrayBuffer, protect: Protect) {
     this.buffer = buffer;
+    this.protect = protect;
     this.words = new Int32Array(buffer, 0, PENDING / 4);
     this.pending = new Int32Array(buffer, PENDING, 4 * MAX_FDS);
     this.triggers = new Int32Array(buffer, TRIGGERS, VECTOR_TOTAL);
@@ -144,14 +152,17 @@ export class ServerState {
     this.receiveAddress = addressOf(new Uint8Array(buffer, RECEIVE, RECEIVE_SIZE));
   }
 
-  /** State of a connection that is yet to come. */
-  static create(): ServerState {
-    return new ServerState(new SharedArrayBuffer(RECEIVE + RECEIVE_SIZE));
+  /**
+   * State of a connection that is yet to come.
+   * @param protect see {@link ServerState.protect}; default: nobody ends this thread
+   */
+  static create(protect: Protect = unprotected): ServerState {
+    return new ServerState(new SharedArrayBuffer(RECEIVE + RECEIVE_SIZE), protect);
   }
 
-  /** The same state on another thread. */
-  static of(buffer: SharedArrayBuffer): ServerState {
-    return new ServerState(buffer);
+  /** The same state on another thread. @param protect as in {@link ServerState.create} */
+  static of(buffer: SharedArrayBuffer, protect: Protect = unprotected): ServerState {
+    return new ServerState(buffer, protect);
   }
 
   /** Messages begun, times 4, plus the phase of the current one. Unchanged for long while OPEN: the device hangs. */

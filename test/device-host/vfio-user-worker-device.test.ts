@@ -9,13 +9,14 @@ import {
 } from '../../src/device-host/vfio-user-worker-device.ts';
 import { closeFd, createMemoryFile } from '../../src/ffi/descriptors.ts';
 import type { PlacementNotice } from '../../src/hdv/device-placement.ts';
-import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
+import { encodeDmaMap, encodeRegionAccess } from '../../src/vfio-user/payload.ts';
 import { SERVED_PER_WAIT } from '../../src/vfio-user/server.ts';
-import { Command, PayloadSize } from '../../src/vfio-user/wire.ts';
+import { Command, DmaFlag, PayloadSize } from '../../src/vfio-user/wire.ts';
 import { Trouble } from '../host/trouble-device.ts';
 import { heldResources, ServedClient } from './served-client.ts';
 
 const module = new URL('../host/trouble-device.ts', import.meta.url);
+const mapping = new URL('./aperture-loop-device.ts', import.meta.url);
 const slicing = new URL('./slicing-device.ts', import.meta.url);
 const CONFIG = 7;
 const Reg = { ID: 0, SCRATCH: 4, TROUBLE: 8, TROUBLE_ON_READ: 12, TICKS: 16 } as const;
@@ -166,6 +167,25 @@ describe('a device that goes wrong', () => {
       expect(notices.filter(({ type }) => type === 'failed')).toHaveLength(1);
     },
   );
+
+  test('is given up though it maps guest memory all the time, in which it must not be ended', async () => {
+    const source = { module: mapping, exportName: undefined };
+    const { device, failure } = await load({ source, stallLimitMs: 100 });
+    const client = await connect(device);
+    const size = 2 ** 30;
+    const ram = createMemoryFile('hdvkit-test', 2 * size);
+    const flags = DmaFlag.READ | DmaFlag.WRITE;
+    for (const address of [0, size]) {
+      const window = { argsz: 32, flags, offset: address, address, size };
+      await client.request(Command.DMA_MAP, encodeDmaMap(window), [ram]);
+    }
+    closeFd(ram);
+    // Across the windows, so that each aperture has a view of its own.
+    const written = client.write(0, 4, 2 * size - 0x1000);
+    expect((await failure).message).toContain('did not return from a write of 4 bytes at 0x4');
+    await written;
+    expect(await client.read(0, 0)).toBe(0xffff_ffff);
+  });
 
   test('leaves its neighbours alone, and comes back when it is powered off and on', async () => {
     const [broken, neighbour] = await Promise.all([load({ stallLimitMs: 500 }), load()]);

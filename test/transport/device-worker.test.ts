@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { DeviceWorker } from '../../src/transport/device-worker.ts';
@@ -108,6 +109,21 @@ test('a worker that loops for ever is ended, and its neighbour is not', async ()
   expect(await neighbour.call('echo', 'fine')).toBe('fine');
 });
 
+test.runIf(process.platform === 'linux')(
+  'a worker that makes native objects for ever is ended between two of them',
+  async () => {
+    for (let round = 0; round < 4; round++) {
+      const worker = await start();
+      const begun = worker.control.progress + 1000;
+      const command = worker.call('view').catch((error: unknown) => error);
+      while (worker.control.progress < begun) await nextTurn();
+      await worker.terminate();
+      expect(await command).toBeInstanceOf(Error);
+    }
+  },
+  30_000,
+);
+
 test('aborting a start ends the thread', async () => {
   await expect(start({}, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
     'enough',
@@ -128,20 +144,41 @@ test.runIf(runsFromSource).each([0, 60, 120, 250, 500])(
       import { DeviceWorker } from ${JSON.stringify(new URL('../../src/transport/device-worker.ts', import.meta.url).href)};
       DeviceWorker.start({ entry: new URL(${JSON.stringify(entry.href)}), data: {} }).catch(() => {});
       setTimeout(() => process.exit(9), ${delay});`;
-    const args = [
-      '--import',
-      'tsx',
-      '--conditions=hdvkit-source',
-      '--input-type=module',
-      '-e',
-      source,
-    ];
-    const child = spawn(process.execPath, args, {
-      cwd: fileURLToPath(new URL('../..', import.meta.url)),
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    const [code, signal] = await once(child, 'exit');
-    expect({ code, signal }).toEqual({ code: 9, signal: null });
+    expect(await endOf(source)).toEqual({ code: 9, signal: null });
   },
   60_000,
 );
+
+test.runIf(runsFromSource && process.platform === 'linux').each([1, 2, 3])(
+  'a process that exits while workers make native objects exits with its own code (%d)',
+  async () => {
+    const source = `
+      import { DeviceWorker } from ${JSON.stringify(new URL('../../src/transport/device-worker.ts', import.meta.url).href)};
+      const start = () => DeviceWorker.start({ entry: new URL(${JSON.stringify(entry.href)}), data: {} });
+      const workers = await Promise.all([start(), start(), start()]);
+      for (const worker of workers) worker.call('view').catch(() => {});
+      setTimeout(() => process.exit(9), 50);`;
+    expect(await endOf(source)).toEqual({ code: 9, signal: null });
+  },
+  60_000,
+);
+
+/** How a process that runs `source` ends. */
+async function endOf(
+  source: string,
+): Promise<{ readonly code: unknown; readonly signal: unknown }> {
+  const args = [
+    '--import',
+    'tsx',
+    '--conditions=hdvkit-source',
+    '--input-type=module',
+    '-e',
+    source,
+  ];
+  const child = spawn(process.execPath, args, {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const [code, signal] = await once(child, 'exit');
+  return { code, signal };
+}

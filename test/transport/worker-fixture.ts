@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { PAGE_SIZE, reserve, view } from '../../src/ffi/memory.ts';
 import {
   type BootstrapTask,
   runWorker,
@@ -37,6 +38,13 @@ export const run = (task: BootstrapTask): Promise<void> =>
             return undefined;
           case 'loop':
             for (;;) context.control.advance();
+          case 'view': {
+            const at = reserve(PAGE_SIZE);
+            for (;;) {
+              context.control.protect(() => view(at, PAGE_SIZE));
+              context.control.advance();
+            }
+          }
           case 'exit':
             return process.exit(3);
           case 'fill': {

@@ -280,6 +280,23 @@ describe('unmapping', () => {
   });
 });
 
+test('memory is viewed only while its thread cannot be ended', () => {
+  let views = 0;
+  const state = ServerState.create((run) => {
+    views++;
+    return run();
+  });
+  const table = new DmaTable(state);
+  const fd = createMemoryFile('ram', 2 * PAGE);
+  table.map(0, PAGE, RW, state.own(duplicateFd(fd)), PAGE);
+  expect(views).toBe(1);
+  table.map(PAGE, PAGE, RW, state.own(fd), 0); // The same file.
+  expect(views).toBe(1);
+  table.aperture(0, 2 * PAGE);
+  expect(views).toBe(2);
+  table.release();
+});
+
 describe('an aperture', () => {
   test('is the guest memory itself', () => {
     using memory = new Memory();
