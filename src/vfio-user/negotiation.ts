@@ -33,6 +33,8 @@ export function readProposal(payload: Uint8Array): Agreement | undefined {
   for (const [key, most] of Object.entries(numeric)) {
     if (!isNumber(capabilities[key], most)) return undefined;
   }
+  // Guest memory by messages of no bytes never comes to an end.
+  if (capabilities.max_data_xfer_size === 0) return undefined;
   if (!isBoolean(capabilities.write_multiple) || !isBoolean(capabilities.twin_socket?.supported)) {
     return undefined;
   }

@@ -67,6 +67,7 @@ describe('a proposal that is refused with EINVAL, and ends the connection', () =
     ['a negative count', '{"capabilities":{"max_msg_fds":-1}}'],
     ['a fraction', '{"capabilities":{"max_dma_maps":1.5}}'],
     ['a number too large', '{"capabilities":{"max_msg_fds":4294967296}}'],
+    ['transfers of no bytes', '{"capabilities":{"max_data_xfer_size":0}}'],
     ['a string for a number', '{"capabilities":{"pgsizes":"4096"}}'],
     ['a number for a truth value', '{"capabilities":{"write_multiple":1}}'],
     ['migration of another type', '{"capabilities":{"migration":true}}'],
