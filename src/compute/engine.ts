@@ -132,7 +132,7 @@ export interface EngineSystem {
    * Saves the paused machine, which stays paused. Nothing has changed when it rejects.
    * @param signal aborted when the caller wants it no more: an engine that can then stops, and rejects
    */
-  save(target: SaveTarget, signal: AbortSignal): Promise<void>;
+  save(target: SaveTarget, signal?: AbortSignal): Promise<void>;
   /** Property documents that only the engine knows, by property type; types it does not know are absent. */
   properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
 }

@@ -159,9 +159,9 @@ export class RecordedMachine implements EngineSystem {
     return this.#engine.step('crash');
   }
 
-  async save(target: SaveTarget, signal: AbortSignal): Promise<void> {
+  async save(target: SaveTarget, signal?: AbortSignal): Promise<void> {
     const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(new Error('the save was given up')));
+      signal?.addEventListener('abort', () => reject(new Error('the save was given up')));
     });
     const step = this.#engine.step('save', target.kind === 'file' ? target.path : target.kind);
     await Promise.race([step, aborted]);

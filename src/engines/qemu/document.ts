@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs';
+import { checkFields } from '../../compute/document-fields.ts';
 import type {
   ComputeSystem,
   GuestState,
@@ -7,6 +8,7 @@ import type {
 } from '../../hcs/schema/documents.ts';
 import { planCrashFiles } from './crash-files.ts';
 import { creationFailure } from './creation-failure.ts';
+import { QEMU_FIELDS, QEMU_OTHERWISE } from './document-fields.ts';
 import { requireImage } from './image-file.ts';
 import type {
   MachinePlan,
@@ -28,63 +30,13 @@ import { planDisks, planStorageLimits } from './resources/scsi.ts';
 import { planSerialPorts } from './resources/serial-port.ts';
 import { planSharedMemory } from './resources/shared-memory.ts';
 
-type Fields = { readonly [key: string]: Fields | true };
-
-/** The fields that mean something here; `true` stands for all that is below. Hints are taken and have no effect. */
-const HONOURED: Fields = {
-  Version: true,
-  StopOnReset: true,
-  RestoreState: { SaveStateFilePath: true, TemplateSystemId: true },
-  Chipset: {
-    UseUtc: true,
-    Uefi: {},
-    LinuxKernelDirect: { KernelFilePath: true, InitRdPath: true, KernelCmdLine: true },
-  },
-  ComputeTopology: {
-    Memory: {
-      SizeInMB: true,
-      AllowOvercommit: true,
-      EnableDeferredCommit: true,
-      EnableHotHint: true,
-      EnableColdHint: true,
-      EnableColdDiscardHint: true,
-      FaultClusterSizeShift: true,
-      Backing: true,
-    },
-    Processor: {
-      Count: true,
-      Limit: true,
-      Weight: true,
-      Reservation: true,
-      MaximumFrequencyMHz: true,
-      CpuGroup: true,
-    },
-  },
-  Devices: {
-    ComPorts: true,
-    FlexibleIov: true,
-    Scsi: true,
-    Plan9: true,
-    NetworkAdapters: true,
-    VirtualPMem: true,
-    SharedMemory: true,
-    VirtioSerial: true,
-    VideoMonitor: true,
-    EnhancedModeVideo: true,
-    Keyboard: true,
-    Mouse: true,
-    GuestCrashReporting: true,
-  },
-  StorageQoS: true,
-  GuestState: { GuestStateFilePath: true, ForceTransientState: true },
-  DebugOptions: true,
-};
-
 const DEFAULT_MEMORY_MB = 512;
 const LARGEST_MEMORY_MB = 1024 * 1024;
 const MOST_PROCESSORS = 255;
 /** Flags of a Plan9Share: read-only (hcsshim). */
 const SHARE_READ_ONLY = 1;
+/** Those and what a folder of Linux has anyway: its metadata, names that differ by case, any number of connections. */
+const SHARE_FLAGS = SHARE_READ_ONLY | 4 | 8 | 0x100;
 
 /**
  * Reads the document of a virtual machine, refusing what QEMU is not asked to do for it.
@@ -110,7 +62,7 @@ function readMachine(
   if (machine === undefined) {
     throw refusal('$.VirtualMachine', 'this engine runs virtual machines only');
   }
-  refuseOthers(machine as Readonly<Record<string, unknown>>, HONOURED, '$.VirtualMachine');
+  checkFields('VirtualMachine', machine, QEMU_FIELDS, '$.VirtualMachine', QEMU_OTHERWISE);
   const { Chipset, ComputeTopology, Devices, RestoreState, StopOnReset = false } = machine;
   const { SaveStateFilePath: savedState, TemplateSystemId } = RestoreState ?? {};
   if (savedState !== undefined) {
@@ -168,22 +120,6 @@ function readMachine(
   };
 }
 
-function refuseOthers(
-  value: Readonly<Record<string, unknown>>,
-  honoured: Fields,
-  path: string,
-): void {
-  for (const [key, field] of Object.entries(value)) {
-    const known = honoured[key];
-    if (known === undefined) {
-      throw refusal(`${path}.${key}`, 'the linux host does not do this yet; leave it out');
-    }
-    if (known !== true && typeof field === 'object' && field !== null) {
-      refuseOthers(field as Readonly<Record<string, unknown>>, known, `${path}.${key}`);
-    }
-  }
-}
-
 function planLimits(
   at: string,
   processor: VirtualMachine_Processor = {},
@@ -215,6 +151,13 @@ function planShare(share: Plan9Share, index: number): PlannedShare {
     throw failure(
       'E_INVALIDARG',
       `${at}.Name is ${tag === undefined ? 'missing' : `"${tag}"`}: use 1 to 31 letters, digits, ".", "_" and "-"`,
+    );
+  }
+  const others = (share.Flags ?? 0) & ~SHARE_FLAGS;
+  if (others !== 0) {
+    throw refusal(
+      `${at}.Flags`,
+      `the flags 0x${others.toString(16)} are not for shares over virtio`,
     );
   }
   if (share.Path === undefined) throw failure('E_INVALIDARG', `${at}.Path is missing`);

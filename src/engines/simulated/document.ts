@@ -1,17 +1,9 @@
+import { checkFields } from '../../compute/document-fields.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import { SIMULATED_FIELDS, SIMULATED_OTHERWISE } from './document-fields.ts';
 
 type Document = Readonly<Record<string, unknown>>;
-
-/** Parts of a VirtualMachine document that mean something to a machine without firmware and disks. */
-const HONOURED: Readonly<Record<string, readonly string[]>> = {
-  '': ['ComputeTopology', 'Devices', 'Chipset', 'Services', 'Version', 'StopOnReset'],
-  Chipset: ['Uefi'],
-  'Chipset.Uefi': [],
-  ComputeTopology: ['Memory', 'Processor'],
-  Devices: ['FlexibleIov'],
-  Services: ['Shutdown'],
-};
 
 /** Megabytes of a document that does not say. */
 const DEFAULT_MEMORY_MB = 64;
@@ -26,7 +18,7 @@ export function checkDocument(document: Document): void {
   if (!isObject(vm)) {
     throw refusal('$.VirtualMachine', 'the simulated host runs virtual machines only');
   }
-  checkFields(vm, '');
+  checkFields('VirtualMachine', vm, SIMULATED_FIELDS, '$.VirtualMachine', SIMULATED_OTHERWISE);
   memoryBytes(document);
 }
 
@@ -52,21 +44,6 @@ export function memoryBytes(document: Document): number {
 /** Whether the machine ends when its guest resets it. */
 export function stopsOnReset(document: Document): boolean {
   return isObject(document.VirtualMachine) && document.VirtualMachine.StopOnReset === true;
-}
-
-function checkFields(value: Document, path: string): void {
-  const honoured = HONOURED[path];
-  if (honoured === undefined) return;
-  for (const [key, field] of Object.entries(value)) {
-    const at = path === '' ? key : `${path}.${key}`;
-    if (!honoured.includes(key)) {
-      throw refusal(
-        `$.VirtualMachine.${at}`,
-        'the simulated machine runs guest programs written in TypeScript and has nothing for it; leave it out, or use the host linux',
-      );
-    }
-    if (isObject(field)) checkFields(field, at);
-  }
 }
 
 function refusal(path: string, reason: string): HcsError {

@@ -147,6 +147,8 @@ class SimulatedSystem implements EngineSystem {
   }
 
   async modify({ path }: ResourceChange): Promise<void> {
+    // Virtual processors are threads of this process: they run where it does, whatever the group.
+    if (path === 'VirtualMachine/ComputeTopology/Processor/CpuGroup') return;
     throw new HcsError({
       function: 'HcsModifyComputeSystem',
       hresult: HRESULT.ERROR_NOT_SUPPORTED,

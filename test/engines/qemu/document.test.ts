@@ -158,6 +158,10 @@ describe('a value that cannot be is named by its path', () => {
       /Shares\[0\]\.Name is "a b"/,
     ],
     [
+      { Devices: { Plan9: { Shares: [{ Name: 'a', Path: '/', Flags: 0x45 }] } } },
+      /Shares\[0\]\.Flags: the flags 0x40 are not for shares over virtio/,
+    ],
+    [
       { Devices: { NetworkAdapters: { a: { MacAddress: '01-15-5D-00-00-01' } } } },
       /MacAddress is "01-15-5D-00-00-01": that is the address of a group/,
     ],
