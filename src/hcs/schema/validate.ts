@@ -21,7 +21,7 @@ export interface DocumentProblem {
 /** Characters of a document: far more than any machine takes, and few enough to be checked in a moment. */
 const LONGEST_DOCUMENT = 4 * 1024 * 1024;
 /** Objects and arrays in one another: the deepest of the schema are nested about ten times. */
-const DEEPEST_DOCUMENT = 64;
+const DEEPEST_DOCUMENT = 100;
 /** Keys of an object, or elements of an array. */
 const MOST_KEYS = 10_000;
 /** Problems that are told; the others are counted. */
