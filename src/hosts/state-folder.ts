@@ -28,10 +28,15 @@ export interface StateOptions {
   readonly crashReports?: Omit<CrashReportOptions, 'folder'> | undefined;
 }
 
-/** How a service keeps crash reports. */
-export function crashReportsOf({
-  stateFolder = defaultStateFolder(),
-  crashReports,
-}: StateOptions): CrashReportOptions {
-  return { ...crashReports, folder: join(stateFolder, 'reports') };
+/** How a service keeps crash reports; the hook program is that of `HDVKIT_CRASH_HOOK` where none is given. */
+export function crashReportsOf(
+  { stateFolder, crashReports }: StateOptions,
+  environment: NodeJS.ProcessEnv = process.env,
+): CrashReportOptions {
+  const { HDVKIT_CRASH_HOOK } = environment;
+  return {
+    ...(isText(HDVKIT_CRASH_HOOK) ? { hook: HDVKIT_CRASH_HOOK } : {}),
+    ...crashReports,
+    folder: join(stateFolder ?? defaultStateFolder(environment), 'reports'),
+  };
 }

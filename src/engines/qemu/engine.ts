@@ -8,6 +8,7 @@ import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { creationFailure } from './creation-failure.ts';
 import { planMachine } from './document.ts';
 import { QemuFiles } from './files.ts';
+import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
 import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { QemuProcess } from './qemu-process.ts';
@@ -143,7 +144,15 @@ export class QemuEngine implements Engine {
         folder,
         crashLog,
         source,
-        make: { qemu: qemu.version, accelerator, memory },
+        make: {
+          qemu: qemu.version,
+          accelerator,
+          memory,
+          // With KVM the guest sees the host's own processor.
+          ...(accelerator === 'kvm'
+            ? { processor: linuxHostInformation().processorCapabilities() }
+            : {}),
+        },
         saved: (template) => {
           if (template === undefined) this.#templates.delete(request.id);
           else this.#templates.set(request.id, template);
