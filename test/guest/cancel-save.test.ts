@@ -49,6 +49,8 @@ test('a save that is cancelled leaves no file, and the machine is paused and can
   expect(readdirSync(folder)).toHaveLength(code === 'S_OK' ? 1 : 0);
   await run((operation) => core.HcsSaveComputeSystem(system, operation, options));
   expect(readdirSync(folder)).toEqual(['saved.vmrs']);
+  const needs = await core.HcsGetProcessorCompatibilityFromSavedState(path);
+  expect(JSON.parse(needs)).toEqual({ ProcessorFeatures: [], XsaveProcessorFeatures: [] });
   await run((operation) => core.HcsResumeComputeSystem(system, operation, null));
   await run((operation) => core.HcsTerminateComputeSystem(system, operation, null));
   await core.HcsCloseComputeSystem(system);

@@ -7,6 +7,11 @@ import { DeviceDirectory } from '../../../src/compute/device-directory.ts';
 import { ComputeService } from '../../../src/compute/service.ts';
 import { runtimeIdOf } from '../../../src/compute/system-id.ts';
 import { QemuEngine } from '../../../src/engines/qemu/engine.ts';
+import {
+  type SavedMachine,
+  STREAM_OFFSET,
+  sealSavedState,
+} from '../../../src/engines/qemu/saved-state.ts';
 import { VM_GROUP, vmAccount } from '../../../src/engines/qemu/vm-account.ts';
 import { permissionOf } from '../../../src/ffi/posix-acl.ts';
 import { findFirmware } from '../../../src/provision/find-firmware.ts';
@@ -34,6 +39,23 @@ test('an empty runtime state has no machine that could go on', async () => {
   expect(await codeOf(() => core().HcsGetProcessorCompatibilityFromSavedState(path))).toBe(
     'ERROR_INVALID_DATA',
   );
+});
+
+test('a saved machine needs the processor that its guest has seen, and none where that was made up', async () => {
+  const requirements = async (machine: Partial<SavedMachine>): Promise<unknown> => {
+    const path = join(folder, 'machine.vmrs');
+    writeFileSync(path, Buffer.alloc(STREAM_OFFSET + 8));
+    await sealSavedState(path, machine as SavedMachine);
+    const text = await core().HcsGetProcessorCompatibilityFromSavedState(path);
+    return JSON.parse(text);
+  };
+  const processor = { ProcessorFeatures: ['Sse3' as const], CacheLineFlushSize: 64 };
+  expect(await requirements({ accelerator: 'kvm', processor })).toEqual(processor);
+  expect(await requirements({ accelerator: 'tcg', processor })).toEqual({
+    ProcessorFeatures: [],
+    XsaveProcessorFeatures: [],
+  });
+  expect(await codeOf(() => requirements({ accelerator: 'kvm' }))).toBe('ERROR_NOT_SUPPORTED');
 });
 
 test('the account of a machine follows from its id, and is of nobody else', () => {
