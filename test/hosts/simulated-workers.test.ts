@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DeviceFailedError } from 'hdvkit';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { PlacedFunction } from '../../src/hosts/simulated/worker-device.ts';
@@ -152,6 +153,19 @@ describe('devices of a group', () => {
     await machine.devices.restart(trouble);
     await machine.devices.restart(probe);
     expect(machine.drive(MSIX_PROBE).bar(0).read32(0)).toBe(0x0c0f_fee0);
+  });
+
+  test('one that has thrown is not reported again when the worker ends', async () => {
+    machine = await startMachine();
+    const trouble = await machine.attach('../host/trouble-device.ts', 'TroubleDevice', 'one');
+    const probe = await machine.attach('../host/conformance-devices.ts', 'MsixProbe', 'one');
+    const bar = machine.drive(TROUBLE_DEVICE).bar(0);
+    bar.write32(WRITE, Trouble.THROW_LATE);
+    bar.write32(WRITE, Trouble.THROW);
+    while (probe.failure === undefined) await nextTurn();
+    expect(probe.failure.message).toContain('thrown late');
+    expect(trouble.failure?.message).toContain('thrown by a hook');
+    expect(await failures()).toHaveLength(2);
   });
 
   test('one that leaves does not take the others along', async () => {

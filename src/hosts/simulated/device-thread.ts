@@ -77,6 +77,8 @@ interface Resident {
   device: LoadedDevice | undefined;
   /** Memory of what the guest has set up. */
   setup: SharedArrayBuffer | undefined;
+  /** Its failure was reported. */
+  hasFailed: boolean;
   /** Went with a worker, and has not come back yet. */
   isLost: boolean;
 }
@@ -141,13 +143,7 @@ export class DeviceThread {
   ): Promise<{ readonly thread: DeviceThread; readonly first: ThreadDevice }> {
     const channel = new SlotChannel();
     const thread = new DeviceThread(channel, limits);
-    const resident: Resident = {
-      report,
-      name: '',
-      device: undefined,
-      setup: undefined,
-      isLost: false,
-    };
+    const resident = residentOf('', report);
     thread.#residents.set(0, resident);
     const { life, device } = await thread.#launch({ number: 0, ...module }, isShared, channel);
     settle(resident, device);
@@ -327,7 +323,7 @@ export class DeviceThread {
   async load(module: DeviceModule, report: Report): Promise<ThreadDevice> {
     const number = this.#nextNumber++;
     const name = module.exportName ?? module.module;
-    const resident: Resident = { report, name, device: undefined, setup: undefined, isLost: false };
+    const resident = residentOf(name, report);
     this.#residents.set(number, resident);
     try {
       const device = await this.#loadHere(number, module);
@@ -391,8 +387,7 @@ export class DeviceThread {
         this.#loading.get(number)?.(notice);
         break;
       case 'failed':
-        if (life.aside) return;
-        this.#residents.get(number)?.report({ type: 'failed', error: decodeError(notice.error) });
+        if (!life.aside) reportFailure(this.#residents.get(number), decodeError(notice.error));
         break;
       default: {
         if (life.aside) return;
@@ -431,7 +426,7 @@ export class DeviceThread {
     const culprit = this.channel.serving?.function;
     this.channel.close();
     for (const [number, resident] of this.#residents) {
-      const { report, name, isLost } = resident;
+      const { name, isLost } = resident;
       if (isLost) continue;
       resident.isLost = true;
       // The dying thread may still write to the other one.
@@ -442,7 +437,7 @@ export class DeviceThread {
       const reason = isCulprit
         ? cause
         : new Error(`its worker ended with another device, ${this.#nameOf(culprit)}`, { cause });
-      report({ type: 'failed', error: new DeviceFailedError(name, reason) });
+      reportFailure(resident, new DeviceFailedError(name, reason));
     }
   }
 
@@ -451,11 +446,24 @@ export class DeviceThread {
   }
 }
 
+function residentOf(name: string, report: Report): Resident {
+  const before = { device: undefined, setup: undefined, hasFailed: false, isLost: false };
+  return { name, report, ...before };
+}
+
+/** A device that has failed may lose its worker as well: one report is enough. */
+function reportFailure(resident: Resident | undefined, error: Error): void {
+  if (resident === undefined || resident.hasFailed) return;
+  resident.hasFailed = true;
+  resident.report({ type: 'failed', error });
+}
+
 /** Enters what a worker says of a device. */
 function settle(resident: Resident, device: LoadedDevice): void {
   resident.name = device.name;
   resident.device = device;
   resident.setup = device.setup;
+  resident.hasFailed = false;
   resident.isLost = false;
 }
 

@@ -50,6 +50,8 @@ interface Life {
   watch: ProgressWatch | undefined;
   /** It died, or was given up. */
   failed: boolean;
+  /** The failure of its device was reported. */
+  isReported: boolean;
 }
 
 /**
@@ -203,7 +205,14 @@ export class WorkerDevice {
       },
     });
     const ready = worker.readyValue as DeviceWorkerReady;
-    const started: Life = { worker, ready, holdings, failed: false, watch: undefined };
+    const started: Life = {
+      worker,
+      ready,
+      holdings,
+      failed: false,
+      isReported: false,
+      watch: undefined,
+    };
     life = started;
     void worker.ended.then((end) => this.#ended(started, end));
     return started;
@@ -235,7 +244,7 @@ export class WorkerDevice {
         break;
       }
       case 'failed':
-        this.#options.notify({ type: 'failed', error: decodeError(notice.error) });
+        this.#report(this.#life, decodeError(notice.error));
         break;
       default:
         this.#options.notify(notice);
@@ -259,7 +268,14 @@ export class WorkerDevice {
     if (life.failed) return;
     life.failed = true;
     this.#options.gate.close();
-    this.#options.notify({ type: 'failed', error: new DeviceFailedError(this.name, cause) });
+    this.#report(life, new DeviceFailedError(this.name, cause));
+  }
+
+  /** A device that has failed may lose its worker as well: one report is enough. */
+  #report(life: Life | undefined, error: Error): void {
+    if (life?.isReported === true) return;
+    if (life !== undefined) life.isReported = true;
+    this.#options.notify({ type: 'failed', error });
   }
 }
 
