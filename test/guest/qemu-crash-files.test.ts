@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { EngineExit, EngineSystem } from '../../src/compute/engine.ts';
+import { QemuEngine } from '../../src/engines/qemu/engine.ts';
+import { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
+import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
+import { readSavedState } from '../../src/engines/qemu/saved-state.ts';
+import type { CrashReport, VirtualMachine } from '../../src/hcs/schema/documents.ts';
+
+const MIB = 1024 * 1024;
+
+let folder: string;
+let guest: LinuxGuest;
+let template: EngineSystem;
+const engine = new QemuEngine();
+const TEMPLATE_ID = 'hdvkit-template';
+
+interface Run {
+  readonly machine: EngineSystem;
+  readonly agent: GuestAgent;
+  readonly ended: Promise<EngineExit>;
+  readonly reports: CrashReport[];
+}
+
+/** Starts a machine: the template's own guest, or one that goes on from it. */
+async function run(id: string, clone: boolean, change: VirtualMachine): Promise<Run> {
+  const { VirtualMachine } = guest.document;
+  const reports: CrashReport[] = [];
+  let settle: (exit: EngineExit) => void = () => {};
+  const ended = new Promise<EngineExit>((resolve) => {
+    settle = resolve;
+  });
+  const machine = await engine.create({
+    id,
+    runtimeId: randomUUID(),
+    document: {
+      VirtualMachine: {
+        ...VirtualMachine,
+        ...change,
+        Devices: {
+          ...change.Devices,
+          ComPorts: { '1': { NamedPipe: join(folder, `${id}.sock`) } },
+        },
+      },
+    },
+    ...(clone ? { template: TEMPLATE_ID } : {}),
+    exited: settle,
+    notify: ({ type, document }) => {
+      if (type === 'crashed') reports.push(JSON.parse(document) as CrashReport);
+    },
+  });
+  await machine.start([]);
+  // Only now: what is said to a machine that waits for its state is lost.
+  const agent = await GuestAgent.connect(join(folder, `${id}.sock`));
+  return { machine, agent, ended, reports };
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'hdvc-'));
+  guest = await LinuxGuest.prepare({ memory: 128 });
+  const { machine, agent } = await run(TEMPLATE_ID, false, {});
+  template = machine;
+  await agent[Symbol.asyncDispose]();
+  await machine.pause();
+  await machine.save({ kind: 'template' }, new AbortController().signal);
+});
+
+afterAll(async () => {
+  await template?.terminate();
+  guest?.[Symbol.dispose]();
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});
+
+async function crash({ agent, ended }: Run): Promise<void> {
+  agent.run('echo c > /proc/sysrq-trigger').catch(() => undefined);
+  await ended;
+  await agent[Symbol.asyncDispose]();
+}
+
+test('a guest that crashes leaves its memory and its machine in files', async () => {
+  const dump = join(folder, 'memory.dmp');
+  const saved = join(folder, 'crashed.vmrs');
+  const crashed = await run('one', true, {
+    DebugOptions: { BugcheckSavedStateFileName: saved },
+    Devices: {
+      GuestCrashReporting: { WindowsCrashSettings: { DumpFileName: dump, MaxDumpSize: 512 * MIB } },
+    },
+  });
+  await crash(crashed);
+  expect(crashed.reports).toHaveLength(1);
+  expect(crashed.reports[0]).toMatchObject({
+    CrashLog: expect.stringMatching(/sysrq triggered crash/),
+    WindowsCrashInfo: { DumpFile: dump },
+    GuestCrashSaveInfo: { SaveStateFile: saved, Status: 0 },
+  });
+  // makedumpfile's flattened or plain kdump-compressed format.
+  expect(readFileSync(dump).subarray(0, 12).toString('latin1')).toMatch(
+    /^(KDUMP {3}|makedumpfile)/,
+  );
+  expect((await readSavedState(saved)).plan.memoryMB).toBe(128);
+});
+
+test('a dump that is larger than it may be is not kept, and the report says so', async () => {
+  const dump = join(folder, 'large.dmp');
+  const crashed = await run('two', true, {
+    Devices: {
+      GuestCrashReporting: { WindowsCrashSettings: { DumpFileName: dump, MaxDumpSize: MIB } },
+    },
+  });
+  await crash(crashed);
+  const [report] = crashed.reports;
+  expect(report?.CrashLog).toContain(
+    'The dump was not written: the dump has more than the 1048576',
+  );
+  expect(report).not.toHaveProperty('WindowsCrashInfo');
+  expect(readdirSync(folder).filter((name) => name.startsWith('large'))).toEqual([]);
+  expect(existsSync(dump)).toBe(false);
+});
