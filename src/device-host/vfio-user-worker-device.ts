@@ -364,7 +364,10 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
     life.state = undefined;
     if (state !== undefined) {
       const setup = GuestSetup.of(life.setup).copy();
-      this.#dead = new DeadConnection(state, setup, life.worker.ended);
+      const dead = new DeadConnection(state, setup, life.worker.ended);
+      // One that died of being powered off leaves its connection to nobody.
+      if (this.#listener === undefined) void dead.close();
+      else this.#dead = dead;
     }
     if (!first || life.aside) return;
     const { name } = life.ready;

@@ -355,6 +355,21 @@ describe('a module that changed under a running guest', () => {
     client.close();
   });
 
+  test('is a live device after the former one died of being powered off', async () => {
+    const { device } = await load(source(write(ONE, { more: 'stop() { process.exit(5); }' })));
+    const before = await ServedClient.connect((await device.powerOn([])).socketPath);
+    await device.powerOff();
+    write(ONE);
+    const client = await ServedClient.connect((await device.powerOn([])).socketPath);
+    await expect(before.read(CONFIG, 0)).rejects.toThrow();
+    before.close();
+    await client.write(CONFIG, 4, 6);
+    await client.write(0, 4, 0x55);
+    expect(await device.restart({ keepState: true })).toEqual({ kept: true });
+    expect(await client.read(0, 4)).toBe(0x55);
+    client.close();
+  });
+
   test('and does not take the state of the old device begins anew', async () => {
     const { client, device, notices } = await start();
     write(ONE, { more: "restore() { throw new RangeError('too old'); }" });
