@@ -6,7 +6,6 @@ import type {
   AttributionRecord,
   ComputeSystem,
   CpuGroup,
-  CrashReport,
   ShutdownOptions,
   SystemExitStatus,
 } from '../hcs/schema/documents.ts';
@@ -21,11 +20,12 @@ import type {
   EngineSystem,
   ResourceChange,
   SaveTarget,
-  ShutdownRequest,
 } from './engine.ts';
+import { crashReport, exitStatus } from './exit-status.ts';
 import { failure } from './failure.ts';
 import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
 import type { Modification } from './modify-request.ts';
+import { shutdownRequest } from './shutdown-request.ts';
 import type { SystemHandle, VmLifecycle } from './system-handle.ts';
 import { illegality, type StateCall, type SystemState } from './system-state.ts';
 
@@ -174,7 +174,7 @@ export class ServedSystem {
     return this.#inTurn(cancellation, async () => {
       const machine = this.#require(name, 'shutDown');
       if (this.#isShuttingDown) throw alreadyStopped(name, 'the system is being shut down');
-      const request = this.#checkShutDown(name, machine, options);
+      const request = shutdownRequest(name, this.plan.document, machine, options);
       // A guest that starts again can be asked again.
       this.#isShuttingDown = request.type !== 'Reboot';
       try {
@@ -335,37 +335,6 @@ export class ServedSystem {
     return failure(name, 'HCS_E_UNEXPECTED_EXIT', message, Attribution, cause);
   }
 
-  #checkShutDown(
-    name: string,
-    machine: EngineSystem,
-    { Mechanism, Type = 'Shutdown', Force = false, Reason }: ShutdownOptions,
-  ): ShutdownRequest {
-    const { shutdownTypes = ['Shutdown'] } = machine;
-    if (!shutdownTypes.includes(Type)) {
-      throw failure(
-        name,
-        'ERROR_NOT_SUPPORTED',
-        `$.Type is ${Type}: a machine of this host can be asked for ${shutdownTypes.join(', ')}`,
-      );
-    }
-    if (Force) {
-      throw failure(
-        name,
-        'ERROR_NOT_SUPPORTED',
-        '$.Force is true: a guest of this host can be asked to stop, not forced; terminate the system instead',
-      );
-    }
-    const { GuestConnection, Services } = this.plan.document.VirtualMachine ?? {};
-    const hasAgent = GuestConnection !== undefined && Mechanism !== 'IntegrationService';
-    const hasService = Services?.Shutdown !== undefined && Mechanism !== 'GuestConnection';
-    if (hasAgent || hasService) return { type: Type, reason: Reason };
-    throw failure(
-      name,
-      'HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION',
-      'the document has nothing that asks the guest to shut down: add VirtualMachine.Services.Shutdown, or terminate the system',
-    );
-  }
-
   async #add(name: string, machine: EngineSystem, entry: FlexibleIovEntry): Promise<void> {
     const key = entry.instanceId.toLowerCase();
     if (this.#entries.has(key) || this.#devices.has(key)) {
@@ -496,36 +465,6 @@ export class ServedSystem {
 function stateText(state: SystemState): string {
   const word = state === 'SavedAsTemplate' ? 'saved as a template' : state.toLowerCase();
   return `the system is ${word}`;
-}
-
-function crashReport(text: string): CrashReport {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value;
-  } catch {
-    // Not a document.
-  }
-  return { CrashLog: text };
-}
-
-function exitStatus(
-  exit: EngineExit,
-  wasAsked: boolean,
-  crash: AttributionRecord | undefined,
-): SystemExitStatus {
-  const attribution: Record<EngineExit['exitType'], AttributionRecord> = {
-    GracefulExit: {
-      SystemExit: { Detail: 'Shutdown', Initiator: wasAsked ? 'Client' : 'GuestOS' },
-    },
-    ForcedExit: { SystemExit: { Detail: 'Terminate', Initiator: 'Client' } },
-    UnexpectedExit: crash ?? { SystemExit: { Detail: 'UnexpectedExit', Initiator: 'Internal' } },
-  };
-  return {
-    Status: signedHresult(exit.status),
-    ExitType: exit.exitType,
-    Attribution: [attribution[exit.exitType]],
-    ...(exit.detail === undefined ? {} : { Detail: exit.detail }),
-  };
 }
 
 function alreadyStopped(name: string, message: string): HcsError {

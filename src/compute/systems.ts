@@ -26,14 +26,13 @@ import type {
   System_PropertyQuery,
   SystemQuery,
 } from '../hcs/schema/documents.ts';
-import type { ObjectType } from '../hcs/schema/schema-types.ts';
-import { invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
+import { checkPauseOptions, readOptions, refuseOptions, saveTarget } from './call-options.ts';
 import type { Cancellation } from './cancellation.ts';
 import type { CpuGroups } from './cpu-groups.ts';
 import type { CrashReportOptions } from './crash-reports.ts';
 import { readCreateDocument } from './create-document.ts';
 import type { DeviceDirectory } from './device-directory.ts';
-import type { Engine, SaveTarget } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { failure } from './failure.ts';
 import { nextHandleNumber } from './handle-numbers.ts';
 import type { HostInformation } from './host-information.ts';
@@ -167,7 +166,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsStartComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeStart, computeSystem, operation, (system) => {
-      reserved(name, options);
+      refuseOptions(name, options);
       return (cancellation) => system.start(name, cancellation);
     });
   }
@@ -179,7 +178,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsShutDownComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeShutdown, computeSystem, operation, (system) => {
-      const parsed = optional<ShutdownOptions>('ShutdownOptions', options, name);
+      const parsed = readOptions<ShutdownOptions>('ShutdownOptions', options, name);
       return (cancellation) => system.shutDown(name, parsed, cancellation);
     });
   }
@@ -191,7 +190,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsTerminateComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeTerminate, computeSystem, operation, (system) => {
-      reserved(name, options);
+      refuseOptions(name, options);
       return (cancellation) => {
         cancellation.begin();
         return system.terminate(name);
@@ -206,7 +205,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsCrashComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeCrash, computeSystem, operation, (system) => {
-      optional<CrashOptions>('CrashOptions', options, name);
+      readOptions<CrashOptions>('CrashOptions', options, name);
       return (cancellation) => system.crash(name, cancellation);
     });
   }
@@ -218,7 +217,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsPauseComputeSystem';
     this.#track(name, TYPE.HcsOperationTypePause, computeSystem, operation, (system) => {
-      checkPauseOptions(name, optional<PauseOptions>('PauseOptions', options, name));
+      checkPauseOptions(name, readOptions<PauseOptions>('PauseOptions', options, name));
       return (cancellation) => system.pause(name, cancellation);
     });
   }
@@ -230,7 +229,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsResumeComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeResume, computeSystem, operation, (system) => {
-      reserved(name, options);
+      refuseOptions(name, options);
       return (cancellation) => system.resume(name, cancellation);
     });
   }
@@ -242,7 +241,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsSaveComputeSystem';
     this.#track(name, TYPE.HcsOperationTypeSave, computeSystem, operation, (system) => {
-      const target = saveTarget(name, optional<SaveOptions>('SaveOptions', options, name));
+      const target = saveTarget(name, readOptions<SaveOptions>('SaveOptions', options, name));
       return (cancellation) => system.save(name, target, cancellation);
     });
   }
@@ -254,7 +253,7 @@ export class Systems implements SystemFunctions {
   ): void {
     const name = 'HcsGetComputeSystemProperties';
     this.#track(name, TYPE.HcsOperationTypeGetProperties, computeSystem, operation, (system) => {
-      const query = optional<System_PropertyQuery>('System_PropertyQuery', propertyQuery, name);
+      const query = readOptions<System_PropertyQuery>('System_PropertyQuery', propertyQuery, name);
       return async (cancellation) =>
         JSON.stringify(await systemProperties(name, system, query, cancellation));
     });
@@ -318,7 +317,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
   ): void {
     this.#operations.track(name, TYPE.HcsOperationTypeEnumerate, operation, undefined, () => {
-      const { Ids, Names, Types, Owners } = optional<SystemQuery>('SystemQuery', query, name);
+      const { Ids, Names, Types, Owners } = readOptions<SystemQuery>('SystemQuery', query, name);
       const matches = (system: Properties): boolean =>
         isOneOf(system.Id, Ids) &&
         isOneOf(system.Name, Names) &&
@@ -457,42 +456,6 @@ export class Systems implements SystemFunctions {
 
 function isOneOf(value: string | undefined, list: readonly string[] | undefined): boolean {
   return list === undefined || list.length === 0 || (value !== undefined && list.includes(value));
-}
-
-/** An options or query document; null and `""` stand for one without fields. */
-function optional<T extends object>(type: ObjectType, text: string | null, name: string): T {
-  return parseDocument<T>(type, text === null || text === '' ? '{}' : text, name);
-}
-
-/**
- * What is told to a guest or what it hosts before a pause (HostedNotification) needs no action here: nothing here hosts
- * anything, and a paused machine can be saved whatever the reason was.
- */
-function checkPauseOptions(name: string, { SuspensionLevel = 'Suspend' }: PauseOptions): void {
-  if (SuspensionLevel === 'Suspend') return;
-  throw failure(
-    name,
-    'ERROR_NOT_SUPPORTED',
-    `$.SuspensionLevel is ${SuspensionLevel}: a machine of this host keeps its memory while it is paused, use Suspend`,
-  );
-}
-
-function saveTarget(name: string, options: SaveOptions): SaveTarget {
-  const { SaveType = 'ToFile', SaveStateFilePath: path } = options;
-  const problem = (message: string): HcsError =>
-    invalidDocument(name, 'SaveOptions', [{ path: '$.SaveStateFilePath', message }]);
-  if (SaveType === 'AsTemplate') {
-    if (path === undefined) return { kind: 'template' };
-    throw problem('is for SaveType ToFile only: leave it out');
-  }
-  if (path === undefined || path === '') throw problem('is missing: it is the file to write');
-  return { kind: 'file', path };
-}
-
-/** Options of calls that have none as yet: null, `""` and `{}` are accepted. */
-function reserved(name: string, options: string | null): void {
-  if (options === null || options === '' || options.trim() === '{}') return;
-  throw invalidDocument(name, 'options', [{ path: '$', message: 'is reserved: pass null' }]);
 }
 
 function closed(name: string, computeSystem: bigint): HcsError {

@@ -118,5 +118,6 @@ test('refuses options where none exist', async () => {
   const start = (options: string | null) =>
     codeOf(() => rig.run((o) => rig.core.HcsStartComputeSystem(system, o, options)));
   expect(await start('{"Fast":true}')).toBe('HCS_E_INVALID_JSON');
+  expect(await start(7 as never)).toBe('E_INVALIDARG');
   expect(await start('')).toBe('S_OK');
 });
