@@ -4,13 +4,15 @@ import { copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import { crashStorePlace } from './crash-store.ts';
 import { saveTo } from './migration.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import { HOT_MEMORY_ID } from './resources/memory.ts';
 import type { Template } from './restore.ts';
 import { type SavedMachine, STREAM_OFFSET, sealSavedState } from './saved-state.ts';
 
-type Make = Omit<SavedMachine, 'machineType'>;
+/** What is known before the machine is asked. */
+export type Make = Omit<SavedMachine, 'machineType' | 'crashStore'>;
 
 /** What the last save since a machine was stopped has written, for the next one: QEMU writes it once. */
 export class LastSave {
@@ -34,8 +36,9 @@ export class LastSave {
     await createFile(part, path);
     try {
       if (this.#file === undefined) {
+        const machine = await savedMachine(qemu, make);
         await saveTo(qemu.qmp, `file:${part},offset=${STREAM_OFFSET}`, false, signal);
-        await sealSavedState(part, { ...make, machineType: await machineType(qemu) });
+        await sealSavedState(part, machine);
       } else {
         await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
         await sync(part);
@@ -66,8 +69,17 @@ export async function saveAsTemplate(
     );
   }
   const ram = ramOf(qemu.pid);
+  const machine = await savedMachine(qemu, make);
   await saveTo(qemu.qmp, `file:${state}`, true, signal);
-  return { machine: { ...make, machineType: await machineType(qemu) }, state, ram };
+  return { machine, state, ram };
+}
+
+async function savedMachine(qemu: QemuProcess, make: Make): Promise<SavedMachine> {
+  return {
+    ...make,
+    machineType: await machineType(qemu),
+    crashStore: await crashStorePlace(qemu.qmp),
+  };
 }
 
 async function machineType({ qmp }: QemuProcess): Promise<string> {

@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import { Parser } from 'binary-parser';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
 import type { MachineMemory } from './command-line.ts';
+import type { CrashStorePlace } from './crash-store.ts';
 import type { MachinePlan } from './machine-plan.ts';
 
 /** Bytes before QEMU's stream. */
@@ -46,6 +47,8 @@ export interface SavedMachine {
   readonly ports: Readonly<Record<string, number>>;
   /** Guest-physical addresses of memory that is a device, by the device's id. */
   readonly memoryAddresses: Readonly<Record<string, number>>;
+  /** Where the guest has its error record store, which QEMU's stream does not say. */
+  readonly crashStore?: CrashStorePlace | undefined;
 }
 
 /** A file that has no saved machine in it, or not all of one. */

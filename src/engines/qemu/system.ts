@@ -12,6 +12,7 @@ import { HRESULT, signedHresult } from '../../hcs/hresult.ts';
 import type { CrashReport } from '../../hcs/schema/documents.ts';
 import { dumpMemory } from './crash-files.ts';
 import { readCrashLog } from './crash-log.ts';
+import { placeCrashStore } from './crash-store.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
 import type { LiveMachine } from './live-machine.ts';
 import { restoreFrom } from './migration.ts';
@@ -71,6 +72,8 @@ export class QemuSystem implements EngineSystem {
     const { qmp } = qemu;
     if (source !== undefined) {
       await restoreFrom(qmp, source.uri, source.ram !== undefined);
+      const { crashStore } = source.machine;
+      if (crashStore !== undefined) await placeCrashStore(qmp, crashStore);
     }
     for (const device of devices) await this.#slots.plug(device);
     if ((devices.length > 0 || machine.needsReset) && source === undefined) {
