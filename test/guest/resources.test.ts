@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import {
   existsSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
@@ -253,6 +254,29 @@ describe('attachments', () => {
   });
 });
 
+test('a machine is not made of a disk that another one has', async () => {
+  const document = withDevices(host.document() as Document);
+  const { VirtualMachine } = document;
+  const Path = join(folder, 'disk.qcow2');
+  const error = await errorOf(() =>
+    ComputeSystem.create(
+      `hdvkit-${randomUUID()}`,
+      {
+        ...document,
+        VirtualMachine: {
+          ...VirtualMachine,
+          Devices: { Scsi: { own: { Attachments: { '4': { Path } } } } },
+        },
+      },
+      { core: host.binding.computeCore },
+    ),
+  );
+  expect(error.code).toBe('ERROR_SHARING_VIOLATION');
+  expect(error.reason).toContain(
+    `$.VirtualMachine.Devices.Scsi["own"].Attachments["4"].Path is "${Path}"`,
+  );
+});
+
 describe('memory', () => {
   test('comes above what the machine began with, and devices reach it', async () => {
     expect(await memoryMB()).toBe(256);
@@ -446,6 +470,49 @@ describe('processors', () => {
     });
     expect(reserved.code).toBe('E_NOTIMPL');
   });
+});
+
+/** What the threads of the machine's virtual processors may run on. */
+function processorsOfThreads(): readonly string[] {
+  const pid = readdirSync('/proc').find((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(`guest=${machine.system.id},`);
+    } catch {
+      return false; // It has ended.
+    }
+  });
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks)
+    .filter((task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').startsWith('CPU '))
+    .map(
+      (task) =>
+        /^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync(`${tasks}/${task}/status`, 'utf8'))?.[1] ??
+        '',
+    );
+}
+
+test('virtual processors run on the processors of the group that the machine is in', async () => {
+  const { computeCore } = host.binding;
+  const before = processorsOfThreads();
+  expect(before).toHaveLength(2);
+  const [first = '0'] = before[0]?.split(/[,-]/) ?? [];
+  const GroupId = randomUUID();
+  const change = (Operation: string, OperationDetails: unknown): Promise<unknown> =>
+    computeCore.HcsModifyServiceSettings(
+      JSON.stringify({ PropertyType: 'CpuGroup', Settings: { Operation, OperationDetails } }),
+    );
+  await change('CreateGroup', {
+    GroupId,
+    LogicalProcessorCount: 1,
+    LogicalProcessors: [Number(first)],
+  });
+  await modify('ComputeTopology/Processor/CpuGroup', 'Update', { Id: GroupId });
+  expect(processorsOfThreads()).toEqual([first, first]);
+  const none = '00000000-0000-0000-0000-000000000000';
+  await modify('ComputeTopology/Processor/CpuGroup', 'Update', { Id: none });
+  expect(processorsOfThreads()).toEqual(before);
+  await change('DeleteGroup', { GroupId });
 });
 
 test('the monitor is seen as a picture, and keyboard and mouse are there', async () => {
