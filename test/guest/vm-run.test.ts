@@ -43,6 +43,33 @@ function writeMachine(place: Workplace): void {
   place.write('machine.json', `// A guest with a shell.\n${JSON.stringify(document, null, 2)}\n`);
 }
 
+type JsonLine = Readonly<Record<string, unknown>>;
+
+/** The lines of JSON that are there so far. */
+function jsonLines(text: string): readonly JsonLine[] {
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1).trim();
+  return whole.split('\n').map((line) => JSON.parse(line) as JsonLine);
+}
+
+function consoleText(lines: readonly JsonLine[]): string {
+  return lines.map((line) => (line.type === 'console' ? line.text : '')).join('');
+}
+
+/** Resolves when lines of JSON have said `text` on the console, in however many pieces. */
+function consoleSays(stream: NodeJS.ReadableStream, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    const listen = (chunk: unknown): void => {
+      said += String(chunk);
+      if (!said.includes('\n') || !consoleText(jsonLines(said)).includes(text)) return;
+      stream.off('data', listen).off('end', end);
+      resolve();
+    };
+    const end = (): void => reject(new Error(`Cannot find ${text} in: ${said}`));
+    stream.on('data', listen).once('end', end);
+  });
+}
+
 /** Processes whose command line contains `text`. */
 function processesWith(text: string): string[] {
   const { stdout } = spawnSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' });
@@ -79,7 +106,8 @@ describe('hdvkit vm run --host linux', () => {
     const { type, done } = await boot(place, `hdvkit-${process.pid}-prompt`);
     await type('echo it is $((40 + 2))\r', 'it is 42');
     await type(LEAVE, PROMPT);
-    await type('pause\r', PROMPT);
+    // Pasted lines are carried out one after the other.
+    await type('pause\rdevices\r', 'No device is attached');
     await type('properties\r', '"State": "Paused"');
     await type('save saved\r', 'Saved to ');
     expect(readFileSync(join(place.path, 'saved')).length).toBeGreaterThan(1_000_000);
@@ -88,7 +116,7 @@ describe('hdvkit vm run --host linux', () => {
     const png = readFileSync(join(place.path, 'screen.png')).subarray(0, 4).toString('latin1');
     expect(png).toBe('\x89PNG');
     await type('attach device.ts\r', 'Attached Good as ');
-    await type('\r', '');
+    await type('\r', 'Back at the console');
     await type(`${FIND_DEVICE}\r`, '0x0c11');
     await type('poweroff -f\r', 'exited');
     const { code, stdout } = await done;
@@ -115,15 +143,11 @@ describe('hdvkit vm run --host linux', () => {
     writeMachine(place);
     const child = place.start(['vm', 'run', 'machine.json', '--host', 'linux', '--json']);
     const done = ended(child);
-    await until(child.stdout, SHELL);
+    await consoleSays(child.stdout, SHELL);
     child.stdin.write('echo "it is $((40 + 2))"; poweroff -f\n');
     const { code, stdout } = await done;
-    const lines = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-    const text = lines.map((line) => (line.type === 'console' ? line.text : '')).join('');
-    expect(text).toContain('it is 42');
+    const lines = jsonLines(stdout);
+    expect(consoleText(lines)).toContain('it is 42');
     expect(lines[0]).toMatchObject({ type: 'started' });
     expect(lines.at(-1)).toMatchObject({ type: 'exited', status: { ExitType: 'GracefulExit' } });
     expect(code).toBe(0);

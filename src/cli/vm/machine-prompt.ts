@@ -31,12 +31,12 @@ export class MachinePrompt {
     this.#lines = lines;
     // A terminal that readline has is raw: Ctrl-C comes as a key.
     lines.on('SIGINT', () => process.emit('SIGINT'));
-    const closed = new Promise<null>((resolve) => lines.once('close', () => resolve(null)));
+    const typed = new TypedLines(lines);
     const over = Promise.race([exited.catch(() => undefined), aborted]).then(() => undefined);
     try {
       for (;;) {
         lines.prompt();
-        const line = await Promise.race([nextLine(lines), closed, over]);
+        const line = await Promise.race([typed.next(), over]);
         if (line === undefined) return 'ended';
         const sequel = line === null ? this.#endOfInput() : await this.#run(line, over);
         if (sequel === 'console') return 'left';
@@ -104,8 +104,32 @@ export class MachinePrompt {
   }
 }
 
-function nextLine(lines: Interface): Promise<string> {
-  return new Promise((resolve) => lines.once('line', resolve));
+/** Lines as they are asked for: who pastes several gets all of them carried out. */
+class TypedLines {
+  readonly #lines: string[] = [];
+  #isClosed = false;
+  #wake: () => void = () => undefined;
+
+  constructor(lines: Interface) {
+    lines.on('line', (line) => {
+      this.#lines.push(line);
+      this.#wake();
+    });
+    lines.once('close', () => {
+      this.#isClosed = true;
+      this.#wake();
+    });
+  }
+
+  /** @returns null when there are no more */
+  async next(): Promise<string | null> {
+    while (this.#lines.length === 0 && !this.#isClosed) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#lines.shift() ?? null;
+  }
 }
 
 /** Words of a line; quotes keep spaces. */

@@ -111,9 +111,11 @@ class ConsoleSession {
     const aborted = new Promise<void>((resolve) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    while (!signal.aborted) {
+    for (let isBack = false; !signal.aborted; isBack = true) {
       if (this.#console !== undefined) {
-        const how = await this.#console.interact(exited, undefined, signal);
+        const talk = this.#console.interact(exited, undefined, signal);
+        if (isBack) this.#output.remark(errorColors().dim('Back at the console'));
+        const how = await talk;
         if (how === 'ended' || signal.aborted) return;
       }
       if (!this.#hasPrompt) {
