@@ -23,6 +23,7 @@ import { openMachine, type TestMachine } from '../host/conformance.ts';
 import { Command, PROBE } from '../host/conformance-devices.ts';
 import { ImageMaker } from './disk-images.ts';
 import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { processesOf } from './machine-processes.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 60_000, interval: 200 };
@@ -474,14 +475,7 @@ describe('processors', () => {
 
 /** What the threads of the machine's virtual processors may run on. */
 function processorsOfThreads(): readonly string[] {
-  const pid = readdirSync('/proc').find((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    try {
-      return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(`guest=${machine.system.id},`);
-    } catch {
-      return false; // It has ended.
-    }
-  });
+  const [pid] = processesOf(machine.system.id);
   const tasks = `/proc/${pid}/task`;
   return readdirSync(tasks)
     .filter((task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').startsWith('CPU '))
