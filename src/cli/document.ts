@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ComputeSystem } from '../hcs/schema/documents.ts';
+import { DocumentText } from './documents/document-text.ts';
 import { UsageError } from './usage-error.ts';
 
 /**
@@ -31,15 +32,13 @@ function readJson(path: string): unknown {
       },
     );
   }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new UsageError(
-      `Cannot use ${path} as a document: ${messageOf(cause)}`,
-      'write a ComputeSystem document as JSON',
-      { cause },
-    );
-  }
+  const { problems, value } = new DocumentText(text, path);
+  const [problem] = problems;
+  if (problem === undefined) return value;
+  throw new UsageError(
+    `Cannot use ${path} as a document: line ${problem.line}, column ${problem.column} ${problem.message}`,
+    'write a ComputeSystem document as JSON; hdvkit validate shows all that is wrong',
+  );
 }
 
 function merge(base: Fields, over: Fields): Fields {
