@@ -157,6 +157,15 @@ describe('attaching an instance', () => {
       'an instance stays on its thread; attach the URL of its module',
     );
   });
+
+  test('devices share a worker by their group only where the host lets them', async () => {
+    const { placement: _, ...binding } = host.hdv;
+    await devices[Symbol.asyncDispose]();
+    devices = await DeviceHost.create(system, { binding });
+    await expect(devices.attach(new Fragile(), { group: 'g' })).rejects.toThrow(
+      'Cannot attach a device to group g: on the host simulated each device has its own worker',
+    );
+  });
 });
 
 describe('detaching', () => {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { PlacedFunction } from '../../src/hosts/simulated/worker-device.ts';
 import { RESTARTED } from '../host/restart-device.ts';
 import { Trouble } from '../host/trouble-device.ts';
 import { startMachine, type WorkerMachine } from './simulated-machine.ts';
@@ -24,6 +25,12 @@ async function failures(count: number): Promise<readonly Error[]> {
     if (errors.length >= count) return errors;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** Where the only device is. */
+function placed({ machine }: WorkerMachine): PlacedFunction {
+  const [fn] = machine.bus.slots.map((slot) => slot.function as PlacedFunction);
+  return fn!;
 }
 
 /** Runs a program on a processor that writes a register and reads it back. */
@@ -86,9 +93,12 @@ test('a machine that ends while a device is restarted ends', async () => {
   machine = await startMachine({ stallLimitMs: 1000 });
   const attachment = await machine.attach(MODULE, 'RestartDevice');
   const restarted = machine.devices.restart(attachment).catch((error: unknown) => error);
+  const { thread, resident } = placed(machine);
   await machine.system.terminate();
   await restarted;
   expect(machine.notices).toEqual([]);
+  // The fresh device came too late for the machine: it is off.
+  await expect(thread.call('start', resident.number)).rejects.toThrow('it is not initialized');
 });
 
 test('processors go on with a device that died under them and was restarted', async () => {

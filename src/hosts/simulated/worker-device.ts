@@ -117,6 +117,8 @@ export class WorkerDevice implements DeviceEndpoint {
     const request = { module, isShared, keepState, powerOn, started };
     const { device, result } = await thread.replace(resident.number, request);
     this.#residence = { thread, resident: { ...resident, device } };
+    // The machine may have ended meanwhile: it told the old device.
+    if (this.#command !== powerOn) await this.#turnOff();
     // Root complexes may have found nobody there meanwhile.
     machine()?.bus.refresh();
     return result;
@@ -184,6 +186,11 @@ export class WorkerDevice implements DeviceEndpoint {
 
   async powerOff(): Promise<void> {
     this.#leave();
+    await this.#turnOff();
+  }
+
+  /** One that fails or hangs here was reported as such. */
+  async #turnOff(): Promise<void> {
     const { thread, resident } = this.#residence;
     if (!thread.over) await thread.call('powerOff', resident.number).catch(() => undefined);
   }
