@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { notImplemented } from '../src/compute/not-implemented.ts';
+import { RESOURCE_PATHS } from '../src/compute/resource-paths.ts';
 import { COMPUTE_CORE_FUNCTIONS } from '../src/hcs/compute-core.ts';
 import { COMPUTE_STORAGE_FUNCTIONS } from '../src/hcs/compute-storage.ts';
 import { HCS_EVENT_TYPE } from '../src/hcs/core/constants.ts';
@@ -24,6 +25,9 @@ const CALLBACKS = [
   'WriteInterceptedMemory',
 ];
 
+/** What rows of the table of resources begin with. */
+const RESOURCE_ROW = '| `VirtualMachine/';
+
 interface Row {
   readonly name: string;
   /** windows, linux, simulated. */
@@ -34,7 +38,7 @@ interface Row {
 
 const rows: readonly Row[] = readFileSync(join(root, 'docs/status.md'), 'utf8')
   .split('\n')
-  .filter((line) => line.startsWith('| `'))
+  .filter((line) => line.startsWith('| `') && !line.startsWith(RESOURCE_ROW))
   .map((line) => {
     const [name = '', ...cells] = line
       .split('|')
@@ -67,6 +71,20 @@ const windowsTexts: readonly string[] = readdirSync(join(root, 'test/windows'))
   .map((file) => readFileSync(join(root, 'test/windows', file), 'utf8'));
 
 describe('docs/status.md', () => {
+  test('has one row for every resource of a machine, with a test that exists', () => {
+    const text = readFileSync(join(root, 'docs/status.md'), 'utf8');
+    const resources = text.split('\n').filter((line) => line.startsWith(RESOURCE_ROW));
+    const cells = resources.map((line) => line.split('|').map((cell) => cell.trim()));
+    const paths = RESOURCE_PATHS.filter((path) => path.startsWith('VirtualMachine/'));
+    expect(cells.map(([, name = '']) => name.replaceAll('`', '')).sort()).toEqual(
+      [...paths].sort(),
+    );
+    for (const [, , linux = '', , proof = ''] of cells) {
+      expect(['yes', 'refused']).toContain(linux);
+      expect(problemOf(proof)).toBeUndefined();
+    }
+  });
+
   test('has one row for every function, callback and event', () => {
     const functions = [...COMPUTE_CORE_FUNCTIONS, ...COMPUTE_STORAGE_FUNCTIONS];
     expect(names(/^Hcs(?!Event)/).sort()).toEqual([...functions].sort());
