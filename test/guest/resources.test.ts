@@ -518,9 +518,21 @@ test('the monitor is seen as a picture, and keyboard and mouse are there', async
 });
 
 test('what cannot be changed is refused with the reason', async () => {
-  const error = await refused('Devices/VirtualSmb/Shares', 'Add', { Name: 'a', Path: folder });
-  expect(error.code).toBe('ERROR_NOT_SUPPORTED');
-  expect(error.reason).toContain('there is no SMB over VMBus');
+  for (const [path, request, settings, reason] of [
+    ['ComputeTopology/Processor/IdledProcessors', 'Update', { IdleProcessorCount: 1 }, 'idle'],
+    ['ComputeTopology/Processor/CpuFrequencyPowerCap', 'Update', 1000, 'frequencies'],
+    ['ComputeTopology/Gpu', 'Update', {}, 'no graphics processor'],
+    ['Devices/Plan9/Shares', 'Add', { Name: 'a', Path: folder }, 'from the start only'],
+    ['Devices/VirtualPMem/Devices/2/Mappings/0', 'Add', {}, 'one image each'],
+    ['Devices/VirtualSmb/Shares', 'Add', { Name: 'a', Path: folder }, 'no SMB over VMBus'],
+    [`Devices/VirtualPci/${INSTANCE}`, 'Add', {}, 'not assigned to machines'],
+    [`Devices/HvSocket/HvSocketConfig/ServiceTable/${INSTANCE}`, 'Update', {}, 'Hyper-V sockets'],
+    ['Devices/Licensing', 'Update', {}, 'no licence'],
+  ] as const) {
+    const error = await refused(path, request, settings);
+    expect(error.code).toBe('ERROR_NOT_SUPPORTED');
+    expect(error.reason).toContain(reason);
+  }
 });
 
 describe('a machine that is saved with what was added', () => {
