@@ -15,10 +15,11 @@ import type { FunctionNotice, PciHostCapabilities } from '../pci/host.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import { type ErrorMessage, encodeError } from '../transport/error-message.ts';
 import { type BootstrapTask, runWorker, type WorkerContext } from '../transport/worker-context.ts';
-import { VfioUserServer, Wake } from '../vfio-user/server.ts';
+import { LONGEST_MESSAGE_WAIT, VfioUserServer, Wake } from '../vfio-user/server.ts';
 import { type Protect, ServerState } from '../vfio-user/server-state.ts';
 import { type BarPages, mappingOf, viewPages } from './bar-files.ts';
 import { LoopClock } from './loop-clock.ts';
+import { ReadStreak } from './read-streak.ts';
 import { TableDirectAccess } from './table-direct-access.ts';
 import { VfioUserFunction } from './vfio-user-function.ts';
 
@@ -220,23 +221,38 @@ class DeviceLoop {
   /**
    * Waits in the kernel for messages, and goes back to the event loop when that has something to do, when there were
    * no messages for a moment, and at least every few milliseconds. An access seldom meets the event loop. Messages and
-   * timers take turns: what one {@link VfioUserServer.wait} serves, then one timer that is due.
+   * timers take turns: what one {@link VfioUserServer.wait} serves, then one timer that is due. Within a
+   * {@link ReadStreak}, with nothing due soon, it waits for messages alone.
    */
   async #loop(server: VfioUserServer): Promise<void> {
     const { control, attention } = this.#context;
+    const streak = new ReadStreak();
     let turnedAt = 0;
     let busy = true;
+    let patience = 0;
     while (!server.closed && !control.stopRequested) {
-      const longest = busy ? QUIET_MS : this.#context.patience;
+      const longest = busy ? QUIET_MS : patience;
       const due = this.#clock.nextTimeout();
       control.resting = true;
-      const wake = server.wait(due < 0 ? longest : Math.min(due, longest), attention);
-      const called = (wake & Wake.CONTROL) !== 0;
-      this.#wake(called);
+      let wake: number;
+      if (streak.mayIgnoreEvents && isFar(due) && isFar(patience)) {
+        wake = server.waitForMessages();
+        streak.ignored(server.servedOnlyReads);
+        this.#wake(false);
+      } else {
+        wake = server.wait(due < 0 ? longest : Math.min(due, longest), attention);
+        const called = (wake & Wake.CONTROL) !== 0;
+        streak.watched(called, server.servedOnlyReads);
+        this.#wake(called);
+        // What the device has set up since the loop's turn.
+        if (streak.mayIgnoreEvents) patience = this.#context.patience;
+      }
       busy = wake === Wake.MESSAGE || this.#clock.nextTimeout() === 0;
       const now = this.#clock.now;
       if (busy && now - turnedAt < LONGEST_ABSENCE_MS) continue;
       await this.#context.turn();
+      streak.turned();
+      patience = this.#context.patience;
       turnedAt = now;
     }
   }
@@ -366,6 +382,11 @@ class DeviceLoop {
   #notify(notice: VfioUserWorkerNotice): void {
     this.#context.notify(notice);
   }
+}
+
+/** Whether a time is none, or later than any wait for messages alone lasts. */
+function isFar(ms: number): boolean {
+  return ms < 0 || ms > LONGEST_MESSAGE_WAIT;
 }
 
 const NOTHING_KEPT: RestartResult = { kept: false };

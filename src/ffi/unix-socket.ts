@@ -7,6 +7,9 @@ const SOCK_CLOEXEC = 0x80000;
 const SOCK_NONBLOCK = 0x800;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
+const SO_RCVTIMEO = 20;
+const F_GETFL = 3;
+const F_SETFL = 4;
 const SHUT_RDWR = 2;
 
 /** Longest path of a Unix socket, in bytes of UTF-8 (`sun_path` with its NUL). */
@@ -82,6 +85,23 @@ export function socketPair(): readonly [number, number] {
 /** Ends a connection both ways, which also wakes whoever waits on it in another thread. */
 export function shutdownSocket(fd: number): void {
   libc().shutdown(fd, SHUT_RDWR);
+}
+
+/**
+ * Lets receives wait for so many milliseconds, above 0, also where the socket was made non-blocking. Linux counts in
+ * ticks of 1 to 10 ms: it waits for up to two of them when less is asked for.
+ */
+export function setReceiveTimeout(fd: number, ms: number): void {
+  const flags = libc().fcntl(fd, F_GETFL, 0);
+  if (flags >= 0 && (flags & SOCK_NONBLOCK) !== 0) {
+    libc().fcntl(fd, F_SETFL, flags & ~SOCK_NONBLOCK);
+  }
+  // struct timeval: seconds at 0, microseconds at 8.
+  const value = nativeBuffer(128);
+  const view = new DataView(value.buffer);
+  view.setUint32(0, Math.floor(ms / 1000), true);
+  view.setUint32(8, (ms % 1000) * 1000, true);
+  libc().setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, addressOf(value), 16);
 }
 
 /** Bytes the kernel buffers for sending on a socket. */

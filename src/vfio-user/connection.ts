@@ -2,6 +2,7 @@ import { addressOf } from '../ffi/libc.ts';
 import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { MAX_FDS, SocketMessage } from '../ffi/socket-message.ts';
 import { SystemCallError } from '../ffi/system-call-error.ts';
+import { setReceiveTimeout } from '../ffi/unix-socket.ts';
 import type { DisconnectReason } from './device.ts';
 import { RECEIVE_SIZE, type ServerState, StateWord } from './server-state.ts';
 import { HEADER_SIZE, HeaderFlag, Limit, putHeader } from './wire.ts';
@@ -11,6 +12,9 @@ const EINTR = 4;
 
 /** How long a peer may leave a reply unread before the connection is given up, in milliseconds. */
 const SEND_TIMEOUT = 5000;
+
+/** What is asked for as the longest wait of a receive: Linux makes up to two of its ticks of it. */
+const RECEIVE_TIMEOUT = 1;
 
 /** What {@link Connection.receive} saw. */
 export const Received = { NOTHING: 0, BYTES: 1, END: 2, FAILED: 3 } as const;
@@ -43,15 +47,17 @@ export class Connection {
     this.out = Buffer.from(memory);
     this.outView = new DataView(memory);
     this.#outAddress = addressOf(this.out);
+    setReceiveTimeout(fd, RECEIVE_TIMEOUT);
   }
 
-  /** Receives once, without waiting. */
-  receive(): number {
+  /** Receives once. @param wait for the first byte: two ticks of the system at most, which are 2 to 20 ms */
+  receive(wait = false): number {
     const { words } = this.#state;
     if (words[StateWord.RECEIVE_END]! > RECEIVE_SIZE - (64 << 10)) this.#compact();
     const end = words[StateWord.RECEIVE_END]!;
     const message = this.#message;
-    const received = message.receive(this.fd, this.#state.receiveAddress + end, RECEIVE_SIZE - end);
+    const to = this.#state.receiveAddress + end;
+    const received = message.receive(this.fd, to, RECEIVE_SIZE - end, wait);
     if (received < 0) {
       if (received === -EAGAIN || received === -EINTR) return Received.NOTHING;
       this.errno = -received;

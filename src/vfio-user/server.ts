@@ -77,6 +77,9 @@ const TURN = 4;
  */
 export const SERVED_PER_WAIT = 64;
 
+/** Longest that {@link VfioUserServer.waitForMessages} blocks, in milliseconds: two ticks of the slowest Linux. */
+export const LONGEST_MESSAGE_WAIT = 20;
+
 /** Messages after which {@link VfioUserServer.processReadable} lets a flood wait for the event loop's next turn. */
 const SERVED_PER_CALL = 1024;
 
@@ -102,6 +105,7 @@ export class VfioUserServer implements VfioUserPort {
   readonly #standIn: boolean;
   readonly #poll = new PollSet(2);
   #progress = 0;
+  #onlyReads = false;
   #closed = false;
   #ending: DisconnectReason | undefined;
 
@@ -183,11 +187,8 @@ export class VfioUserServer implements VfioUserPort {
    * @returns {@link Wake} bits; 0: the time is over
    */
   wait(timeoutMs: number, controlFd = -1): number {
-    if (this.#closed) return Wake.MESSAGE;
-    if (this.#ending !== undefined) {
-      this.#finish(this.#ending);
-      return Wake.MESSAGE;
-    }
+    this.#onlyReads = false;
+    if (this.#isOver()) return Wake.MESSAGE;
     const isBehind = this.#connection.next() >= 0;
     this.#poll.watch(0, this.#connection.fd, PollEvent.IN);
     this.#poll.watch(1, controlFd, PollEvent.IN);
@@ -200,6 +201,26 @@ export class VfioUserServer implements VfioUserPort {
     if (ready === 0 || this.#poll.events(0) === 0) return wake;
     if (this.#receive()) this.#drain(SERVED_PER_WAIT);
     return wake | Wake.MESSAGE;
+  }
+
+  /**
+   * Like {@link wait}, but for messages alone, and for two ticks of the system at most ({@link LONGEST_MESSAGE_WAIT}):
+   * the system call that looks whether there is anything is spared. Nothing else wakes it.
+   * @returns {@link Wake} bits; 0: the time is over
+   */
+  waitForMessages(): number {
+    this.#onlyReads = false;
+    if (this.#isOver()) return Wake.MESSAGE;
+    if (this.#connection.next() < 0 && !this.#receive(true)) {
+      return this.#closed ? Wake.MESSAGE : 0;
+    }
+    this.#drain(SERVED_PER_WAIT);
+    return Wake.MESSAGE;
+  }
+
+  /** Whether the last wait served messages, and every one was a REGION_READ. */
+  get servedOnlyReads(): boolean {
+    return this.#onlyReads;
   }
 
   /**
@@ -237,11 +258,17 @@ export class VfioUserServer implements VfioUserPort {
     this.#dma.abandon();
   }
 
+  /** Whether there is nothing to wait for, as the connection has ended or is to end now. */
+  #isOver(): boolean {
+    if (this.#ending !== undefined) this.#finish(this.#ending);
+    return this.#closed;
+  }
+
   /** Receives once. @returns whether there is anything new to serve */
-  #receive(): boolean {
+  #receive(wait = false): boolean {
     if (this.#closed) return false;
     if (this.#ending !== undefined) return this.#finish(this.#ending);
-    switch (this.#connection.receive()) {
+    switch (this.#connection.receive(wait)) {
       case Received.BYTES:
         return true;
       case Received.END:
@@ -256,9 +283,11 @@ export class VfioUserServer implements VfioUserPort {
   /** Serves what has been received, until there were `limit` messages. @returns how many there were */
   #drain(limit: number): number {
     let served = 0;
+    this.#onlyReads = true;
     while (served < limit && !this.#closed && this.#ending === undefined) {
       const start = this.#connection.next();
       if (start < 0) break;
+      if (this.#commandAt(start) !== Command.REGION_READ) this.#onlyReads = false;
       served += this.#weightOf(start);
       this.#serve(start);
     }
@@ -267,10 +296,13 @@ export class VfioUserServer implements VfioUserPort {
 
   /** What a message counts as: the writes that it holds, or 1. */
   #weightOf(start: number): number {
-    const view = this.state.receiveView;
-    if (view.getUint16(start + 2, true) !== Command.REGION_WRITE_MULTI) return 1;
+    if (this.#commandAt(start) !== Command.REGION_WRITE_MULTI) return 1;
     const size = this.#connection.sizeAt(start) - HEADER_SIZE - PayloadSize.WRITE_MULTI;
     return Math.max(1, Math.floor(size / PayloadSize.WRITE_MULTI_ENTRY));
+  }
+
+  #commandAt(start: number): number {
+    return this.state.receiveView.getUint16(start + 2, true);
   }
 
   /** Serves the message at `start` of the receive buffer and takes it out of the stream. */

@@ -1,9 +1,11 @@
-import { describe, expect, test } from 'vitest';
-import { signalEventFd, takeEventFd } from '../../src/ffi/descriptors.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { closeFd, signalEventFd, takeEventFd } from '../../src/ffi/descriptors.ts';
+import { libc } from '../../src/ffi/libc.ts';
+import { socketPair } from '../../src/ffi/unix-socket.ts';
 import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
-import { SERVED_PER_WAIT, Wake } from '../../src/vfio-user/server.ts';
+import { SERVED_PER_WAIT, VfioUserServer, Wake } from '../../src/vfio-user/server.ts';
 import { Command } from '../../src/vfio-user/wire.ts';
-import { Pair } from './pair.ts';
+import { MemoryDevice, Pair } from './pair.ts';
 
 const READ = encodeRegionAccess({ region: 0, offset: 0, count: 4 });
 
@@ -30,6 +32,88 @@ test('a wait ends with what came: nothing, messages, a control signal, or both',
   expect(pair.server.wait(-1, control)).toBe(Wake.CONTROL | Wake.MESSAGE);
   expect(takeEventFd(control)).toBe(1);
   expect(pair.device.takeLog()).toHaveLength(4);
+});
+
+describe('a wait for messages alone', () => {
+  test('costs one receive and one send for an access, and nothing else', () => {
+    using pair = new Pair();
+    const names = Object.keys(libc()) as (keyof ReturnType<typeof libc>)[];
+    sendUnserved(pair, 1);
+    const spies = names.map((name) => vi.spyOn(libc(), name));
+    let calls: string[];
+    try {
+      expect(pair.server.waitForMessages()).toBe(Wake.MESSAGE);
+      calls = names.filter((_, i) => spies[i]!.mock.calls.length > 0);
+      expect(spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)).toBe(2);
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
+    expect(calls).toEqual(['recvmsg', 'send']);
+    expect(pair.client.receive()?.command).toBe(Command.REGION_READ);
+  });
+
+  test('ends without any, whatever else there is', () => {
+    using pair = new Pair();
+    const control = pair.eventFd();
+    signalEventFd(control);
+    expect(pair.server.waitForMessages()).toBe(0);
+    expect(pair.server.wait(0, control)).toBe(Wake.CONTROL);
+  });
+
+  test('sleeps, on a socket that another server has made non-blocking, too', () => {
+    const O_NONBLOCK = 0x800;
+    const F = { GETFL: 3, SETFL: 4 } as const;
+    const [mine, theirs] = socketPair();
+    libc().fcntl(theirs, F.SETFL, O_NONBLOCK);
+    const server = new VfioUserServer({ fd: theirs, device: () => new MemoryDevice() });
+    expect(libc().fcntl(theirs, F.GETFL, 0) & O_NONBLOCK).toBe(0);
+    server.close();
+    closeFd(mine);
+  });
+
+  test('tells that the client is gone', () => {
+    using pair = new Pair();
+    pair.client.close();
+    expect(pair.server.waitForMessages()).toBe(Wake.MESSAGE);
+    expect(pair.device.ended).toEqual({ type: 'closed' });
+    expect(pair.server.waitForMessages()).toBe(Wake.MESSAGE);
+  });
+
+  test('serves in parts, the rest without waiting', () => {
+    using pair = new Pair();
+    sendUnserved(pair, SERVED_PER_WAIT + 1);
+    expect(pair.server.waitForMessages()).toBe(Wake.MESSAGE);
+    expect(pair.device.takeLog()).toHaveLength(SERVED_PER_WAIT);
+    expect(pair.server.waitForMessages()).toBe(Wake.MESSAGE);
+    expect(pair.device.takeLog()).toHaveLength(1);
+  });
+});
+
+test('a server knows whether a wait served reads and nothing else', () => {
+  using pair = new Pair();
+  const { server, client } = pair;
+  const write = encodeRegionAccess({ region: 0, offset: 0, count: 4 }, Buffer.alloc(4));
+  const post = () => {
+    const serve = server.processReadable.bind(server);
+    server.processReadable = () => true;
+    client.send(Command.REGION_WRITE, write, { noReply: true });
+    server.processReadable = serve;
+  };
+  const served = (wait: () => number): readonly [number, boolean] => [
+    wait(),
+    server.servedOnlyReads,
+  ];
+  for (const wait of [() => server.wait(0), () => server.waitForMessages()]) {
+    sendUnserved(pair, 3);
+    expect(served(wait)).toEqual([Wake.MESSAGE, true]);
+    post();
+    expect(served(wait)).toEqual([Wake.MESSAGE, false]);
+    sendUnserved(pair, 1);
+    post();
+    sendUnserved(pair, 1);
+    expect(served(wait)).toEqual([Wake.MESSAGE, false]);
+    expect(served(wait)).toEqual([0, false]);
+  }
 });
 
 test('messages that an exception left behind are served by the next wait', () => {
