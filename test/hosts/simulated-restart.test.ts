@@ -1,5 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { createSimulatedHost } from '../../src/hosts/simulated/host.ts';
 import type { PlacedFunction } from '../../src/hosts/simulated/worker-device.ts';
+import { ComputeSystem, DeviceHost } from '../../src/index.ts';
 import { RESTARTED } from '../host/restart-device.ts';
 import { Trouble } from '../host/trouble-device.ts';
 import { startMachine, type WorkerMachine } from './simulated-machine.ts';
@@ -11,6 +17,11 @@ const IDENTITY = 0x0e57_a127;
 const ONES = 0xffff_ffff;
 
 vi.setConfig({ testTimeout: 90_000 }); // Each test starts threads, which takes a loaded machine seconds.
+
+const EARLY = {
+  SchemaVersion: { Major: 2, Minor: 1 },
+  VirtualMachine: { ComputeTopology: { Memory: { SizeInMB: 4 } } },
+};
 
 let machine: WorkerMachine;
 
@@ -116,6 +127,47 @@ test('processors go on with a device that died under them and was restarted', as
   expect(await program.wrong()).toBeGreaterThan(0);
   // The processor found the fresh one: what it wrote last is there.
   expect(bar.read32(WORD)).toBeGreaterThan(0);
+});
+
+test('a device that is taken away while it is loaded afresh leaves no worker behind', async () => {
+  const host = createSimulatedHost({ placement: 'worker' });
+  const core = host.computeCore;
+  await using system = await ComputeSystem.create('early', EARLY, { core });
+  const devices = await DeviceHost.create(system, { binding: host.hdv });
+  const attachment = await devices.attach(new URL(MODULE, import.meta.url));
+  const refused = expect(devices.restart(attachment)).rejects.toThrow('it was detached');
+  await nextTurn();
+  await devices[Symbol.asyncDispose]();
+  await refused;
+  await host.close();
+});
+
+test('before the machine starts, a module that does not load any more leaves the device in its place', async () => {
+  // Below the package, so that a module written there finds it by name.
+  const folder = mkdtempSync(join(import.meta.dirname, 'tmp-'));
+  const host = createSimulatedHost({ placement: 'worker' });
+  try {
+    const file = join(folder, 'device.ts');
+    writeFileSync(
+      file,
+      `import { PciDevice } from 'hdvkit';
+       export class Early extends PciDevice {
+         identity = { vendorId: 1, deviceId: 2, classCode: 0xff0000 };
+       }`,
+    );
+    const core = host.computeCore;
+    await using system = await ComputeSystem.create('early', EARLY, { core });
+    await using devices = await DeviceHost.create(system, { binding: host.hdv });
+    const attachment = await devices.attach(pathToFileURL(file));
+    writeFileSync(file, 'export const nothing = 1;');
+    await expect(devices.restart(attachment)).rejects.toThrow('it exports no device class');
+    await system.start();
+    const [slot] = host.machineOf('early')!.bus.slots;
+    expect(slot!.function.readConfigSpace(0)).toBe(0x0002_0001);
+  } finally {
+    await host.close();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe('in a group', () => {

@@ -85,6 +85,7 @@ export class WorkerDevice implements DeviceEndpoint {
   /** How it was powered on. */
   #command: PowerOnCommand | undefined;
   #started = false;
+  #isClosed = false;
 
   private constructor(options: WorkerDeviceOptions, residence: Residence) {
     this.#options = options;
@@ -125,8 +126,12 @@ export class WorkerDevice implements DeviceEndpoint {
   }
 
   async #reload(): Promise<void> {
-    await this.close();
-    this.#residence = await this.#options.load();
+    const fresh = await this.#options.load();
+    await this.#unload();
+    this.#residence = fresh;
+    if (!this.#isClosed) return;
+    await this.#unload();
+    throw new Error(`Cannot restart ${this.name}: it was detached`);
   }
 
   async powerOn(configuration: readonly string[]): Promise<FunctionConnection> {
@@ -204,6 +209,11 @@ export class WorkerDevice implements DeviceEndpoint {
 
   /** Takes the device off its thread. Safe to call twice. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#unload();
+  }
+
+  async #unload(): Promise<void> {
     const { thread, resident } = this.#residence;
     await thread.unload(resident.number);
   }
