@@ -2,6 +2,7 @@ import type { Firmware } from '../../provision/find-firmware.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
 import type { MachinePlan } from './machine-plan.ts';
 import { type Part, partArguments } from './part.ts';
+import { MEMORY_FD } from './qemu-process.ts';
 import { consoleArguments } from './resources/console.ts';
 import { BALLOON_PART, hotMemoryPart } from './resources/memory.ts';
 import { adapterPart } from './resources/network-adapter.ts';
@@ -87,9 +88,10 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...['-action', `shutdown=pause,panic=none,reboot=${plan.stopOnReset ? 'shutdown' : 'reset'}`],
     ...control(options),
     ...json('-object', {
-      ...(restore?.ram === undefined
-        ? { 'qom-type': 'memory-backend-memfd', share: true }
-        : { 'qom-type': 'memory-backend-file', 'mem-path': restore.ram, share: false }),
+      // By a path, although it has none: QEMU leaves only memory with one out of the state of a template.
+      'qom-type': 'memory-backend-file',
+      'mem-path': restore?.ram ?? `/proc/self/fd/${MEMORY_FD}`,
+      share: restore?.ram === undefined,
       id: 'ram',
       size: options.memory.baseMB * 1024 * 1024,
     }),

@@ -1,4 +1,4 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, writeFileSync } from 'node:fs';
 import type { Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import { type Firmware, findFirmware } from '../../provision/find-firmware.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
@@ -8,6 +8,7 @@ import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { creationFailure } from './creation-failure.ts';
 import { planMachine } from './document.ts';
 import { QemuFiles } from './files.ts';
+import { createGuestMemory } from './guest-memory-file.ts';
 import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
 import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
@@ -73,6 +74,7 @@ export class QemuEngine implements Engine {
     const plan = planMachine(request.document, options.networkEndpoints);
     let folder: WatchedFolder | undefined;
     let started: QemuProcess | undefined;
+    let guestMemory: number | undefined;
     try {
       const qemu = await findQemu({ explicit: options.qemu });
       const accelerator = await chooseAccelerator(qemu, options.accelerator ?? 'tcg');
@@ -90,6 +92,7 @@ export class QemuEngine implements Engine {
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
       const firmware = plan.uefi ? firmwareFor(folder, plan) : undefined;
+      if (source?.ram === undefined) guestMemory = createGuestMemory(memory.baseMB);
       const qemuProcess = await QemuProcess.start(
         qemu.command,
         (controlSocket) => [
@@ -118,6 +121,7 @@ export class QemuEngine implements Engine {
           }),
         ],
         folder,
+        guestMemory,
         // With a debugger in a device, QEMU's main loop may stand still for as long as it likes.
         options.messageTimeout === NO_MESSAGE_TIMEOUT ? 0 : undefined,
       );
@@ -167,6 +171,8 @@ export class QemuEngine implements Engine {
       await started?.quit();
       await folder?.remove();
       throw creationFailure(error, plan);
+    } finally {
+      if (guestMemory !== undefined) closeSync(guestMemory);
     }
   }
 

@@ -3,6 +3,9 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { QmpClient, QmpError } from './qmp.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
+/** The descriptor by which QEMU has the file that is the guest's memory. */
+export const MEMORY_FD = 3;
+
 /** How QEMU's process ended. */
 export interface ProcessExit {
   readonly code: number | null;
@@ -34,19 +37,23 @@ export class QemuProcess {
   /**
    * Starts QEMU and waits until it can be controlled.
    * @param args makes the arguments for a control socket
+   * @param memory descriptor of the file that is the guest's memory, {@link MEMORY_FD} in QEMU; it stays the caller's
    * @throws Error with QEMU's own words when it does not come up; nothing is left then
    */
   static async start(
     command: string,
     args: (controlSocket: string) => readonly string[],
     folder: WatchedFolder,
+    memory: number | undefined,
     qmpTimeout?: number,
   ): Promise<QemuProcess> {
     const path = folder.file('qmp');
     const server = createServer();
     await listen(server, path);
     const connected = new Promise<Socket>((resolve) => server.once('connection', resolve));
-    const child = spawn(command, args(path), { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args(path), {
+      stdio: ['ignore', 'pipe', 'pipe', ...(memory === undefined ? [] : [memory])],
+    });
     const ended = watchEnd(child, folder);
     if (child.pid !== undefined) folder.watchProcess(child.pid);
     let timer: NodeJS.Timeout | undefined;

@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import { crashStorePlace } from './crash-store.ts';
+import { MEMORY_NAME } from './guest-memory-file.ts';
 import { saveTo } from './migration.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import { HOT_MEMORY_ID } from './resources/memory.ts';
@@ -92,7 +93,7 @@ function ramOf(pid: number): string {
   const folder = `/proc/${pid}/fd`;
   for (const fd of readdirSync(folder)) {
     const path = join(folder, fd);
-    if (readlinkSync(path).startsWith('/memfd:memory-backend-memfd')) return path;
+    if (readlinkSync(path).startsWith(`/memfd:${MEMORY_NAME}`)) return path;
   }
   throw failure(
     'ERROR_NOT_SUPPORTED',

@@ -57,7 +57,8 @@ function values(
 describe('QEMU’s command line', () => {
   test('backs the guest’s memory by a file that device processes can map', () => {
     expect(values('-object')).toContainEqual({
-      'qom-type': 'memory-backend-memfd',
+      'qom-type': 'memory-backend-file',
+      'mem-path': '/proc/self/fd/3',
       id: 'ram',
       size: 512 * 2 ** 20,
       share: true,
