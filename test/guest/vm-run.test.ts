@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
-import type { ComputeSystem } from '../../src/hcs/schema/documents.ts';
+import type { ComputeSystem, VirtualMachine } from '../../src/hcs/schema/documents.ts';
 import { GOOD } from '../cli/devices.ts';
 import { type CliResult, ended, until, Workplace } from '../cli/run-cli.ts';
 import { collectExamples } from '../example-blocks.ts';
@@ -16,6 +16,16 @@ const SHELL = 'guest:';
 
 /** Prints the device id of the test device once the guest has it. */
 const FIND_DEVICE = 'until cat /sys/bus/pci/devices/*/device | grep 0c11; do sleep 1; done';
+
+/** Has the guest's shell heed the power button; evdev gives whole events of 24 bytes. */
+const LISTEN =
+  'for e in /dev/input/event*; do (dd if=$e of=/dev/null bs=24 count=1; poweroff -f) & done';
+
+/** Our agent heeds it, too. */
+const DEAF = 'killall hdvkit-agent';
+
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 60_000, interval: 100 };
 
 let kernel: string;
 let initrd: string;
@@ -39,8 +49,9 @@ beforeAll(async () => {
 });
 
 /** Writes the document of a guest with a shell on its console. */
-function writeMachine(place: Workplace): void {
-  place.write('machine.json', `// A guest with a shell.\n${JSON.stringify(document, null, 2)}\n`);
+function writeMachine(place: Workplace, fields: VirtualMachine = {}): void {
+  const machine = { ...document, VirtualMachine: { ...document.VirtualMachine, ...fields } };
+  place.write('machine.json', `// A guest with a shell.\n${JSON.stringify(machine, null, 2)}\n`);
 }
 
 type JsonLine = Readonly<Record<string, unknown>>;
@@ -153,22 +164,56 @@ describe('hdvkit vm run --host linux', () => {
     expect(code).toBe(0);
   });
 
-  test('leaves neither process nor file on Ctrl-C', async () => {
-    using place = new Workplace();
-    writeMachine(place);
-    const id = `hdvkit-${process.pid}-interrupted`;
-    const args = ['vm', 'run', 'machine.json', '--host', 'linux', '--id', id];
-    const child = place.start([...args, '--shutdown-timeout', '1']);
+  /** A machine that can be shut down, whose guest has carried out a command of its shell; without a terminal. */
+  async function bootWith(place: Workplace, id: string, limit: string, command: string) {
+    writeMachine(place, { Services: { Shutdown: {} } });
+    const all = ['vm', 'run', 'machine.json', '--host', 'linux', '--id', id];
+    const child = place.start([...all, '--shutdown-timeout', limit]);
     const done = ended(child);
     await until(child.stdout, SHELL);
-    expect(processesWith(`qemu`).filter((line) => line.includes(id))).toHaveLength(1);
+    const ready = until(child.stdout, 'it is ready');
+    child.stdin.write(`${command}; echo it is rea''dy\n`);
+    await ready;
+    expect(processesWith('qemu').filter((line) => line.includes(id))).toHaveLength(1);
+    return { child, done };
+  }
+
+  test('shuts the guest down on Ctrl-C, and leaves neither process nor file', async () => {
+    using place = new Workplace();
+    const id = `hdvkit-${process.pid}-asked`;
+    const { child, done } = await bootWith(place, id, '100', LISTEN);
     child.kill('SIGINT');
     const { code, stderr } = await done;
-    expect(stderr).toContain('Shutting the machine down');
-    expect(stderr).toContain('exited');
+    expect(stderr).toMatch(/Shutting the machine down[\s\S]*exited: GracefulExit/);
     expect(code).toBe(130);
     expect(processesWith(id)).toEqual([]);
     expect(place.leftovers).toEqual([]);
+  });
+
+  test('terminates a guest that does not listen in time', async () => {
+    using place = new Workplace();
+    const id = `hdvkit-${process.pid}-late`;
+    const { child, done } = await bootWith(place, id, '1', DEAF);
+    child.kill('SIGINT');
+    const { code, stderr } = await done;
+    expect(stderr).toMatch(/did not shut down within 1 s[\s\S]*exited: ForcedExit/);
+    expect(code).toBe(130);
+    expect(processesWith(id)).toEqual([]);
+    expect(place.leftovers).toEqual([]);
+  });
+
+  test('ends at once on a second Ctrl-C, and leaves neither process nor file', async () => {
+    using place = new Workplace();
+    const id = `hdvkit-${process.pid}-twice`;
+    const { child, done } = await bootWith(place, id, '100', DEAF);
+    const asked = until(child.stderr, 'Shutting the machine down');
+    child.kill('SIGINT');
+    await asked;
+    child.kill('SIGINT');
+    expect((await done).code).toBe(130);
+    // A small process takes them away when this one is gone.
+    await expect.poll(() => processesWith(id), PATIENCE).toEqual([]);
+    await expect.poll(() => place.leftovers, PATIENCE).toEqual([]);
   });
 
   test('leaves nothing when a device refuses to come up', async () => {
