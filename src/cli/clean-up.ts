@@ -102,8 +102,12 @@ export class CleanUp implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#leaveSignals();
-    await this.run();
-    process.stdout.off('error', this.#onOutputError);
+    try {
+      // A signal meanwhile is heard: the first, or the second, which ends what takes its time.
+      await this.run();
+    } finally {
+      this.#leaveSignals();
+      process.stdout.off('error', this.#onOutputError);
+    }
   }
 }
