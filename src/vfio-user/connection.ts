@@ -37,6 +37,7 @@ export class Connection {
   lostFdsAt = -1;
   readonly #state: ServerState;
   readonly #outAddress: number;
+  #hasTimeout = false;
   readonly #message = new SocketMessage();
   readonly #writable = new PollSet(1);
 
@@ -47,11 +48,14 @@ export class Connection {
     this.out = Buffer.from(memory);
     this.outView = new DataView(memory);
     this.#outAddress = addressOf(this.out);
-    setReceiveTimeout(fd, RECEIVE_TIMEOUT);
   }
 
   /** Receives once. @param wait for the first byte: two ticks of the system at most, which are 2 to 20 ms */
   receive(wait = false): number {
+    if (wait && !this.#hasTimeout) {
+      this.#hasTimeout = true;
+      setReceiveTimeout(this.fd, RECEIVE_TIMEOUT);
+    }
     const { words } = this.#state;
     if (words[StateWord.RECEIVE_END]! > RECEIVE_SIZE - (64 << 10)) this.#compact();
     const end = words[StateWord.RECEIVE_END]!;

@@ -38,6 +38,8 @@ describe('a wait for messages alone', () => {
   test('costs one receive and one send for an access, and nothing else', () => {
     using pair = new Pair();
     const names = Object.keys(libc()) as (keyof ReturnType<typeof libc>)[];
+    // The first one sets the socket up.
+    expect(pair.server.waitForMessages()).toBe(0);
     sendUnserved(pair, 1);
     const spies = names.map((name) => vi.spyOn(libc(), name));
     let calls: string[];
@@ -66,6 +68,8 @@ describe('a wait for messages alone', () => {
     const [mine, theirs] = socketPair();
     libc().fcntl(theirs, F.SETFL, O_NONBLOCK);
     const server = new VfioUserServer({ fd: theirs, device: () => new MemoryDevice() });
+    expect(libc().fcntl(theirs, F.GETFL, 0) & O_NONBLOCK).toBe(O_NONBLOCK);
+    expect(server.waitForMessages()).toBe(0);
     expect(libc().fcntl(theirs, F.GETFL, 0) & O_NONBLOCK).toBe(0);
     server.close();
     closeFd(mine);
