@@ -19,6 +19,7 @@ export default defineConfig({
           exclude: ['test/guest/**', 'test/windows/only/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          maxWorkers: 2,
         },
       },
       {

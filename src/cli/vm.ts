@@ -8,9 +8,8 @@ export function addVm(program: Command): void {
   const vm = program
     .command('vm')
     .summary('run machines from their documents')
-    .description(
-      'Runs machines from ComputeSystem documents, as the Host Compute System has them.',
-    );
+    .description('Runs machines from ComputeSystem documents, as the Host Compute System has them.')
+    .addHelpText('after', '\nExample:\n  $ hdvkit vm run machine.json');
   const command = vm
     .command('run')
     .summary('run a machine in the foreground')

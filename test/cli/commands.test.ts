@@ -303,7 +303,20 @@ test('every command has a help text with an example', async () => {
   const { stdout } = await place.run(['--help']);
   const names = [...stdout.matchAll(/^ {2}(\w+) .*<?\w*>?/gm)].map((match) => match[1] as string);
   const commands = names.filter((name) => name !== 'help');
-  expect(commands).toEqual(['demo', 'run', 'serve', 'new', 'show', 'doctor', 'provision']);
+  expect(commands).toEqual([
+    'demo',
+    'run',
+    'serve',
+    'vm',
+    'validate',
+    'schema',
+    'error',
+    'new',
+    'show',
+    'doctor',
+    'bench',
+    'provision',
+  ]);
   const texts = await Promise.all(commands.map((name) => place.run([name, '--help'])));
   for (const { code, stdout } of texts) {
     expect(stdout).toMatch(/Examples?:\n {2}\$ hdvkit /);
