@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { PciDevice } from '../device/pci-device.ts';
 import { DeviceLoadError, loadDevice } from '../hdv/load-device.ts';
 import { PciFunction } from '../pci/pci-function.ts';
+import { ExitCode } from './failure.ts';
 import { loadTypeScript } from './typescript.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -22,7 +23,8 @@ export interface DeviceFile {
 /**
  * Loads a device file of the user: JavaScript, or TypeScript without a build step.
  * @param generation another number imports the file afresh, in this process
- * @throws UsageError when there is no such file, it does not load, exports no device, or the device is built wrong
+ * @throws UsageError when there is no such file, it does not load or never gets there, exports no device, or the device
+ * is built wrong. A file that ends the process is told on standard error.
  */
 export async function openDeviceFile(
   path: string,
@@ -45,7 +47,7 @@ export async function openDeviceFile(
   await loadTypeScript();
   const module = pathToFileURL(file);
   if (generation > 0) module.searchParams.set('generation', String(generation));
-  const device = await load(module, path, exportName);
+  const device = await load(module, path, exportName, generation === 0);
   try {
     return { module, path, exportName, device, function: new PciFunction(device) };
   } catch (cause) {
@@ -54,14 +56,52 @@ export async function openDeviceFile(
   }
 }
 
-async function load(module: URL, path: string, exportName: string | undefined): Promise<PciDevice> {
+/** @param isAlone nothing else keeps the process alive meanwhile: what it would end on is the module's */
+async function load(
+  module: URL,
+  path: string,
+  exportName: string | undefined,
+  isAlone: boolean,
+): Promise<PciDevice> {
+  // The module runs in this process: it may end it, or wait for something that nobody is going to do. Node would say
+  // nothing in either case.
+  const ended = (code: number): void => {
+    if (SIGNAL_CODES.has(code)) return;
+    process.stderr.write(
+      `hdvkit: Cannot load ${path}: it called process.exit(${code})\n` +
+        '  remedy: throw an error instead, or leave this to another file\n',
+    );
+    process.exitCode = ExitCode.BAD_INPUT;
+  };
+  let idle: () => void = () => undefined;
+  const stuck = new Promise<never>((_resolve, reject) => {
+    idle = () =>
+      reject(
+        new UsageError(
+          `Cannot load ${path}: an await outside of its functions never ends`,
+          'await only what something settles',
+        ),
+      );
+  });
+  process.on('exit', ended);
+  if (isAlone) process.on('beforeExit', idle);
   try {
-    return await loadDevice(module, exportName);
+    return await Promise.race([loadDevice(module, exportName), stuck]);
   } catch (error) {
     if (!(error instanceof DeviceLoadError)) throw error;
     throw new UsageError(error.message, remedyFor(error, path), { cause: error });
+  } finally {
+    process.off('exit', ended);
+    process.off('beforeExit', idle);
   }
 }
+
+/** With these this command ends by itself, on a signal. */
+const SIGNAL_CODES: ReadonlySet<number> = new Set([
+  ExitCode.HUNG_UP,
+  ExitCode.INTERRUPTED,
+  ExitCode.TERMINATED,
+]);
 
 /** What the message does not already say. */
 function remedyFor({ message, cause }: DeviceLoadError, path: string): string | undefined {

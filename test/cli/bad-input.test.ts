@@ -36,6 +36,16 @@ describe.concurrent('a device file', () => {
     ['that exports no device', devices.NO_DEVICE, /it exports no device class; export one/],
     ['that exports two', devices.TWO_DEVICES, /classes Good, Second.*\n.*--export/],
     ['whose constructor throws', devices.THROWS, /Cannot construct Throws .*no luck today/],
+    [
+      'that ends the process',
+      'process.exit(0);',
+      /Cannot load device\.ts: it called process\.exit\(0\)/,
+    ],
+    [
+      'that waits forever',
+      'await new Promise(() => {});',
+      /Cannot load device\.ts: an await .* never ends/,
+    ],
     ['with overlapping registers', devices.OVERLAPS, /SECOND.*FIRST/],
     ['with BARs that overlap', devices.WRONG_SLOT, /Cannot .*BAR 1/],
     ['that is no TypeScript', devices.SYNTAX_ERROR, /Cannot load .*device\.ts/],
