@@ -64,7 +64,9 @@ export async function runLinux(
     cleanUp.add(liveReload({ path, devices, attachment, remark }));
   }
   if (options.command !== undefined) {
-    process.exitCode = await runCommand(guest, options.command, signal);
+    const code = await runCommand(guest, options.command, signal);
+    // A device that has failed fails the command, also where the guest made nothing of it.
+    if (code !== 0) process.exitCode = code;
     return;
   }
   remark(`Booting Linux with ${file.device.constructor.name}; Ctrl-] leaves`);

@@ -48,6 +48,18 @@ describe('hdvkit run --host linux', () => {
     expect(place.leftovers).toEqual([]);
   });
 
+  test('fails when the device did, though the command in the guest did not', async () => {
+    using place = new Workplace();
+    const failing = "read: () => { throw new Error('no luck today'); }";
+    place.write('device.ts', GOOD.replace('bind({})', `bind({ VALUE: { ${failing} } })`));
+    const args = ['run', 'device.ts', '--host', 'linux', '--memory', '256', '--command'];
+    const { code, stdout, stderr } = await place.run([...args, `${READ_VALUE}; value; exit 0`]);
+    expect(stdout).toBe('0xFFFFFFFF\n');
+    expect(stderr).toMatch(/device failed: .*no luck today/);
+    expect(code).toBe(1);
+    expect(place.leftovers).toEqual([]);
+  });
+
   test('puts the changed device in the place of the old one when the file is saved, MSI-X included', async () => {
     using place = new Workplace();
     const withMsix = (text: string): string => text.replaceAll('msi', 'msix');
