@@ -12,6 +12,8 @@ export interface DeviceEndpoint {
   powerOn(configuration: readonly string[]): Promise<unknown>;
   /** The machine has let go of the device: Stop and Teardown run. Safe to call twice. */
   powerOff(): Promise<void>;
+  /** Why the device has failed, once it has: what its machine says of it then is only a consequence. */
+  readonly failure?: Error | undefined;
 }
 
 interface Key {

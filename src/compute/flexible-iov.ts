@@ -105,6 +105,9 @@ export function resolveDevice(
         }
       },
       powerOff: () => endpoint.powerOff(),
+      get failure() {
+        return endpoint.failure;
+      },
     },
   };
 }

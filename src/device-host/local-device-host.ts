@@ -443,6 +443,10 @@ class InstanceEndpoint implements DeviceEndpoint {
     this.#direct = direct;
   }
 
+  get failure(): Error | undefined {
+    return this.#instance.interface.failure;
+  }
+
   async powerOn(configuration: readonly string[]): Promise<unknown> {
     const callbacks = this.#instance.interface;
     if (this.#isPowered) {

@@ -257,6 +257,11 @@ class InlineService {
       state: ServerState.create(),
       device: (port) => this.function.attach(port),
     });
+    // QEMU would walk the capabilities of a device that reads all ones for ever.
+    if (this.#instance.interface.failure !== undefined) {
+      server.close();
+      return this.#listen();
+    }
     this.#server = server;
     return watchReadable(fd, () => {
       this.#guard(() => server.processReadable());

@@ -62,6 +62,8 @@ interface Life {
   failed: boolean;
   /** What ended it. */
   cause: Error | undefined;
+  /** What was reported of it. */
+  failure: Error | undefined;
   /** Not in the machine yet, or no more: whoever asked for that hears of its failures, and nobody else. */
   aside: boolean;
 }
@@ -129,6 +131,10 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
         throw cause === undefined ? error : new DeviceFailedError(ready.name, cause);
       }
     });
+  }
+
+  get failure(): Error | undefined {
+    return this.#life?.failure;
   }
 
   powerOn(configuration: readonly string[]): Promise<VfioUserEndpoint> {
@@ -308,6 +314,7 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
       state: undefined,
       failed: false,
       cause: undefined,
+      failure: undefined,
       aside: true,
       watch: new ProgressWatch({
         limitMs: stallLimitMs,
@@ -332,9 +339,8 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
         break;
       case 'failed':
         life.failed = true;
-        if (!life.aside) {
-          this.#options.notify({ type: 'failed', error: decodeError(notice.error) });
-        }
+        life.failure ??= decodeError(notice.error);
+        if (!life.aside) this.#options.notify({ type: 'failed', error: life.failure });
         break;
       default:
         if (!life.aside) this.#options.notify(notice);
@@ -369,9 +375,9 @@ export class VfioUserWorkerDevice implements DeviceEndpoint {
       if (this.#listener === undefined) void dead.close();
       else this.#dead = dead;
     }
-    if (!first || life.aside) return;
-    const { name } = life.ready;
-    this.#options.notify({ type: 'failed', error: new DeviceFailedError(name, cause) });
+    if (!first) return;
+    life.failure = new DeviceFailedError(life.ready.name, cause);
+    if (!life.aside) this.#options.notify({ type: 'failed', error: life.failure });
   }
 
   /** Fresh memory for mapped pages, at addresses that the worker may know from before. */

@@ -194,9 +194,14 @@ class DeviceLoop {
   async #serve(fd: number): Promise<void> {
     const state = ServerState.create(this.#protect);
     this.#notify({ type: 'connected', state: state.buffer });
-    await this.#serveUntilClosed(
-      new VfioUserServer({ fd, state, device: (port) => this.#served.attach(port) }),
-    );
+    const server = new VfioUserServer({
+      fd,
+      state,
+      device: (port) => this.#served.attach(port),
+    });
+    // QEMU would walk the capabilities of a device that reads all ones for ever.
+    if (this.#function.failure !== undefined) server.close();
+    await this.#serveUntilClosed(server);
   }
 
   /** Serves a connection that another device had. */

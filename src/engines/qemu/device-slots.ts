@@ -84,7 +84,11 @@ export class DeviceSlots {
     } catch (error) {
       this.#plugged.delete(key);
       this.#ports.release(id);
+      const { failure: own } = device.endpoint;
       await device.endpoint.powerOff();
+      if (own !== undefined) {
+        throw failure('E_FAIL', `Device ${device.instanceId} failed: ${own.message}`, own);
+      }
       if (error instanceof HcsError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
       throw failure('E_FAIL', `QEMU cannot attach device ${device.instanceId}: ${reason}`, error);
