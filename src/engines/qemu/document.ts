@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { checkFields } from '../../compute/document-fields.ts';
 import type {
   ComputeSystem,
@@ -161,11 +161,11 @@ function planShare(share: Plan9Share, index: number): PlannedShare {
     );
   }
   if (share.Path === undefined) throw failure('E_INVALIDARG', `${at}.Path is missing`);
-  requireFile(`${at}.Path`, share.Path);
+  requirePath(`${at}.Path`, share.Path);
   return { tag, path: share.Path, readOnly: ((share.Flags ?? 0) & SHARE_READ_ONLY) !== 0 };
 }
 
-function requireFile(path: string, file: string): void {
+function requirePath(path: string, file: string): void {
   try {
     accessSync(file, constants.R_OK);
   } catch (error) {
@@ -175,4 +175,11 @@ function requireFile(path: string, file: string): void {
       `${path} is "${file}": ${missing ? 'there is no such file' : 'it cannot be read'}`,
     );
   }
+}
+
+/** QEMU would wait for ever for what a pipe brings, and read a device without end. */
+function requireFile(path: string, file: string): void {
+  requirePath(path, file);
+  if (statSync(file).isFile()) return;
+  throw failure('ERROR_INVALID_DATA', `${path} is "${file}", which is no regular file`);
 }

@@ -198,6 +198,12 @@ describe('a value that cannot be is named by its path', () => {
     );
   });
 
+  test.each(['/dev/zero', tmpdir()])('a kernel that is no regular file: %s', (path) => {
+    const error = refusal({}, { KernelFilePath: path });
+    expect(error.hresult).toBe(HRESULT.ERROR_INVALID_DATA);
+    expect(error.message).toContain(`KernelFilePath is "${path}", which is no regular file`);
+  });
+
   test('an adapter whose endpoint nobody has said anything about', () => {
     const EndpointId = '6a0c7c0e-1d2f-4f3a-9a55-0d3f5b0e1c11';
     const error = refusal({ Devices: { NetworkAdapters: { a: { EndpointId } } } });
