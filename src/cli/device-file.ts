@@ -4,7 +4,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { PciDevice } from '../device/pci-device.ts';
 import { DeviceLoadError, loadDevice } from '../hdv/load-device.ts';
 import { PciFunction } from '../pci/pci-function.ts';
-import { ExitCode } from './failure.ts';
+import { ExitCode, presentFailure } from './failure.ts';
+import { startLoadLimit } from './load-limit.ts';
 import { loadTypeScript } from './typescript.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -24,7 +25,8 @@ export interface DeviceFile {
  * Loads a device file of the user: JavaScript, or TypeScript without a build step.
  * @param generation another number imports the file afresh, in this process
  * @throws UsageError when there is no such file, it does not load or never gets there, exports no device, or the device
- * is built wrong. A file that ends the process is told on standard error.
+ * is built wrong. A file that ends the process, or that has not been loaded after 10 s, is told on standard error; the
+ * process then ends with 2.
  */
 export async function openDeviceFile(
   path: string,
@@ -47,6 +49,11 @@ export async function openDeviceFile(
   await loadTypeScript();
   const module = pathToFileURL(file);
   if (generation > 0) module.searchParams.set('generation', String(generation));
+  using _limit = startLoadLimit({
+    limitMs: LOAD_LIMIT_MS,
+    text: presentFailure(tooLong(path)).text,
+    code: ExitCode.BAD_INPUT,
+  });
   const device = await load(module, path, exportName, generation === 0);
   try {
     return { module, path, exportName, device, function: new PciFunction(device) };
@@ -54,6 +61,16 @@ export async function openDeviceFile(
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new UsageError(`Cannot use the device of ${path}: ${reason}`, undefined, { cause });
   }
+}
+
+/** Longest that the module and its constructor may take, on this thread, where nothing else happens meanwhile. */
+const LOAD_LIMIT_MS = 10_000;
+
+function tooLong(path: string): UsageError {
+  return new UsageError(
+    `Cannot load ${path}: it did not finish within ${LOAD_LIMIT_MS / 1000} s; a constructor, or the module itself, does not return`,
+    'leave what takes long to start()',
+  );
 }
 
 /** @param isAlone nothing else keeps the process alive meanwhile: what it would end on is the module's */

@@ -43,6 +43,8 @@ export interface LibC {
     offset: number,
   ): number | bigint;
   munmap(address: number, length: number): number;
+  /** Ends the process, whatever its other threads do. */
+  _exit(code: number): void;
 }
 
 const declarations: Record<keyof LibC, readonly [result: string, parameters: readonly string[]]> = {
@@ -74,6 +76,7 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   setxattr: ['int', ['str', 'str', 'uintptr_t', 'size_t', 'int']],
   mmap: ['uintptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']],
   munmap: ['int', ['uintptr_t', 'size_t']],
+  _exit: ['void', ['int']],
 };
 
 let loaded: LibC | undefined;

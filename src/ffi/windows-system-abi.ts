@@ -126,6 +126,7 @@ export const KERNEL32_ABI = {
     ),
     UnmapViewOfFile: returns('BOOL', ALWAYS, ['const void *', 'lpBaseAddress']),
     GetCurrentProcess: returns('HANDLE', ALWAYS),
+    TerminateProcess: returns('BOOL', ALWAYS, ['HANDLE', 'hProcess'], ['UINT32', 'uExitCode']),
     GetCurrentThreadId: returns('DWORD', ALWAYS),
     OpenThread: returns(
       'HANDLE',

@@ -29,8 +29,8 @@ export function workerExecArgv(typescript: boolean): string[] {
 
 let registrationUrl: string | undefined;
 
-/** A module that registers tsx for both module systems, by its public API, and makes modules of the user's files. */
-function registration(): string {
+/** URL of a module that registers tsx for both module systems, by its public API, and makes modules of the user's files. */
+export function registration(): string {
   if (registrationUrl === undefined) {
     const source = [
       `import { register } from 'node:module';`,

@@ -57,6 +57,21 @@ describe.concurrent('a device file', () => {
     expectOneMessage(result, message);
   });
 
+  test.for([
+    ['show', devices.ENDLESS_CONSTRUCTOR, ['show', 'device.ts']],
+    ['run', devices.ENDLESS_MODULE, ['run', 'device.ts', '--host', 'simulated']],
+    ['serve', devices.PENDING_MODULE, ['serve', 'device.ts', '--socket', 's']],
+  ] as const)('that never finishes to load ends %s', async ([, text, args]) => {
+    const result = await refuse((place) => {
+      place.write('device.ts', text);
+      return args;
+    });
+    expectOneMessage(
+      result,
+      /Cannot load device\.ts: it did not finish within 10 s; a constructor/,
+    );
+  });
+
   test('without such an export is refused', async () => {
     const result = await refuse((place) => {
       place.write('device.ts', devices.GOOD);

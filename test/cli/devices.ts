@@ -40,6 +40,18 @@ export class Throws extends PciDevice {
 }
 `;
 
+/** Whoever builds it never hears of it again. */
+export const ENDLESS_CONSTRUCTOR = THROWS.replace(
+  "throw new Error('no luck today')",
+  'for (;;) {}',
+);
+
+/** It stops the thread that loads it, as no exception or signal handler can end it. */
+export const ENDLESS_MODULE = `${GOOD}Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);\n`;
+
+/** It never gets to its end, and keeps the process. */
+export const PENDING_MODULE = `${GOOD}setInterval(() => {}, 1000);\nawait new Promise(() => {});\n`;
+
 export const OVERLAPS = `${HEAD}
 const MAP = registerMap({ FIRST: u32(0x4), SECOND: u32(0x4) });
 export class Overlaps extends PciDevice {
