@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { HcsError } from '../hcs/hcs-error.ts';
 import type { HresultName } from '../hcs/hresult.ts';
@@ -27,7 +27,8 @@ export function fileFailure(name: string, path: string, error: unknown): HcsErro
   const subject = `"${shorten(path)}"`;
   if (code === 'ENOENT') {
     const folder = dirname(path);
-    return existsSync(folder)
+    // Windows says the same where the folder is a file.
+    return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true
       ? failure(name, 'ERROR_FILE_NOT_FOUND', `${subject} does not exist`, undefined, error)
       : failure(
           name,
