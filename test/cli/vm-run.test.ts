@@ -83,6 +83,7 @@ describe.concurrent('hdvkit vm run on a terminal', () => {
     using place = new Workplace();
     const session = await Session.open(place);
     await session.type('bogus', "unknown command 'bogus'");
+    await session.type('\u001dproperties', '"State": "Running"');
     await session.type('save', "missing required argument 'file'");
     await session.type('save "with space"', 'cannot be saved on this host');
     await session.type('screenshot x.png', 'Cannot take a screenshot');

@@ -132,9 +132,13 @@ class TypedLines {
   }
 }
 
+/** What a terminal sends for keys that the line editor does not know, Ctrl-] among them: nobody sees it in the line. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is meant
+const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/g;
+
 /** Words of a line; quotes keep spaces. */
 function splitWords(line: string): readonly string[] {
-  return [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+  return [...line.replace(CONTROL, '').matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
     ([, double, single, plain]) => double ?? single ?? plain ?? '',
   );
 }
