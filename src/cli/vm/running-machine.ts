@@ -105,7 +105,13 @@ export class RunningMachine implements AsyncDisposable {
       );
     } catch (error) {
       if (isGone(error)) return;
-      const reason = error instanceof Error ? error.message : String(error);
+      const { State } = await this.system.properties().catch(() => ({ State: undefined }));
+      const reason =
+        State === 'Paused'
+          ? 'it is paused, by a save that was not finished or by pause'
+          : error instanceof Error
+            ? error.message
+            : String(error);
       this.#output.remark(`Terminating the machine, as it cannot be shut down: ${reason}`);
     }
     await this.terminate();
