@@ -30,6 +30,8 @@ export function addProvision(program: Command): void {
 async function runProvision(options: { readonly force?: boolean }): Promise<void> {
   await using cleanUp = new CleanUp();
   const display = new ProgressDisplay();
+  // On a signal the process ends before the step that reports does.
+  cleanUp.add(() => display.finish());
   const shared: ProvisionOptions = {
     progress: display.update,
     signal: cleanUp.signal,

@@ -69,7 +69,9 @@ export async function runLinux(
     if (code !== 0) process.exitCode = code;
     return;
   }
-  remark(`Booting Linux with ${file.device.constructor.name}; Ctrl-] leaves`);
+  remark(
+    `Booting Linux with ${file.device.constructor.name}${process.stdin.isTTY ? '; Ctrl-] leaves' : ''}`,
+  );
   await console.interact(system.exited, options.initrd === undefined ? guest : undefined, signal);
 }
 

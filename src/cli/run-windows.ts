@@ -63,7 +63,9 @@ export async function runWindows(
     const say = (line: string): void => console.remark(line);
     cleanUp.add(liveReload({ path, devices, attachment, remark: say }));
   }
-  remark(`Started a machine with ${attachment.name}; Ctrl-] leaves`);
+  remark(
+    `Started a machine with ${attachment.name}${process.stdin.isTTY ? '; Ctrl-] leaves' : ''}`,
+  );
   // The pipe is the machine's: it is there once the machine runs.
   await Promise.race([console.connectWhenThere(signal), system.exited]);
   await console.interact(system.exited, undefined, signal);

@@ -37,6 +37,9 @@ export function addRun(program: Command): void {
 }
 
 const EXAMPLES = `
+Without --command the exit code says whether this command failed, not with what the guest's shell ended: that ends the
+guest, which tells no code. With --watch a register keeps the value that it had, also when its reset value was edited.
+
 Examples:
   $ hdvkit run edu.ts                                     a shell in a Linux guest
   $ hdvkit run edu.ts --trace --command 'lspci -vv'       with every access shown, by name
