@@ -9,6 +9,7 @@ import {
 import { libraryFile } from './library-file.ts';
 import { koffi } from './native-config.ts';
 import { NativeLibraryError, NotSupportedError } from './native-library-error.ts';
+import { pinLibrary } from './pin-library.ts';
 
 type Loaded = ReturnType<typeof koffi.load>;
 type AnyFunction = NativeFunction;
@@ -163,7 +164,9 @@ const FORMAT = process.platform === 'win32' ? 'PE' : 'ELF';
 
 function loadLibrary(path: string, feature: string | undefined): Loaded {
   try {
-    return koffi.load(path);
+    const loaded = koffi.load(path);
+    pinLibrary(path);
+    return loaded;
   } catch (cause) {
     throw explain(path, feature, cause);
   }

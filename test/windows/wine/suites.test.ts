@@ -23,13 +23,7 @@ describe('the tests for Windows', () => {
 
   test('have what loads libraries, starts threads or opens pipes, and leave the rest to all', () => {
     const used = ['ffi/native-callback', 'transport/device-worker', 'devices/serial-16550'];
-    const pure = [
-      'pci/msix',
-      'device/registers',
-      'hcs/hresult',
-      'testing/fuzz',
-      'hdv/hdv-services',
-    ];
+    const pure = ['pci/msix', 'device/registers', 'hcs/hresult', 'testing/fuzz'];
     for (const name of used) expect(system).toContain(`test/${name}.test.ts`);
     for (const name of pure) expect(system).not.toContain(`test/${name}.test.ts`);
     for (const name of pure) expect(all).toContain(`test/${name}.test.ts`);
