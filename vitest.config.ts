@@ -19,7 +19,6 @@ export default defineConfig({
           exclude: ['test/guest/**', 'test/windows/only/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          maxWorkers: 2,
         },
       },
       {
