@@ -226,9 +226,8 @@ static void write_bar_register(Device *device, uint32_t bar, uint32_t value) {
   if (device->host->machine->forwards) call_write_config(device, 0x10 + 4 * bar, value);
 }
 
-/* Where the platform has BARs, in registers that it keeps or passes on. */
-static void place_bars(Device *device) {
-  Machine *machine = device->host->machine;
+/* What a device asked for: known from its details on, whatever of it has a place already. */
+static void size_bars(Device *device) {
   for (uint32_t i = 0; i < BARS; i++) {
     uint32_t probed = device->probed[i];
     if (probed == 0 || (probed & 1) != 0) continue;
@@ -236,14 +235,25 @@ static void place_bars(Device *device) {
     uint64_t mask = probed & ~15u;
     if (is64) mask |= (uint64_t)device->probed[i + 1] << 32;
     else mask |= 0xffffffff00000000ull;
-    uint64_t size = ~mask + 1;
+    device->barSize[i] = ~mask + 1;
+    if (is64) i++;
+  }
+}
+
+/* Where the platform has BARs, in registers that it keeps or passes on. */
+static void place_bars(Device *device) {
+  Machine *machine = device->host->machine;
+  for (uint32_t i = 0; i < BARS; i++) {
+    uint32_t probed = device->probed[i];
+    uint64_t size = device->barSize[i];
+    if (size == 0) continue;
+    int is64 = (probed & 6) == 4 && i + 1 < BARS;
     uint64_t align = size < PAGE_BYTES ? PAGE_BYTES : size;
     lock(&state);
     uint64_t *next = is64 ? &machine->nextMmio64 : &machine->nextMmio32;
     uint64_t gpa = (*next + align - 1) / align * align;
     *next = gpa + size;
     device->barGpa[i] = gpa;
-    device->barSize[i] = size;
     unlock(&state);
     if (machine->forwards) {
       call_write_config(device, 0x10 + 4 * i, 0xffffffffu);
@@ -322,6 +332,7 @@ static void details_step(void *argument) {
   }
   device->pnp = second.pnp;
   memcpy(device->probed, second.probed, sizeof device->probed);
+  size_bars(device);
 }
 
 static void start_step(void *argument) {

@@ -733,8 +733,8 @@ static HRESULT create_range(Device *device, uint32_t bar, uint64_t page, uint64_
   if (device->host->restricted) return ACCESS_DENIED;
   if (bar >= BARS || pages == 0 || (flags & ~3u) != 0) return BAD_ARGUMENT;
   if (!is_open(section)) return BAD_HANDLE;
-  int isPlaced = atomic_load(&device->state) == STARTED;
-  if (isPlaced && (page + pages) * PAGE_BYTES > device->barSize[bar]) return BAD_ARGUMENT;
+  int isStarted = atomic_load(&device->state) == STARTED;
+  if (isStarted && (page + pages) * PAGE_BYTES > device->barSize[bar]) return BAD_ARGUMENT;
   Range *range = calloc(1, sizeof *range);
   *range = (Range){.bar = bar, .page = page, .pages = pages, .flags = flags};
   lock(&state);
