@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { HcsError } from '../hcs/hcs-error.ts';
 import type { HresultName } from '../hcs/hresult.ts';
 import { failure, failureFrom } from './failure.ts';
@@ -20,10 +20,15 @@ const CODES: Readonly<Record<string, readonly [code: HresultName, reason: string
   EOPNOTSUPP: ['ERROR_NOT_SUPPORTED', 'its file system has no such rights'],
 };
 
+/** Characters of a file's name, on Windows and on Linux (there bytes). */
+const LONGEST_NAME = 255;
+
 /** The failure of the function `name` for what the system said of a path. An HcsError stays what it is. */
 export function fileFailure(name: string, path: string, error: unknown): HcsError {
   if (error instanceof HcsError) return failureFrom(name, error);
-  const { code = '' } = (error ?? {}) as { readonly code?: string };
+  const { code: said = '' } = (error ?? {}) as { readonly code?: string };
+  // Windows says of such a name that there is no such file.
+  const code = said === 'ENOENT' && basename(path).length > LONGEST_NAME ? 'ENAMETOOLONG' : said;
   const subject = `"${shorten(path)}"`;
   if (code === 'ENOENT') {
     const folder = dirname(path);
