@@ -33,7 +33,7 @@ export function fileFailure(name: string, path: string, error: unknown): HcsErro
   if (code === 'ENOENT') {
     const folder = dirname(path);
     // Windows says the same where the folder is a file.
-    return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true
+    return isFolder(folder)
       ? failure(name, 'ERROR_FILE_NOT_FOUND', `${subject} does not exist`, undefined, error)
       : failure(
           name,
@@ -46,6 +46,15 @@ export function fileFailure(name: string, path: string, error: unknown): HcsErro
   const known = Object.hasOwn(CODES, code) ? CODES[code] : undefined;
   if (known === undefined) return failureFrom(name, error);
   return failure(name, known[0], `${subject} cannot be used: ${known[1]}`, undefined, error);
+}
+
+/** Whatever the system says of the path: this is for the words of an error. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** A text that fits a message. */
