@@ -1,10 +1,18 @@
 /**
  * `npm test`: type check, lint, build, unit tests, the tests for Windows under Wine, and the tests on a real guest, in
- * that order, each step shown as it runs. `--long` runs the long forms of the repeated tests. The last line counts the tests of the runners' own reports.
+ * that order, each step shown as it runs. `--long` runs the long forms of the repeated tests. At the end what failed is told
+ * again; the last line counts the tests of the runners' own reports.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
+import {
+  describeFailedTests,
+  type FailedTest,
+  failedTests,
+  type VitestReport,
+} from './failed-tests.ts';
 import { ensureTools } from './tools.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -26,6 +34,7 @@ interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  readonly failures: FailedTest[];
 }
 
 /** Runs one command with its output shown; resolves to whether it ended with code 0. */
@@ -53,13 +62,14 @@ function exitCode(title: string, command: string, args: readonly string[]): Prom
 /** Adds what Vitest's JSON report counted. A missing report means that the runner itself did not come up. */
 function count(file: URL, into: Counts): boolean {
   if (!existsSync(file)) return false;
-  const report = JSON.parse(readFileSync(file, 'utf8'));
+  const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
   into.passed += report.numPassedTests;
   into.failed += report.numFailedTests;
   into.skipped += report.numPendingTests + report.numTodoTests;
   // A suite that fails to load counts no test, and must not count as nothing.
   if (report.numFailedTests === 0 && !report.success)
     into.failed += report.numFailedTestSuites || 1;
+  into.failures.push(...failedTests(report, root));
   return true;
 }
 
@@ -97,13 +107,14 @@ async function windows(into: Counts): Promise<boolean> {
   into.passed += counts.passed;
   into.failed += counts.failed;
   into.skipped += counts.skipped;
+  into.failures.push(...counts.failures);
   return code === 0;
 }
 
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
 
-const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+const counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
 const failedSteps: string[] = [];
 const step = async (title: string, result: Promise<boolean>): Promise<void> => {
   if (!(await result)) failedSteps.push(title);
@@ -131,6 +142,12 @@ if (provisioned) {
   process.stdout.write('Skipped the tests on a real guest, for the reason given above\n');
 }
 
+const { failures } = counts;
+if (failures.length > 0) {
+  process.stdout.write(
+    `\n── what failed\n${stripVTControlCharacters(describeFailedTests(failures))}`,
+  );
+}
 if (failedSteps.length > 0) process.stdout.write(`\nFailed: ${failedSteps.join(', ')}\n`);
 process.stdout.write(
   `\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`,

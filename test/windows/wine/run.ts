@@ -1,7 +1,7 @@
 /**
  * `npm run test:windows [-- [--all] [WORD…]]`: runs the tests for Windows by a Windows Node under Wine: those that use the
  * system (see suites.ts); with `--all`, or with words, also those that are JavaScript alone; with words, those whose
- * path contains one. Writes counts to `.test-report/windows.json`. With `--next` (`npm run test:windows-next`): the newest
+ * path contains one. Writes counts and failures to `.test-report/windows.json`. With `--next` (`npm run test:windows-next`): the newest
  * Node, under a newer Wine that is fetched.
  *
  * Where Wine or its compiler is missing it says so and ends with 0, but not with CI=true. Ends with 3 when something
@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProvisionError } from '../../../src/provision/provision-error.ts';
 import type { ProvisionProgress } from '../../../src/provision/provision-options.ts';
+import type { FailedTest } from '../../failed-tests.ts';
 import { canBuildStandIns } from '../build-stand-ins.ts';
 import { MINGW_GCC } from '../mingw.ts';
 import { buildFolder, buildForWindows } from './build.ts';
@@ -43,15 +44,20 @@ function progress(next: ProvisionProgress): void {
   step = next.step;
 }
 
+/** What a test file did, and which it is. */
+interface NamedReport extends FileReport {
+  readonly file: string;
+}
+
 /** Runs the files, two at a time, and prints each as it ends. */
-async function runAll(lane: WindowsLane, files: readonly string[]): Promise<FileReport[]> {
-  const reports: FileReport[] = [];
+async function runAll(lane: WindowsLane, files: readonly string[]): Promise<NamedReport[]> {
+  const reports: NamedReport[] = [];
   const queue = [...files];
   const work = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const started = performance.now();
       const report = await runFile(lane, file);
-      reports.push(report);
+      reports.push({ ...report, file });
       const { passed, failed, skipped, failures } = report;
       const more = `${failed > 0 ? `, ${failed} FAILED` : ''}${skipped > 0 ? `, ${skipped} skipped` : ''}`;
       print(`  ${failed > 0 ? '✗' : '✓'} ${file}: ${passed} passed${more} (${seconds(started)} s)`);
@@ -63,6 +69,10 @@ async function runAll(lane: WindowsLane, files: readonly string[]): Promise<File
   };
   await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work));
   return reports;
+}
+
+function namedFailures({ file, failures }: NamedReport): FailedTest[] {
+  return failures.map(({ title, text }) => ({ name: `${file} › ${title} (Windows)`, text }));
 }
 
 const OPTIONS = ['--all', '--next'];
@@ -123,7 +133,7 @@ async function main(args: readonly string[]): Promise<boolean> {
     mkdirSync(join(root, '.test-report'), { recursive: true });
     writeFileSync(
       join(root, '.test-report/windows.json'),
-      JSON.stringify({ passed, failed, skipped }),
+      JSON.stringify({ passed, failed, skipped, failures: reports.flatMap(namedFailures) }),
     );
     print(
       `Windows Node ${node?.version ?? '22'} under Wine ${lane.wine.version}: ${passed} passed, ${failed} failed, ${skipped} skipped, in ${files.length} files (${seconds(started)} s)`,
