@@ -45,11 +45,13 @@ const allowed: Record<string, readonly string[]> = {
     'provision',
   ],
   testing: ['device', 'pci', 'hdv', 'hcs', 'hosts', 'engines', 'inspect'],
+  daemon: ['compute', 'hcs', 'ffi'],
 };
 
 /** Packages that only these folders may import. */
 const packages: Record<string, readonly string[]> = {
   koffi: ['ffi'],
+  libsql: ['daemon'],
   piscina: ['transport'],
   'binary-parser': ['inspect', 'engines', 'provision'],
 };
