@@ -4,9 +4,11 @@ import { dirname } from 'node:path';
 import { cacheDirectory } from '../provision/cache-directory.ts';
 import { findInPath } from '../provision/find-in-path.ts';
 import { findQemu } from '../provision/find-qemu.ts';
+import { findSideProgram } from '../provision/find-side-program.ts';
 import { provisionedAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { findGuest } from '../provision/provision-guest.ts';
+import { SIDE_PROGRAM_NAMES, type SideProgramName } from '../provision/side-programs.ts';
 import type { Check } from './check.ts';
 import { windowsChecks } from './windows/checks.ts';
 import { gatherWindowsFacts } from './windows/facts.ts';
@@ -28,7 +30,11 @@ export async function examine(): Promise<Check[]> {
 }
 
 async function linuxChecks(): Promise<Check[]> {
-  return [await qemu(), guest(), agent(), kvm(), socketFolder(), cache(), disk(), compiler()];
+  const sidePrograms = await Promise.all(SIDE_PROGRAM_NAMES.map(sideProgram));
+  return [
+    ...[await qemu(), guest(), agent(), ...sidePrograms],
+    ...[kvm(), socketFolder(), cache(), disk(), compiler()],
+  ];
 }
 
 function node(): Check {
@@ -105,6 +111,23 @@ function agent(): Check {
     state: path === undefined ? 'note' : 'ok',
     detail: path ?? 'will be compiled when a guest first needs it',
   };
+}
+
+/** Machines do without it until their document asks for what it does. */
+async function sideProgram(name: SideProgramName): Promise<Check> {
+  const base = { name, title: name } as const;
+  try {
+    const { version, source, command, args } = await findSideProgram(name);
+    // A provisioned program runs through its own loader; its path comes last.
+    return {
+      ...base,
+      state: 'ok',
+      detail: `${version}, ${source}: ${args.at(-1) ?? command}`,
+    };
+  } catch (error) {
+    const { detail, remedy } = missing(name, name, error);
+    return { ...base, state: 'note', detail, ...(remedy === undefined ? {} : { remedy }) };
+  }
 }
 
 function kvm(): Check {

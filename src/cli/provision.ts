@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
 import { findFirmware } from '../provision/find-firmware.ts';
 import { findQemu } from '../provision/find-qemu.ts';
+import { findSideProgram } from '../provision/find-side-program.ts';
 import { provisionAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
 import { provisionFirmware } from '../provision/provision-firmware.ts';
 import { provisionGuest } from '../provision/provision-guest.ts';
 import type { ProvisionOptions } from '../provision/provision-options.ts';
 import { provisionQemu } from '../provision/provision-qemu.ts';
+import { provisionSideProgram } from '../provision/provision-side-program.ts';
+import { SIDE_PROGRAM_NAMES, type SideProgramName } from '../provision/side-programs.ts';
 import { CleanUp } from './clean-up.ts';
 import { ProgressDisplay } from './progress.ts';
 import { print } from './terminal.ts';
@@ -17,7 +20,7 @@ export function addProvision(program: Command): void {
     .command('provision')
     .summary('fetch QEMU and a Linux guest into the cache')
     .description(
-      'Fetches a QEMU with vfio-user-pci (unless an installed one has it) and a test guest into the cache directory, with a UEFI firmware unless one is installed. Nothing else of the machine changes. What is there already is kept, and an interrupted run is picked up.',
+      'Fetches a QEMU with vfio-user-pci (unless an installed one has it) and a test guest into the cache directory, with a UEFI firmware and the programs that run beside QEMU (virtiofsd, swtpm, vhost-device-vsock) unless they are installed. Nothing else of the machine changes. What is there already is kept, and an interrupted run is picked up.',
     )
     .option('--force', 'fetch again, for newer versions')
     .addHelpText(
@@ -50,6 +53,11 @@ async function runProvision(options: { readonly force?: boolean }): Promise<void
     const agent = await provisionAgent(shared);
     display.finish();
     print(`guest agent: ${agent}`);
+    for (const name of SIDE_PROGRAM_NAMES) {
+      const found = await ensureSideProgram(name, shared);
+      display.finish();
+      print(`${name} ${found}`);
+    }
   } finally {
     display.finish();
   }
@@ -65,6 +73,21 @@ async function ensureFirmware(options: ProvisionOptions): Promise<string> {
   }
   await provisionFirmware(options);
   return findFirmware().code.path;
+}
+
+/** An installed one that will do is kept, also with `force`. */
+async function ensureSideProgram(
+  name: SideProgramName,
+  options: ProvisionOptions,
+): Promise<string> {
+  try {
+    const { version, source, command } = await findSideProgram(name);
+    if (source === 'installed') return `${version}, ${source}: ${command}`;
+  } catch (error) {
+    if (!(error instanceof ProvisionError)) throw error;
+  }
+  const { version } = await provisionSideProgram(name, options);
+  return `${version}, provisioned`;
 }
 
 /** An installed QEMU that will do is kept, also with `force`: only what is in the cache is fetched again. */
