@@ -26,3 +26,11 @@ export function vmAccount(runtimeId: string): VmAccount {
   const hash = createHash('sha256').update(runtimeId.toLowerCase()).digest();
   return { uid: FIRST_ID + 1 + (hash.readUInt32LE(0) % IDS), gid: VM_GROUP };
 }
+
+/**
+ * What makes `spawn` run a program of a machine, QEMU or one beside it, as the machine's account: the account's uid and gid,
+ * and no other group. Nothing where machines run as the service itself.
+ */
+export function asAccount(account: VmAccount | undefined): Partial<VmAccount> {
+  return account === undefined ? {} : { uid: account.uid, gid: account.gid };
+}
