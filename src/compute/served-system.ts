@@ -26,7 +26,9 @@ import { failure } from './failure.ts';
 import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
 import type { Modification } from './modify-request.ts';
 import { shutdownRequest } from './shutdown-request.ts';
-import type { SystemHandle, VmLifecycle } from './system-handle.ts';
+import type { VmLifecycle } from './system-handle.ts';
+import type { SystemKind } from './system-kind.ts';
+import type { SystemListener } from './system-listener.ts';
 import { illegality, type StateCall, type SystemState } from './system-state.ts';
 
 /** What a {@link ServedSystem} is made of. */
@@ -36,6 +38,7 @@ export interface SystemPlan {
   readonly directoryId: string;
   readonly runtimeId: string;
   readonly document: ComputeSystem;
+  readonly kind: SystemKind;
   readonly entries: readonly FlexibleIovEntry[];
   readonly engine: Engine;
   /** What the engine calls the template that the system is a clone of. */
@@ -52,7 +55,7 @@ export interface SystemPlan {
  */
 export class ServedSystem {
   readonly plan: SystemPlan;
-  readonly handles = new Set<SystemHandle>();
+  readonly handles = new Set<SystemListener>();
   #state: SystemState = 'Created';
   #isCreated = false;
   /** The terminate call that is under way; undefined again when it fails. */
@@ -73,10 +76,9 @@ export class ServedSystem {
   /** Resolves as soon as the machine has ended. */
   readonly #ended: Promise<void>;
   #end: () => void = () => {};
-  /** Resolves when {@link hasSettled}. */
+  /** Resolves when what follows the end has been done: devices are off, the event is on its way. */
   readonly #settled: Promise<void>;
   #settle: () => void = () => {};
-  #hasSettled = false;
 
   constructor(plan: SystemPlan) {
     this.plan = plan;
@@ -85,10 +87,7 @@ export class ServedSystem {
       this.#end = resolve;
     });
     this.#settled = new Promise((resolve) => {
-      this.#settle = () => {
-        this.#hasSettled = true;
-        resolve();
-      };
+      this.#settle = resolve;
     });
   }
 
@@ -104,11 +103,6 @@ export class ServedSystem {
   /** How the system ended, once it has. */
   get exit(): SystemExitStatus | undefined {
     return this.#exit;
-  }
-
-  /** Whether what follows the end has been done: devices are off, the event is on its way. */
-  get hasSettled(): boolean {
-    return this.#hasSettled;
   }
 
   /** Builds the machine. Called once, first. */
@@ -280,8 +274,7 @@ export class ServedSystem {
       State: this.#state,
       Timestamp: new Date().toISOString(),
     };
-    const document = JSON.stringify(lifecycle);
-    for (const handle of this.handles) handle.deliverLifecycle(document);
+    this.#deliver(HCS_EVENT_TYPE.HcsEventGroupVmLifecycle, JSON.stringify(lifecycle));
   }
 
   #inTurn<T>(cancellation: Cancellation | undefined, work: () => Promise<T>): Promise<T> {
@@ -405,7 +398,7 @@ export class ServedSystem {
   }
 
   #deliver(type: HCS_EVENT_TYPE, document: string): void {
-    for (const handle of this.handles) handle.deliver(type, document);
+    for (const handle of this.handles) handle.event(type, document);
   }
 
   /** The CrashReport document; an engine that only has words for the crash gives them as text. */
@@ -433,7 +426,7 @@ export class ServedSystem {
     this.#exit = { Status: signedHresult(hresult), ExitType: 'UnexpectedExit' };
     this.plan.stopped();
     this.#end();
-    for (const handle of this.handles) handle.releaseExitWaiters();
+    for (const handle of this.handles) handle.ended(JSON.stringify(this.#exit));
     this.#settle();
   }
 
@@ -455,8 +448,8 @@ export class ServedSystem {
     this.plan.stopped();
     this.#tellState();
     for (const handle of this.handles) {
-      handle.deliver(HCS_EVENT_TYPE.HcsEventSystemExited, document);
-      handle.releaseExitWaiters();
+      handle.event(HCS_EVENT_TYPE.HcsEventSystemExited, document);
+      handle.ended(document);
     }
     this.#settle();
   }

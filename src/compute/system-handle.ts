@@ -5,6 +5,7 @@ import type {
   HCS_OPERATION,
   HCS_SYSTEM,
 } from '../hcs/core/handles.ts';
+import type { SystemListener } from './system-listener.ts';
 import type { SystemState } from './system-state.ts';
 
 const NO_OPERATION = 0n as HCS_OPERATION;
@@ -31,10 +32,14 @@ export interface VmLifecycle {
  * the exit; a new state before the completion of the call that brought it; the exit before the completion of the
  * terminate or start call that ended the system. Handles know nothing of each other. Nothing comes after the close.
  */
-export class SystemHandle {
+export class SystemHandle implements SystemListener {
   readonly handle: HCS_SYSTEM;
   isOpen = true;
-  /** Called when the system has stopped, or the handle was closed. */
+  /** SystemExitStatus document of the system, once it has ended and what follows that is done. */
+  exit: string | undefined;
+  /** Whether the service is gone, and with it whatever could still come. */
+  isDisconnected = false;
+  /** Called when the system has stopped, the service is gone, or the handle was closed. */
   readonly exitWaiters = new Set<() => void>();
   #registration: Registration | undefined;
 
@@ -68,28 +73,41 @@ export class SystemHandle {
     });
   }
 
+  /** Delivers an event of the system, where the callback asked for such events. */
+  event(type: HCS_EVENT_TYPE, document: string): void {
+    const options = this.#registration?.options ?? 0;
+    const isLifecycle = type === HCS_EVENT_TYPE.HcsEventGroupVmLifecycle;
+    if (isLifecycle && (options & HCS_EVENT_OPTIONS.HcsEventOptionEnableVmLifecycle) === 0) return;
+    this.deliver(type, document);
+  }
+
+  ended(exit: string): void {
+    this.exit = exit;
+    this.#releaseExitWaiters();
+  }
+
+  disconnected(): void {
+    if (!this.isOpen || this.isDisconnected) return;
+    this.isDisconnected = true;
+    this.deliver(HCS_EVENT_TYPE.HcsEventServiceDisconnect, null);
+    this.#releaseExitWaiters();
+  }
+
   operationCompleted(operation: HCS_OPERATION): void {
     if (this.deliversCompletions) {
       this.deliver(HCS_EVENT_TYPE.HcsEventOperationCallback, null, operation);
     }
   }
 
-  /** Tells of a new state of the system, where the callback asked for such events. */
-  deliverLifecycle(document: string): void {
-    const options = this.#registration?.options ?? 0;
-    if ((options & HCS_EVENT_OPTIONS.HcsEventOptionEnableVmLifecycle) === 0) return;
-    this.deliver(HCS_EVENT_TYPE.HcsEventGroupVmLifecycle, document);
-  }
-
   /** Delivers nothing from now on. Resolves when callbacks that were running have returned. */
   close(): Promise<void> {
     this.isOpen = false;
     this.#registration = undefined;
-    this.releaseExitWaiters();
+    this.#releaseExitWaiters();
     return new Promise((resolve) => setImmediate(resolve));
   }
 
-  releaseExitWaiters(): void {
+  #releaseExitWaiters(): void {
     for (const waiter of this.exitWaiters) waiter();
     this.exitWaiters.clear();
   }

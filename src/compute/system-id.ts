@@ -58,3 +58,13 @@ export function checkSystemId(name: string, id: string, what = 'the id'): void {
     );
   }
 }
+
+/** What tells the systems of a service apart: ids are unique in their id space (`''` for none). */
+export function systemKey(idNamespace: string, id: string): string {
+  return `${idNamespace}\n${id}`;
+}
+
+/** What the directory of device hosts, and the engine, call a system. */
+export function directoryIdOf(idNamespace: string, id: string): string {
+  return idNamespace === '' ? id : systemKey(idNamespace, id);
+}

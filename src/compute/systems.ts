@@ -2,7 +2,6 @@
 import {
   GENERIC_ALL,
   HCS_CREATE_OPTIONS_VERSION_1,
-  HCS_EVENT_TYPE,
   HCS_OPERATION_TYPE,
 } from '../hcs/core/constants.ts';
 import type {
@@ -16,86 +15,42 @@ import type {
 import type { SystemFunctions } from '../hcs/core/system-functions.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT } from '../hcs/hresult.ts';
-import type {
-  ComputeSystem,
-  CrashOptions,
-  PauseOptions,
-  Properties,
-  SaveOptions,
-  ShutdownOptions,
-  System_PropertyQuery,
-  SystemQuery,
-} from '../hcs/schema/documents.ts';
-import { checkPauseOptions, readOptions, refuseOptions, saveTarget } from './call-options.ts';
-import type { Cancellation } from './cancellation.ts';
-import type { CpuGroups } from './cpu-groups.ts';
-import type { CrashReportOptions } from './crash-reports.ts';
-import { readCreateDocument } from './create-document.ts';
-import type { DeviceDirectory } from './device-directory.ts';
-import type { Engine } from './engine.ts';
+import type { SystemQuery } from '../hcs/schema/documents.ts';
+import { readOptions } from './call-options.ts';
+import { parseCreateDocument } from './create-document.ts';
 import { failure } from './failure.ts';
 import { nextHandleNumber } from './handle-numbers.ts';
-import type { HostInformation } from './host-information.ts';
-import { checkKind, readModification } from './modify-request.ts';
 import { checkCallback, type Operations, settles } from './operations.ts';
-import { ServedSystem } from './served-system.ts';
+import type { ServiceAccess, SystemAccess } from './service-access.ts';
+import { readSystemCall, SYSTEM_FUNCTIONS, type SystemFunction } from './system-calls.ts';
 import { SystemHandle } from './system-handle.ts';
-import { checkSystemId, runtimeIdOf } from './system-id.ts';
-import { basicProperties, systemProperties } from './system-properties.ts';
-
-const TYPE = HCS_OPERATION_TYPE;
-
-/** What a service is made of. */
-export interface ComputeServiceOptions {
-  /** Each runs one kind of system. */
-  readonly engines: readonly Engine[];
-  /** Where device hosts announce the devices that FlexibleIov entries name. */
-  readonly directory: DeviceDirectory;
-  /** What service properties tell of the host. Default: what Node knows. */
-  readonly host?: HostInformation | undefined;
-  /** Where reports of crashes go. Without it, HcsSubmitWerReport is not supported. */
-  readonly crashReports?: CrashReportOptions | undefined;
-}
+import { checkSystemId } from './system-id.ts';
 
 interface OpenHandle {
   readonly handle: SystemHandle;
-  readonly system: ServedSystem;
+  readonly access: SystemAccess;
 }
 
-/** The compute systems of one service with their handles, and the functions on them. */
+/** The handles of compute systems in this process, and the functions on them, over a service here or elsewhere. */
 export class Systems implements SystemFunctions {
-  readonly #options: ComputeServiceOptions;
+  readonly #service: ServiceAccess;
   readonly #operations: Operations;
-  readonly #groups: CpuGroups;
-  /** Systems that have not stopped, or whose devices are still on, by id space and id. */
-  readonly #systems = new Map<string, ServedSystem>();
   readonly #open = new Map<bigint, OpenHandle>();
 
-  constructor(options: ComputeServiceOptions, operations: Operations, groups: CpuGroups) {
-    this.#options = options;
+  constructor(service: ServiceAccess, operations: Operations) {
+    this.#service = service;
     this.#operations = operations;
-    this.#groups = groups;
   }
 
   /** What the directory of device hosts calls the system, not ended, behind an open handle. */
   directoryIdOf(handle: bigint): string | undefined {
-    const system = this.#open.get(handle)?.system;
-    return system?.exit === undefined ? system?.plan.directoryId : undefined;
+    const access = this.#open.get(handle)?.access;
+    return access?.isOver === false ? access.directoryId : undefined;
   }
 
   /** Throws unless the handle is open. */
   require(name: string, computeSystem: HCS_SYSTEM): void {
     this.#find(name, computeSystem);
-  }
-
-  /** Ends all systems, for the end of the service; handles that are open are told when it is there. */
-  async terminateAll(): Promise<void> {
-    const systems = [...this.#systems.values()];
-    await Promise.allSettled(systems.map((system) => system.end('HcsTerminateComputeSystem')));
-    for (const { handle } of this.#open.values()) {
-      handle.deliver(HCS_EVENT_TYPE.HcsEventServiceDisconnect, null);
-    }
-    await new Promise((resolve) => setImmediate(resolve));
   }
 
   HcsEnumerateComputeSystems(query: string | null, operation: HCS_OPERATION): void {
@@ -150,13 +105,11 @@ export class Systems implements SystemFunctions {
   }
 
   async HcsCloseComputeSystem(computeSystem: HCS_SYSTEM): Promise<void> {
-    const { handle, system } = this.#find('HcsCloseComputeSystem', computeSystem);
+    const { handle, access } = this.#find('HcsCloseComputeSystem', computeSystem);
     this.#open.delete(computeSystem);
-    system.handles.delete(handle);
-    if (system.handles.size === 0 && system.plan.document.ShouldTerminateOnLastHandleClosed) {
-      system.terminate('HcsTerminateComputeSystem').catch(() => {});
-    }
-    await handle.close();
+    const closed = handle.close();
+    await access.close();
+    await closed;
   }
 
   HcsStartComputeSystem(
@@ -164,11 +117,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     options: string | null,
   ): void {
-    const name = 'HcsStartComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypeStart, computeSystem, operation, (system) => {
-      refuseOptions(name, options);
-      return (cancellation) => system.start(name, cancellation);
-    });
+    this.#track('HcsStartComputeSystem', computeSystem, operation, options);
   }
 
   HcsShutDownComputeSystem(
@@ -176,11 +125,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     options: string | null,
   ): void {
-    const name = 'HcsShutDownComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypeShutdown, computeSystem, operation, (system) => {
-      const parsed = readOptions<ShutdownOptions>('ShutdownOptions', options, name);
-      return (cancellation) => system.shutDown(name, parsed, cancellation);
-    });
+    this.#track('HcsShutDownComputeSystem', computeSystem, operation, options);
   }
 
   HcsTerminateComputeSystem(
@@ -188,14 +133,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     options: string | null,
   ): void {
-    const name = 'HcsTerminateComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypeTerminate, computeSystem, operation, (system) => {
-      refuseOptions(name, options);
-      return (cancellation) => {
-        cancellation.begin();
-        return system.terminate(name);
-      };
-    });
+    this.#track('HcsTerminateComputeSystem', computeSystem, operation, options);
   }
 
   HcsCrashComputeSystem(
@@ -203,11 +141,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     options: string | null,
   ): void {
-    const name = 'HcsCrashComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypeCrash, computeSystem, operation, (system) => {
-      readOptions<CrashOptions>('CrashOptions', options, name);
-      return (cancellation) => system.crash(name, cancellation);
-    });
+    this.#track('HcsCrashComputeSystem', computeSystem, operation, options);
   }
 
   HcsPauseComputeSystem(
@@ -215,11 +149,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     options: string | null,
   ): void {
-    const name = 'HcsPauseComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypePause, computeSystem, operation, (system) => {
-      checkPauseOptions(name, readOptions<PauseOptions>('PauseOptions', options, name));
-      return (cancellation) => system.pause(name, cancellation);
-    });
+    this.#track('HcsPauseComputeSystem', computeSystem, operation, options);
   }
 
   HcsResumeComputeSystem(
@@ -227,11 +157,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     options: string | null,
   ): void {
-    const name = 'HcsResumeComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypeResume, computeSystem, operation, (system) => {
-      refuseOptions(name, options);
-      return (cancellation) => system.resume(name, cancellation);
-    });
+    this.#track('HcsResumeComputeSystem', computeSystem, operation, options);
   }
 
   HcsSaveComputeSystem(
@@ -239,11 +165,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     options: string | null,
   ): void {
-    const name = 'HcsSaveComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypeSave, computeSystem, operation, (system) => {
-      const target = saveTarget(name, readOptions<SaveOptions>('SaveOptions', options, name));
-      return (cancellation) => system.save(name, target, cancellation);
-    });
+    this.#track('HcsSaveComputeSystem', computeSystem, operation, options);
   }
 
   HcsGetComputeSystemProperties(
@@ -251,12 +173,7 @@ export class Systems implements SystemFunctions {
     operation: HCS_OPERATION,
     propertyQuery: string | null,
   ): void {
-    const name = 'HcsGetComputeSystemProperties';
-    this.#track(name, TYPE.HcsOperationTypeGetProperties, computeSystem, operation, (system) => {
-      const query = readOptions<System_PropertyQuery>('System_PropertyQuery', propertyQuery, name);
-      return async (cancellation) =>
-        JSON.stringify(await systemProperties(name, system, query, cancellation));
-    });
+    this.#track('HcsGetComputeSystemProperties', computeSystem, operation, propertyQuery);
   }
 
   HcsModifyComputeSystem(
@@ -265,13 +182,7 @@ export class Systems implements SystemFunctions {
     configuration: string,
     _identity: HANDLE | null,
   ): void {
-    const name = 'HcsModifyComputeSystem';
-    this.#track(name, TYPE.HcsOperationTypeModify, computeSystem, operation, (system) => {
-      const modification = readModification(name, configuration);
-      const { Container } = system.plan.document;
-      checkKind(name, modification, Container === undefined ? 'VirtualMachine' : 'Container');
-      return (cancellation) => system.modify(name, modification, cancellation);
-    });
+    this.#track('HcsModifyComputeSystem', computeSystem, operation, configuration);
   }
 
   async HcsWaitForComputeSystemExit(
@@ -279,12 +190,14 @@ export class Systems implements SystemFunctions {
     timeoutMs: number,
   ): Promise<string | null> {
     const name = 'HcsWaitForComputeSystemExit';
-    const { handle, system } = this.#find(name, computeSystem);
-    if (!system.hasSettled && !(await settles(handle.exitWaiters, timeoutMs))) {
+    const { handle } = this.#find(name, computeSystem);
+    const isDecided = (): boolean => handle.exit !== undefined || handle.isDisconnected;
+    if (!isDecided() && !(await settles(handle.exitWaiters, timeoutMs))) {
       throw new HcsError({ function: name, hresult: HRESULT.HCS_E_OPERATION_TIMEOUT });
     }
-    if (system.exit === undefined) throw closed(name, computeSystem);
-    return JSON.stringify(system.exit);
+    if (handle.exit !== undefined) return handle.exit;
+    if (!handle.isOpen) throw closed(name, computeSystem);
+    throw new HcsError({ function: name, hresult: HRESULT.HCS_E_SERVICE_DISCONNECT });
   }
 
   HcsSetComputeSystemCallback(
@@ -316,23 +229,10 @@ export class Systems implements SystemFunctions {
     query: string | null,
     operation: HCS_OPERATION,
   ): void {
-    this.#operations.track(name, TYPE.HcsOperationTypeEnumerate, operation, undefined, () => {
-      const { Ids, Names, Types, Owners } = readOptions<SystemQuery>('SystemQuery', query, name);
-      const matches = (system: Properties): boolean =>
-        isOneOf(system.Id, Ids) &&
-        isOneOf(system.Name, Names) &&
-        isOneOf(system.SystemType, Types) &&
-        isOneOf(system.Owner, Owners);
-      return async (cancellation) => {
-        cancellation.begin();
-        const found: Properties[] = [];
-        for (const [key, system] of this.#systems) {
-          if (!system.isListed || !key.startsWith(`${idNamespace}\n`)) continue;
-          const properties = basicProperties(system);
-          if (matches(properties)) found.push(properties);
-        }
-        return JSON.stringify(found);
-      };
+    const type = HCS_OPERATION_TYPE.HcsOperationTypeEnumerate;
+    this.#operations.track(name, type, operation, undefined, () => {
+      const checked = readOptions<SystemQuery>('SystemQuery', query, name);
+      return (cancellation) => this.#service.enumerate(name, idNamespace, checked, cancellation);
     });
   }
 
@@ -350,59 +250,17 @@ export class Systems implements SystemFunctions {
     if (callback !== null) {
       handle.register({ options: CallbackOptions, context: CallbackContext, callback });
     }
-    this.#operations.track(name, TYPE.HcsOperationTypeCreate, operation, handle, () => {
+    const type = HCS_OPERATION_TYPE.HcsOperationTypeCreate;
+    this.#operations.track(name, type, operation, handle, () => {
       checkSystemId(name, id);
       if (idNamespace !== '') checkSystemId(name, idNamespace, 'the id space');
-      const key = `${idNamespace}\n${id}`;
-      const { directory, engines } = this.#options;
-      const checked = readCreateDocument(name, configuration, engines);
-      if (this.#systems.has(key)) {
-        throw failure(
-          name,
-          'HCS_E_SYSTEM_ALREADY_EXISTS',
-          `a compute system has the id "${id}": terminate it, or choose another id`,
-        );
-      }
-      const directoryId = idNamespace === '' ? id : key;
-      const system = new ServedSystem({
-        ...checked,
-        id,
-        template: this.#template(name, idNamespace, checked.document),
-        groups: this.#groups,
-        directoryId,
-        runtimeId: runtimeIdOf(id),
-        directory,
-        stopped: () => {
-          this.#systems.delete(key);
-          directory.forget(directoryId);
-        },
-      });
-      this.#systems.set(key, system);
-      this.#add(handle, system);
-      return async (cancellation) => {
-        cancellation.begin();
-        await system.create();
-        return null;
-      };
+      const document = parseCreateDocument(name, configuration);
+      const request = { function: name, idNamespace, id, configuration, document };
+      const { access, build } = this.#service.create(request, handle);
+      this.#open.set(handle.handle, { handle, access });
+      return build;
     });
     return handle.handle;
-  }
-
-  /** What the engine calls the template that a document names. */
-  #template(name: string, idNamespace: string, document: ComputeSystem): string | undefined {
-    const id = document.VirtualMachine?.RestoreState?.TemplateSystemId;
-    if (id === undefined) return undefined;
-    const at = '$.VirtualMachine.RestoreState.TemplateSystemId';
-    const system = this.#systems.get(`${idNamespace}\n${id}`);
-    if (system === undefined) {
-      throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `${at}: no compute system has the id "${id}"`);
-    }
-    if (system.state === 'SavedAsTemplate') return system.plan.directoryId;
-    throw failure(
-      name,
-      'HCS_E_INVALID_STATE',
-      `${at}: the system "${id}" is ${system.state.toLowerCase()}, not saved as a template: pause it, and save it with SaveType AsTemplate`,
-    );
   }
 
   async #openSystem(
@@ -416,18 +274,10 @@ export class Systems implements SystemFunctions {
     }
     checkSystemId(name, id);
     if (idNamespace !== '') checkSystemId(name, idNamespace, 'the id space');
-    const system = this.#systems.get(`${idNamespace}\n${id}`);
-    if (system === undefined) {
-      throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `no compute system has the id "${id}"`);
-    }
     const handle = new SystemHandle(nextHandleNumber() as HCS_SYSTEM);
-    this.#add(handle, system);
+    const access = await this.#service.open(name, idNamespace, id, handle);
+    this.#open.set(handle.handle, { handle, access });
     return handle.handle;
-  }
-
-  #add(handle: SystemHandle, system: ServedSystem): void {
-    this.#open.set(handle.handle, { handle, system });
-    system.handles.add(handle);
   }
 
   #find(name: string, computeSystem: HCS_SYSTEM): OpenHandle {
@@ -437,25 +287,17 @@ export class Systems implements SystemFunctions {
   }
 
   #track(
-    name: string,
-    type: HCS_OPERATION_TYPE,
+    name: SystemFunction,
     computeSystem: HCS_SYSTEM,
     operation: HCS_OPERATION,
-    prepare: (system: ServedSystem) => (cancellation: Cancellation) => Promise<unknown>,
+    text: string | null,
   ): void {
-    const { handle, system } = this.#find(name, computeSystem);
-    this.#operations.track(name, type, operation, handle, () => {
-      const work = prepare(system);
-      return async (cancellation) => {
-        const document = await work(cancellation);
-        return typeof document === 'string' ? document : null;
-      };
+    const { handle, access } = this.#find(name, computeSystem);
+    this.#operations.track(name, SYSTEM_FUNCTIONS[name], operation, handle, () => {
+      const call = readSystemCall(name, text, access.kind);
+      return (cancellation) => access.call(call, cancellation);
     });
   }
-}
-
-function isOneOf(value: string | undefined, list: readonly string[] | undefined): boolean {
-  return list === undefined || list.length === 0 || (value !== undefined && list.includes(value));
 }
 
 function closed(name: string, computeSystem: bigint): HcsError {

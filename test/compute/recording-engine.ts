@@ -9,8 +9,8 @@ import type {
   SaveTarget,
   ShutdownRequest,
 } from '../../src/compute/engine.ts';
+import type { ComputeServiceOptions } from '../../src/compute/served-systems.ts';
 import { ComputeService } from '../../src/compute/service.ts';
-import type { ComputeServiceOptions } from '../../src/compute/systems.ts';
 import { INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';

@@ -1,0 +1,129 @@
+import type {
+  CrashReport,
+  ModificationRequest,
+  Service_PropertyQuery,
+  SystemQuery,
+} from '../hcs/schema/documents.ts';
+import { invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
+import type { Cancellation } from './cancellation.ts';
+import { CpuGroups } from './cpu-groups.ts';
+import { CrashReports } from './crash-reports.ts';
+import { failure } from './failure.ts';
+import { FileFunctions } from './file-functions.ts';
+import type { HostInformation } from './host-information.ts';
+import { portableHost } from './portable-host.ts';
+import { type ComputeServiceOptions, ServedSystems } from './served-systems.ts';
+import type { CreateRequest, Creation, ServiceAccess, SystemAccess } from './service-access.ts';
+import { serviceProperties } from './service-properties.ts';
+import type { SystemListener } from './system-listener.ts';
+
+/** The service itself, in this process: systems, CPU groups, files and crash reports, over engines that run the systems. */
+export class ServedService implements ServiceAccess, AsyncDisposable {
+  readonly #systems: ServedSystems;
+  readonly #files: FileFunctions;
+  readonly #host: HostInformation;
+  readonly #groups: CpuGroups;
+  readonly #crashReports: CrashReports | undefined;
+
+  constructor(options: ComputeServiceOptions) {
+    this.#files = new FileFunctions(options.engines);
+    this.#host = options.host ?? portableHost;
+    this.#groups = new CpuGroups(this.#host);
+    this.#crashReports =
+      options.crashReports === undefined ? undefined : new CrashReports(options.crashReports);
+    this.#systems = new ServedSystems(options, this.#groups);
+  }
+
+  /** Terminates every system. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#systems.terminateAll();
+  }
+
+  create(request: CreateRequest, listener: SystemListener): Creation {
+    return this.#systems.create(request, listener);
+  }
+
+  async open(
+    name: string,
+    idNamespace: string,
+    id: string,
+    listener: SystemListener,
+  ): Promise<SystemAccess> {
+    return this.#systems.open(name, idNamespace, id, listener);
+  }
+
+  async enumerate(
+    _name: string,
+    idNamespace: string,
+    query: SystemQuery,
+    cancellation: Cancellation,
+  ): Promise<string> {
+    cancellation.begin();
+    return JSON.stringify(this.#systems.enumerate(idNamespace, query));
+  }
+
+  async HcsGetServiceProperties(propertyQuery: string | null): Promise<string> {
+    const name = 'HcsGetServiceProperties';
+    const text = propertyQuery === null || propertyQuery === '' ? '{}' : propertyQuery;
+    const query = parseDocument<Service_PropertyQuery>('Service_PropertyQuery', text, name);
+    return JSON.stringify(serviceProperties(name, query, this.#host, this.#groups));
+  }
+
+  async HcsModifyServiceSettings(settings: string): Promise<string | null> {
+    const name = 'HcsModifyServiceSettings';
+    const request = parseDocument<ModificationRequest>('ModificationRequest', settings, name);
+    const { PropertyType, Settings } = request;
+    if (PropertyType === undefined || Settings === undefined) {
+      const field = PropertyType === undefined ? 'PropertyType' : 'Settings';
+      throw invalidDocument(name, 'ModificationRequest', [
+        { path: `$.${field}`, message: 'is missing' },
+      ]);
+    }
+    if (PropertyType !== 'CpuGroup') {
+      throw failure(
+        name,
+        'ERROR_NOT_SUPPORTED',
+        `$.PropertyType is ${PropertyType}: this host has no such thing, only CpuGroup can be changed`,
+      );
+    }
+    this.#groups.modify(name, Settings);
+    return null;
+  }
+
+  async HcsSubmitWerReport(settings: string): Promise<void> {
+    const name = 'HcsSubmitWerReport';
+    const report = parseDocument<CrashReport>('CrashReport', settings, name);
+    if (this.#crashReports === undefined) {
+      throw failure(name, 'ERROR_NOT_SUPPORTED', 'this service has no folder for crash reports');
+    }
+    await this.#crashReports.submit(name, report);
+  }
+
+  HcsCreateEmptyGuestStateFile(guestStateFilePath: string): Promise<void> {
+    return this.#files.HcsCreateEmptyGuestStateFile(guestStateFilePath);
+  }
+
+  HcsCreateEmptyRuntimeStateFile(runtimeStateFilePath: string): Promise<void> {
+    return this.#files.HcsCreateEmptyRuntimeStateFile(runtimeStateFilePath);
+  }
+
+  HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName: string): Promise<string> {
+    return this.#files.HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName);
+  }
+
+  HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
+    return this.#files.HcsGrantVmAccess(vmId, filePath);
+  }
+
+  HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
+    return this.#files.HcsRevokeVmAccess(vmId, filePath);
+  }
+
+  HcsGrantVmGroupAccess(filePath: string): Promise<void> {
+    return this.#files.HcsGrantVmGroupAccess(filePath);
+  }
+
+  HcsRevokeVmGroupAccess(filePath: string): Promise<void> {
+    return this.#files.HcsRevokeVmGroupAccess(filePath);
+  }
+}
