@@ -1,20 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, type Server, type Socket } from 'node:net';
+import { describeExit, type ProcessExit, watchEnd } from './process-end.ts';
 import { QmpClient, QmpError } from './qmp.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** The descriptor by which QEMU has the file that is the guest's memory. */
 export const MEMORY_FD = 3;
 
-/** How QEMU's process ended. */
-export interface ProcessExit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** The last lines that it printed. */
-  readonly output: string;
-}
-
-const KEPT_OUTPUT = 4096;
 /** From spawn to the control connection: a loaded machine takes seconds. */
 const START_LIMIT_MS = 60_000;
 const QUIT_LIMIT_MS = 5_000;
@@ -54,8 +46,11 @@ export class QemuProcess {
     const child = spawn(command, args(path), {
       stdio: ['ignore', 'pipe', 'pipe', ...(memory === undefined ? [] : [memory])],
     });
-    const ended = watchEnd(child, folder);
-    if (child.pid !== undefined) folder.watchProcess(child.pid);
+    const { pid } = child;
+    const ended = watchEnd(child, () => {
+      if (pid !== undefined) folder.processEnded(pid);
+    });
+    if (pid !== undefined) folder.watchProcess(pid);
     let timer: NodeJS.Timeout | undefined;
     try {
       const socket = await Promise.race([
@@ -101,29 +96,4 @@ function listen(server: Server, path: string): Promise<void> {
     server.once('error', reject);
     server.listen(path, resolve);
   });
-}
-
-/** Collects the end of what the process prints, and how it ends. */
-function watchEnd(child: ChildProcess, folder: WatchedFolder): Promise<ProcessExit> {
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      output = (output + text).slice(-KEPT_OUTPUT);
-    });
-  }
-  return new Promise((resolve) => {
-    child.once('error', (error) => {
-      if (child.pid === undefined) resolve({ code: null, signal: null, output: error.message });
-    });
-    child.once('close', (code, signal) => {
-      folder.processEnded();
-      resolve({ code, signal, output: output.trim() });
-    });
-  });
-}
-
-/** One line for a person. */
-export function describeExit({ code, signal, output }: ProcessExit): string {
-  const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-  return output === '' ? how : `${how}: ${output.split('\n').slice(-4).join(' / ')}`;
 }

@@ -38,7 +38,7 @@ export function hasListener(path: string): boolean {
 }
 
 /** The kernel's table of sockets tells without a connection: __SO_ACCEPTCON is 0x10000 (linux/net.h). */
-function isListening(path: string): boolean {
+export function isListening(path: string): boolean {
   return readFileSync('/proc/net/unix', 'utf8')
     .split('\n')
     .some((line) => {

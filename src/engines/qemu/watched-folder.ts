@@ -7,24 +7,27 @@ import { join } from 'node:path';
 const LONGEST_FOLDER = 80;
 
 /**
- * Reads lines until its input ends, as it does when the owner is gone for whatever reason. A number is the process to
- * be killed then, an empty line says that it has ended, anything else is a file to remove.
+ * Reads lines until its input ends, as it does when the owner is gone for whatever reason. +ID is a process (a negative
+ * number: a group of them) to be killed then, -ID says that it has ended, anything else is a file to remove.
  */
 const WATCH = `trap "" HUP INT TERM
-pid= files=
+ids=
 while IFS= read -r line; do
   case "$line" in
-    "") pid= ;;
     /*) set -- "$@" "$line" ;;
-    *) pid=$line ;;
+    +*) ids="$ids \${line#+}" ;;
+    -*)
+      left=
+      for id in $ids; do [ "$id" = "\${line#-}" ] || left="$left $id"; done
+      ids=$left ;;
   esac
 done
-[ -n "$pid" ] && kill -9 "$pid"
+for id in $ids; do kill -9 "$id"; done
 rm -rf -- "$@"`;
 
 /**
  * A private folder (mode 0700) of one virtual machine, and a small process that, when this process ends without having
- * called {@link WatchedFolder.remove}, even by SIGKILL, kills the machine's process and removes the folder.
+ * called {@link WatchedFolder.remove}, even by SIGKILL, kills the machine's processes and removes the folder.
  */
 export class WatchedFolder {
   readonly path: string;
@@ -58,9 +61,9 @@ export class WatchedFolder {
     return join(this.path, name);
   }
 
-  /** A process that must not outlive this one. */
+  /** A process that must not outlive this one; with a negative number a whole group, as for kill(2). */
   watchProcess(pid: number): void {
-    this.#tell(String(pid));
+    this.#tell(`+${pid}`);
   }
 
   /** A file elsewhere, by absolute path, that must not outlive this process. */
@@ -68,9 +71,9 @@ export class WatchedFolder {
     if (!path.includes('\n')) this.#tell(path);
   }
 
-  /** The watched process has ended: its id may come to belong to another. */
-  processEnded(): void {
-    this.#tell('');
+  /** A watched process has ended: its id may come to belong to another. */
+  processEnded(pid: number): void {
+    this.#tell(`-${pid}`);
   }
 
   /** Removes the folder and resolves when the watching process has ended. */

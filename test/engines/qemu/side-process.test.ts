@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { SideProcess } from '../../../src/engines/qemu/side-process.ts';
+import { WatchedFolder } from '../../../src/engines/qemu/watched-folder.ts';
+import type { SideProgram } from '../../../src/provision/find-side-program.ts';
+import { identifyProcess } from '../../../src/provision/process-identity.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const source = (name: string) => new URL(`../../../src/engines/qemu/${name}`, import.meta.url).href;
+const { XDG_RUNTIME_DIR } = process.env;
+let parent: string;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'hdvp-'));
+  process.env.XDG_RUNTIME_DIR = parent;
+});
+
+afterEach(() => {
+  if (XDG_RUNTIME_DIR === undefined) delete process.env.XDG_RUNTIME_DIR;
+  else process.env.XDG_RUNTIME_DIR = XDG_RUNTIME_DIR;
+  rmSync(parent, { recursive: true, force: true });
+});
+
+/** A program of the given text that stands for one that QEMU talks to. */
+function program(text: string): SideProgram {
+  const file = join(parent, 'program.cjs');
+  writeFileSync(file, text);
+  chmodSync(file, 0o755);
+  const args = [file];
+  return { name: 'virtiofsd', command: process.execPath, args, version: '1', source: 'installed' };
+}
+
+/** Listens, and has a child that holds its output open. */
+const SERVER = `
+const child = require('node:child_process').spawn('sleep', ['600'], { stdio: ['ignore', 1, 2] });
+require('node:net').createServer((socket) => socket.end(process.pid + ' ' + child.pid)).listen(process.argv[2]);
+`;
+
+/** Process ids of the server and its child. */
+function ask(socket: string): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    connect(socket)
+      .on('error', reject)
+      .on('data', (text) => resolve(text.toString().split(' ').map(Number)));
+  });
+}
+
+describe('a program beside QEMU', () => {
+  test('listens when it has started, and ends with all that it forked', async () => {
+    const folder = WatchedFolder.create();
+    const side = await SideProcess.start({
+      program: program(SERVER),
+      folder,
+      socket: 'fs',
+      args: (socket) => [socket],
+    });
+    const [pid = 0, child = 0] = await ask(side.socket);
+    expect(pid).toBe(side.pid);
+    expect(identifyProcess(child)).toBeDefined();
+    expect((await side.end()).signal).toBe('SIGTERM');
+    await side.end();
+    expect(identifyProcess(pid)).toBeUndefined();
+    await expect.poll(() => identifyProcess(child), { timeout: 30_000 }).toBeUndefined();
+    await folder.remove();
+  });
+
+  test('fails to start with its own words', async () => {
+    const folder = WatchedFolder.create();
+    const options = { folder, socket: 'fs', args: () => [] };
+    const bad = program("console.error('no such folder'); process.exit(2);");
+    await expect(SideProcess.start({ ...options, program: bad })).rejects.toThrow(
+      'virtiofsd did not start: exit code 2: no such folder',
+    );
+    const none = { ...bad, command: join(parent, 'nothing') };
+    await expect(SideProcess.start({ ...options, program: none })).rejects.toThrow(/ENOENT/);
+    await folder.remove();
+  });
+
+  test('goes when its owner is killed, with all that it forked', async () => {
+    const owner = join(parent, 'owner.mts');
+    const { args } = program(SERVER);
+    const text = JSON.stringify({ name: 'virtiofsd', command: process.execPath, args });
+    writeFileSync(
+      owner,
+      `import { SideProcess } from '${source('side-process.ts')}';
+       import { WatchedFolder } from '${source('watched-folder.ts')}';
+       const folder = WatchedFolder.create();
+       void SideProcess.start({ program: ${text}, folder, socket: 'fs', args: (socket) => [socket] })
+         .then((side) => console.log(side.socket + ' ' + folder.path));
+       setInterval(() => {}, 1000);`,
+    );
+    const running = spawn(process.execPath, ['--import', 'tsx', owner], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [socket = '', path = ''] = await new Promise<string[]>((resolve) => {
+      running.stdout.once('data', (data: Buffer) => resolve(data.toString().trim().split(' ')));
+    });
+    const ids = await ask(socket);
+    running.kill('SIGKILL');
+    for (const id of ids) {
+      await expect.poll(() => identifyProcess(id), { timeout: 30_000 }).toBeUndefined();
+    }
+    await expect.poll(() => existsSync(path), { timeout: 30_000 }).toBe(false);
+  });
+});
