@@ -1,0 +1,63 @@
+import type { SystemState } from '../../compute/system-state.ts';
+import type { SystemExitStatus } from '../../hcs/schema/documents.ts';
+
+/** What names a system. */
+export interface SystemKey {
+  /** The id space; `''` is the one of functions that name none. */
+  readonly space: string;
+  readonly id: string;
+}
+
+/** One compute system, as it is found again after the daemon has ended in whatever way. */
+export interface SystemRecord extends SystemKey {
+  /** Properties.RuntimeId. */
+  readonly runtimeId: string;
+  /** uid of who created it. */
+  readonly owner: number;
+  /** Security descriptor in the string format: who may open it. */
+  readonly sddl: string;
+  /** JSON text of the ComputeSystem document that it was created from. */
+  readonly createdDocument: string;
+  /** The same with what was changed since. */
+  readonly document: string;
+  /** {@link Engine.name} of what runs it. */
+  readonly engine: string;
+  /** `Creating` from before the engine is asked until it has answered. */
+  readonly state: SystemState | 'Creating';
+  /** How it ended, once it has. */
+  readonly exit?: SystemExitStatus | undefined;
+  /** File that the system was saved in last. */
+  readonly savedStateFile?: string | undefined;
+  /** What the engine needs to find the system again: JSON of its own, which nobody else reads. */
+  readonly engineRecord?: unknown;
+}
+
+/** What of a system may change; a key that is there with `undefined` is cleared. */
+export type SystemChanges = Partial<
+  Pick<SystemRecord, 'sddl' | 'document' | 'state' | 'exit' | 'savedStateFile' | 'engineRecord'>
+>;
+
+/** Something that was begun and has not ended: after a crash it is finished or rolled back. */
+export interface OperationRecord {
+  /** Grows with time; never given twice. */
+  readonly number: number;
+  readonly system: SystemKey;
+  /** Function that began it: `'HcsSaveComputeSystem'`. */
+  readonly function: string;
+  /** Milliseconds since 1970. */
+  readonly begunAt: number;
+  /** What finishing or rolling back has to know: JSON of whoever began it. */
+  readonly details: unknown;
+}
+
+/** Something outside the daemon that has to be removed some day: a file, a folder, a mount, a process, a control group. */
+export interface ResourceRecord {
+  /** What it is, in a word that says how it is removed: `'file'`, `'mount'`. */
+  readonly kind: string;
+  /** Names it among those of its kind: a path, a process id. */
+  readonly name: string;
+  /** Whose it is. The record outlives that of the system, as the resource may. */
+  readonly system: SystemKey;
+  /** What removing it has to know: JSON of whoever made it. */
+  readonly details?: unknown;
+}
