@@ -139,17 +139,17 @@ export class StateDatabase {
         exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version + 1}`);
       });
     }
-    if (!isReadOnly) exec('PRAGMA journal_mode = WAL; BEGIN IMMEDIATE; COMMIT');
+    if (!isReadOnly) exec('PRAGMA journal_mode = WAL');
   }
 
   #expectEmpty(): void {
     if (this.all(READ).length > 0) throw foreign(this.path, 'it is of another program');
   }
 
-  /** Whether the disk takes no writes: what is stored can be read all the same. Takes the lock otherwise. */
+  /** Whether the disk takes no writes: what is stored can be read all the same. Found out by writing. */
   #isReadOnly(): boolean {
     try {
-      this.#database.exec('BEGIN EXCLUSIVE; COMMIT');
+      this.#database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
       return false;
     } catch (error) {
       if (storeError(this.path, error).kind === 'readOnly') return true;
@@ -198,10 +198,17 @@ const READ = 'SELECT name FROM sqlite_master LIMIT 1';
 
 /** Makes file and folder so that their owner alone can read them, as SQLite's own files follow the database's. */
 function createFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   if (existsSync(path)) return;
   closeSync(openSync(path, 'a', 0o600));
   chmodSync(path, 0o600);
+}
+
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  // One by one: with `recursive`, Node says ENOENT where the disk takes no writes.
+  mkdirSync(folder, { mode: 0o700 });
 }
 
 /**

@@ -35,10 +35,16 @@ type Meaning = readonly [code: string, kind: StoreErrorKind, remedy: string];
 
 const ANYTHING_ELSE: Meaning = ['', 'failed', ''];
 
-/** What SQLite's result codes mean here (sqlite.org/rescode.html), by how their names begin. */
+const FULL = 'the disk is full; make room, and try again';
+const READ_ONLY = 'it takes no writes; mount the disk writable, or move the state';
+
+/** What SQLite's result codes (sqlite.org/rescode.html), and the system's, mean here, by how their names begin. */
 const KINDS: readonly Meaning[] = [
-  ['SQLITE_FULL', 'full', 'the disk is full; make room, and try again'],
-  ['SQLITE_READONLY', 'readOnly', 'it takes no writes; mount the disk writable, or move the state'],
+  ['SQLITE_FULL', 'full', FULL],
+  ['ENOSPC', 'full', FULL],
+  ['EDQUOT', 'full', FULL],
+  ['SQLITE_READONLY', 'readOnly', READ_ONLY],
+  ['EROFS', 'readOnly', READ_ONLY],
   ['SQLITE_BUSY', 'locked', 'another process has it open; only one may: end that one'],
   ['SQLITE_NOTADB', 'damaged', 'it is no database'],
   ['SQLITE_CORRUPT', 'damaged', 'it is damaged'],
