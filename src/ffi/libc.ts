@@ -18,6 +18,7 @@ export interface LibC {
   send(fd: number, data: number, length: number, flags: number): number;
   shutdown(fd: number, how: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
+  getsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   poll(fds: number, count: number, timeoutMs: number): number;
   eventfd(initial: number, flags: number): number;
   epoll_create1(flags: number): number;
@@ -59,6 +60,7 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   send: ['int64_t', ['int', 'uintptr_t', 'size_t', 'int']],
   shutdown: ['int', ['int', 'int']],
   setsockopt: ['int', ['int', 'int', 'int', 'uintptr_t', 'uint32_t']],
+  getsockopt: ['int', ['int', 'int', 'int', 'uintptr_t', 'uintptr_t']],
   poll: ['int', ['uintptr_t', 'unsigned long', 'int']],
   eventfd: ['int', ['unsigned int', 'int']],
   epoll_create1: ['int', ['int']],
