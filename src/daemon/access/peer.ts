@@ -14,7 +14,7 @@ export interface Peer {
 }
 
 /**
- * Who connected. User and groups are those of the time of `connect`, which nothing that the process does later changes.
+ * Who connected; to be asked when the connection comes, as it may be closed soon. User and groups are those of the time of `connect`, which nothing that the process does later changes.
  * @param socket a connection of a Unix socket that is open
  * @throws Error when it is no such socket; SystemCallError
  */
