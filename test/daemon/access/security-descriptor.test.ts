@@ -164,7 +164,7 @@ describe('the string format of security descriptors', () => {
           expect((error as SddlError).message.length).toBeLessThan(250);
         }
       }),
-      { numRuns: 5000 },
+      { numRuns: 1500 },
     );
   });
 
