@@ -1,6 +1,6 @@
 import type { Firmware } from '../../provision/find-firmware.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
-import type { MachinePlan } from './machine-plan.ts';
+import type { MachinePlan, PlannedShare } from './machine-plan.ts';
 import { type Part, partArguments } from './part.ts';
 import { MEMORY_FD } from './qemu-process.ts';
 import { consoleArguments } from './resources/console.ts';
@@ -10,7 +10,9 @@ import { persistentMemoryPart } from './resources/persistent-memory.ts';
 import { diskPart, limitsArguments } from './resources/scsi.ts';
 import { SERIAL_CONTROLLER, serialPortArguments } from './resources/serial-port.ts';
 import { sharedRegionPart } from './resources/shared-memory.ts';
+import { isVirtiofs, shareId, virtiofsPart } from './resources/virtiofs.ts';
 import { ROOT_PORTS, type RootPorts, rootPort } from './root-ports.ts';
+import type { SideProcesses } from './side-processes.ts';
 
 /** What a command line is made of, besides the document. */
 export interface CommandLineOptions {
@@ -28,6 +30,8 @@ export interface CommandLineOptions {
   readonly ports: RootPorts;
   /** Sockets where somebody listens already: QEMU connects there instead of listening. */
   readonly listening: ReadonlySet<string>;
+  /** The programs beside QEMU for what the document has; they run. */
+  readonly sides: Pick<SideProcesses, 'socketOf'>;
   /** Lets QEMU start no process and gain no right, where it is built for that. */
   readonly sandbox: boolean;
   /** The machine's UEFI firmware; `variables` is its own copy. Undefined: QEMU's BIOS. */
@@ -113,7 +117,7 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...disks(plan),
     ...pciParts(plan, options),
     ...serialPortArguments(plan.serialPorts, options.listening),
-    ...plan.shares.flatMap(({ tag, path, readOnly }, index) => [
+    ...plan9Shares(plan, options).flatMap(({ tag, path, readOnly }, index) => [
       '-fsdev',
       `local,id=fs${index},path=${escapeOption(path)},security_model=none,multidevs=remap${readOnly ? ',readonly=on' : ''}`,
       ...json('-device', { driver: 'virtio-9p-pci', fsdev: `fs${index}`, mount_tag: tag }),
@@ -190,17 +194,25 @@ function disks({ controllers, disks: planned, storageLimits }: MachinePlan): str
 
 /** What is behind root ports: those of the document, and those that a machine that goes on had besides. */
 function pciParts(plan: MachinePlan, options: CommandLineOptions): string[] {
-  const { ports, memory, runtimeId } = options;
+  const { ports, memory, runtimeId, sides } = options;
   const hotMB = Math.max(0, plan.memoryMB - memory.baseMB);
   const parts: Part[] = [
     ...plan.adapters.map((adapter) => adapterPart(adapter, runtimeId)),
     ...plan.persistentMemory.map(persistentMemoryPart),
     ...plan.sharedMemory.map(sharedRegionPart),
+    ...plan.shares
+      .filter((share) => isVirtiofs(share, ports))
+      .map((share) => virtiofsPart(share, sides.socketOf(shareId(share)))),
     ...(plan.serialPorts.length > 0 || ports.has(SERIAL_CONTROLLER.id) ? [SERIAL_CONTROLLER] : []),
     ...[BALLOON_PART, hotMemoryPart(memory.roomMB, hotMB)].filter(({ id }) => ports.has(id)),
   ];
   const addresses = options.restore?.memoryAddresses ?? {};
   return parts.flatMap((part) => partArguments(placed(part, addresses), ports.take(part.id)));
+}
+
+/** Shares that QEMU serves itself, from its start to its end. */
+function plan9Shares({ shares }: MachinePlan, { ports }: CommandLineOptions): PlannedShare[] {
+  return shares.filter((share) => !isVirtiofs(share, ports));
 }
 
 /** Memory is where it was, in whatever order it came. */

@@ -7,6 +7,51 @@ const HOST_MEMORY = {
   noEffect: 'Linux gives memory when it is touched, and takes it as it sees fit',
 };
 
+const FILES_OF_LINUX = {
+  noEffect: 'a file is opened, locked and cached as Linux does it, over virtiofs',
+};
+const NOT_MAPPED = { noEffect: 'files are not mapped into the guest' };
+const NO_NOTICES = { noEffect: 'a guest is not told of changes by others' };
+const WHOLE_FOLDER = { refused: 'a share is a folder with all that is in it' };
+
+/** What the engine makes of the fields of a VirtualSmbShare. */
+export const SMB_SHARE_FIELDS: FieldTable = {
+  Name: 'honoured',
+  Path: 'honoured',
+  AllowedFiles: WHOLE_FOLDER,
+  Options: {
+    ReadOnly: 'honoured',
+    ShareRead: FILES_OF_LINUX,
+    CacheIo: FILES_OF_LINUX,
+    NonCacheIo: FILES_OF_LINUX,
+    NoOplocks: FILES_OF_LINUX,
+    ForceLevelIIOplocks: FILES_OF_LINUX,
+    PseudoOplocks: FILES_OF_LINUX,
+    NoLocks: FILES_OF_LINUX,
+    TakeBackupPrivilege: { noEffect: 'files are opened with the rights of the service' },
+    NoDirectmap: NOT_MAPPED,
+    VmSharedMemory: NOT_MAPPED,
+    NoDirnotify: NO_NOTICES,
+    PseudoDirnotify: NO_NOTICES,
+    FilterEncryptionAttributes: { noEffect: 'files have no such attributes' },
+    UseShareRootIdentity: { refused: 'files are opened with the rights of the service' },
+    RestrictFileAccess: WHOLE_FOLDER,
+    SingleFileMapping: WHOLE_FOLDER,
+    ReparseBaseLayer: { refused: 'layers of Windows are not read here' },
+    SupportCloudFiles: { refused: 'files that are elsewhere are not fetched' },
+  },
+};
+
+/** What the engine makes of the fields of a Plan9Share. */
+export const PLAN9_SHARE_FIELDS: FieldTable = {
+  Name: 'honoured',
+  AccessName: 'honoured',
+  Path: 'honoured',
+  Port: { noEffect: 'the guest mounts shares by name, over virtio' },
+  AllowedFiles: WHOLE_FOLDER,
+  Flags: 'honoured',
+};
+
 /** What the engine makes of the fields of a VirtualMachine. */
 export const QEMU_FIELDS: FieldTable = {
   Version: { noEffect: 'a machine is of the newest type of its QEMU' },
@@ -85,16 +130,11 @@ export const QEMU_FIELDS: FieldTable = {
     GuestCrashReporting: {
       WindowsCrashSettings: { DumpFileName: 'honoured', MaxDumpSize: 'honoured' },
     },
-    Plan9: {
-      Shares: {
-        Name: 'honoured',
-        AccessName: 'honoured',
-        Path: 'honoured',
-        Port: { noEffect: 'the guest mounts shares by name, over virtio' },
-        AllowedFiles: { refused: 'a share is a folder with all that is in it' },
-        Flags: 'honoured',
-      },
+    VirtualSmb: {
+      Shares: SMB_SHARE_FIELDS,
+      DirectFileMappingInMB: NOT_MAPPED,
     },
+    Plan9: { Shares: PLAN9_SHARE_FIELDS },
     FlexibleIov: { EmulatorId: 'honoured', HostingModel: 'honoured', Configuration: 'honoured' },
     SharedMemory: {
       Regions: {

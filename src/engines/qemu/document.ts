@@ -3,19 +3,13 @@ import { checkFields } from '../../compute/document-fields.ts';
 import type {
   ComputeSystem,
   GuestState,
-  Plan9Share,
   VirtualMachine_Processor,
 } from '../../hcs/schema/documents.ts';
 import { planCrashFiles } from './crash-files.ts';
 import { creationFailure } from './creation-failure.ts';
 import { QEMU_FIELDS, QEMU_OTHERWISE } from './document-fields.ts';
 import { requireImage } from './image-file.ts';
-import type {
-  MachinePlan,
-  NetworkEndpoints,
-  PlannedProcessorLimits,
-  PlannedShare,
-} from './machine-plan.ts';
+import type { MachinePlan, NetworkEndpoints, PlannedProcessorLimits } from './machine-plan.ts';
 import { planComPorts } from './resources/com-port.ts';
 import { planConsole } from './resources/console.ts';
 import { planAdapters } from './resources/network-adapter.ts';
@@ -28,15 +22,12 @@ import {
 } from './resources/resource-failure.ts';
 import { planDisks, planStorageLimits } from './resources/scsi.ts';
 import { planSerialPorts } from './resources/serial-port.ts';
+import { planShares } from './resources/share.ts';
 import { planSharedMemory } from './resources/shared-memory.ts';
 
 const DEFAULT_MEMORY_MB = 512;
 const LARGEST_MEMORY_MB = 1024 * 1024;
 const MOST_PROCESSORS = 255;
-/** Flags of a Plan9Share: read-only (hcsshim). */
-const SHARE_READ_ONLY = 1;
-/** Those and what a folder of Linux has anyway: its metadata, names that differ by case, any number of connections. */
-const SHARE_FLAGS = SHARE_READ_ONLY | 4 | 8 | 0x100;
 
 /**
  * Reads the document of a virtual machine, refusing what QEMU is not asked to do for it.
@@ -115,7 +106,7 @@ function readMachine(
     guestState: planGuestState(machine.GuestState, uefi),
     isTransient: machine.GuestState?.ForceTransientState ?? false,
     crashFiles: planCrashFiles(machine.DebugOptions, Devices?.GuestCrashReporting),
-    shares: (Devices?.Plan9?.Shares ?? []).map(planShare),
+    shares: planShares(Devices ?? {}),
     savedState,
   };
 }
@@ -142,27 +133,6 @@ function planGuestState(state: GuestState | undefined, uefi: boolean): string | 
   }
   // What a transient machine begins with is the file's; what it writes is not.
   return GuestStateFilePath;
-}
-
-function planShare(share: Plan9Share, index: number): PlannedShare {
-  const at = `$.VirtualMachine.Devices.Plan9.Shares[${index}]`;
-  const tag = share.AccessName ?? share.Name;
-  if (tag === undefined || !/^[\w.-]{1,31}$/.test(tag)) {
-    throw failure(
-      'E_INVALIDARG',
-      `${at}.Name is ${tag === undefined ? 'missing' : `"${tag}"`}: use 1 to 31 letters, digits, ".", "_" and "-"`,
-    );
-  }
-  const others = (share.Flags ?? 0) & ~SHARE_FLAGS;
-  if (others !== 0) {
-    throw refusal(
-      `${at}.Flags`,
-      `the flags 0x${others.toString(16)} are not for shares over virtio`,
-    );
-  }
-  if (share.Path === undefined) throw failure('E_INVALIDARG', `${at}.Path is missing`);
-  requirePath(`${at}.Path`, share.Path);
-  return { tag, path: share.Path, readOnly: ((share.Flags ?? 0) & SHARE_READ_ONLY) !== 0 };
 }
 
 function requirePath(path: string, file: string): void {

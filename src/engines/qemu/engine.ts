@@ -15,8 +15,10 @@ import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { QemuProcess } from './qemu-process.ts';
 import { setLink } from './resources/network-adapter.ts';
 import { bindProcessors, limitProcessors } from './resources/processor.ts';
+import { isVirtiofs, startShare } from './resources/virtiofs.ts';
 import { restoreSource, type Template } from './restore.ts';
 import { RootPorts } from './root-ports.ts';
+import { SideProcesses } from './side-processes.ts';
 import { QemuSystem } from './system.ts';
 import { hasListener } from './unix-sockets.ts';
 import { WatchedFolder } from './watched-folder.ts';
@@ -73,6 +75,7 @@ export class QemuEngine implements Engine {
     const options = this.#options;
     const plan = planMachine(request.document, options.networkEndpoints);
     let folder: WatchedFolder | undefined;
+    let sides: SideProcesses | undefined;
     let started: QemuProcess | undefined;
     let guestMemory: number | undefined;
     try {
@@ -87,12 +90,16 @@ export class QemuEngine implements Engine {
       const sockets = socketsOf(plan);
       const listening = new Set(sockets.filter(hasListener));
       folder = WatchedFolder.create();
+      const running = new SideProcesses(folder);
+      sides = running;
+      const isClone = source?.ram !== undefined;
+      await startSides(running, plan, ports, isClone);
       const ownSockets = sockets.filter((path) => !listening.has(path));
       for (const path of ownSockets) folder.watchFile(path);
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
       const firmware = plan.uefi ? firmwareFor(folder, plan) : undefined;
-      if (source?.ram === undefined) guestMemory = createGuestMemory(memory.baseMB);
+      if (!isClone) guestMemory = createGuestMemory(memory.baseMB);
       const qemuProcess = await QemuProcess.start(
         qemu.command,
         (controlSocket) => [
@@ -107,6 +114,7 @@ export class QemuEngine implements Engine {
             listening,
             memory,
             ports,
+            sides: running,
             firmware,
             restore:
               source === undefined
@@ -133,7 +141,9 @@ export class QemuEngine implements Engine {
         pid: qemuProcess.pid,
         ports,
         folder,
+        sides: running,
         plan,
+        isClone,
         baseMemoryMB: memory.baseMB,
         memoryRoomMB: memory.roomMB,
         guestLimit: options.unplugLimit,
@@ -169,6 +179,7 @@ export class QemuEngine implements Engine {
       });
     } catch (error) {
       await started?.quit();
+      await sides?.endAll();
       await folder?.remove();
       throw creationFailure(error, plan);
     } finally {
@@ -181,6 +192,18 @@ export class QemuEngine implements Engine {
     const found = this.#templates.get(template);
     if (found !== undefined) return found;
     throw new Error(`Cannot make a clone of system ${template}: it is no template any more`);
+  }
+}
+
+/** Starts the programs of what the machine begins with. */
+async function startSides(
+  sides: SideProcesses,
+  { shares }: MachinePlan,
+  ports: RootPorts,
+  isClone: boolean,
+): Promise<void> {
+  for (const share of shares) {
+    if (isVirtiofs(share, ports)) await startShare(sides, share, isClone);
   }
 }
 

@@ -6,6 +6,7 @@ import { deviceOf, type Part } from './part.ts';
 import type { ProcessorCgroup } from './processor-cgroup.ts';
 import type { QmpClient } from './qmp.ts';
 import type { RootPorts } from './root-ports.ts';
+import type { SideProcesses } from './side-processes.ts';
 import { unplugDevice } from './unplug.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
@@ -17,7 +18,10 @@ export interface LiveMachineParts {
   readonly pid: number;
   readonly ports: RootPorts;
   readonly folder: WatchedFolder;
+  readonly sides: SideProcesses;
   readonly plan: MachinePlan;
+  /** Whether its memory is a private copy of a template's. */
+  readonly isClone: boolean;
   /** MiB of memory that QEMU was started with. */
   readonly baseMemoryMB: number;
   /** MiB of memory that can come later. */
@@ -43,6 +47,10 @@ export class LiveMachine {
   readonly pid: number;
   readonly ports: RootPorts;
   readonly folder: WatchedFolder;
+  /** The programs that run beside QEMU. */
+  readonly sides: SideProcesses;
+  /** Whether its memory is a private copy of a template's, which no other process has. */
+  readonly isClone: boolean;
   readonly baseMemoryMB: number;
   readonly memoryRoomMB: number;
   readonly guestLimit: number | undefined;
@@ -61,6 +69,8 @@ export class LiveMachine {
     this.pid = parts.pid;
     this.ports = parts.ports;
     this.folder = parts.folder;
+    this.sides = parts.sides;
+    this.isClone = parts.isClone;
     this.baseMemoryMB = parts.baseMemoryMB;
     this.memoryRoomMB = parts.memoryRoomMB;
     this.guestLimit = parts.guestLimit;

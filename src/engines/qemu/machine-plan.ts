@@ -137,8 +137,11 @@ export interface PlannedCrashFiles {
   readonly savedState: string | undefined;
 }
 
-/** A folder that the guest mounts by 9p2000.L over virtio. */
+/** A folder that the guest mounts: by 9p2000.L over virtio, or by virtiofs. */
 export interface PlannedShare {
+  /** Which list of the document it is in. */
+  readonly kind: 'Plan9' | 'VirtualSmb';
+  /** What the guest knows it by. */
   readonly tag: string;
   readonly path: string;
   readonly readOnly: boolean;

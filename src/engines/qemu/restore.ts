@@ -2,6 +2,8 @@ import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import type { MachinePlan } from './machine-plan.ts';
 import { diskId } from './resources/scsi.ts';
+import { isVirtiofs, noShareInClone } from './resources/virtiofs.ts';
+import { RootPorts } from './root-ports.ts';
 import {
   readSavedState,
   type SavedMachine,
@@ -41,6 +43,8 @@ export async function restoreSource(
   const path = plan.savedState;
   if (template !== undefined) {
     const { machine, state, ram } = template;
+    const share = plan.shares.find(({ kind }) => kind === 'VirtualSmb');
+    if (share !== undefined) throw noShareInClone(share);
     checkFit(machine, plan, qemu);
     return { machine, uri: `file:${state}`, ram };
   }
@@ -59,7 +63,7 @@ export async function restoreSource(
 function checkFit(saved: SavedMachine, plan: MachinePlan, qemu: string): void {
   const problem =
     saved.qemu === qemu
-      ? difference(makeOf(saved.plan), makeOf(plan), '')
+      ? difference(makeOf(saved.plan, saved.ports), makeOf(plan, saved.ports), '')
       : `it was saved by QEMU ${saved.qemu}, and this is QEMU ${qemu}`;
   if (problem === undefined) return;
   throw failure(
@@ -69,7 +73,8 @@ function checkFit(saved: SavedMachine, plan: MachinePlan, qemu: string): void {
 }
 
 /** What the guest can tell of a plan: files, sockets and networks may have moved. */
-function makeOf(plan: MachinePlan): unknown {
+function makeOf(plan: MachinePlan, ports: SavedMachine['ports']): unknown {
+  const taken = new RootPorts(ports);
   const { console, processorLimits: _limits, crashFiles: _crashFiles, ...rest } = plan;
   const { savedState: _state, guestState: _guestState, isTransient: _transient, ...others } = rest;
   const { comPorts: _comPorts, storageLimits: _storageLimits, ...make } = others;
@@ -78,6 +83,15 @@ function makeOf(plan: MachinePlan): unknown {
     disks: byName(plan.disks.map((disk) => [diskId(disk), disk])),
     adapters: byName(plan.adapters.map(({ id, mac }) => [id, { mac }])),
     persistentMemory: byName(plan.persistentMemory.map((memory) => [memory.number, memory])),
+    // A share that came to the running machine is of another kind than one of the document.
+    shares: plan.shares
+      .filter((share) => !isVirtiofs(share, taken))
+      .map(({ tag, path, readOnly }) => ({ tag, path, readOnly })),
+    virtiofs: byName(
+      plan.shares
+        .filter((share) => isVirtiofs(share, taken))
+        .map(({ tag, readOnly }) => [tag, { readOnly }]),
+    ),
     sharedMemory: byName(
       plan.sharedMemory.map(({ name, length, guestWrites }) => [name, { length, guestWrites }]),
     ),

@@ -22,6 +22,7 @@ import type { QemuProcess } from './qemu-process.ts';
 import type { QmpEvent } from './qmp.ts';
 import { memoryAddresses } from './resources/memory.ts';
 import { changeResource } from './resources/resource-table.ts';
+import { requireNoVirtiofs } from './resources/virtiofs.ts';
 import type { RestoreSource, Template } from './restore.ts';
 import { LastSave, saveAsTemplate } from './save.ts';
 import type { SavedMachine } from './saved-state.ts';
@@ -45,7 +46,7 @@ export interface QemuSystemParts {
 }
 
 /** Why the machine ended, as far as QEMU said before its process did. */
-type Cause = 'guest' | 'host' | 'panic' | undefined;
+type Cause = 'guest' | 'host' | 'panic' | { readonly failure: string } | undefined;
 
 /** How long a guest that panicked may take to write its messages and reset. */
 const PANIC_LIMIT_MS = 5_000;
@@ -65,6 +66,11 @@ export class QemuSystem implements EngineSystem {
     this.#parts = parts;
     this.#slots = new DeviceSlots(parts.qemu.qmp, parts.machine.ports, parts.slots);
     parts.qemu.qmp.listen((event) => this.#notice(event));
+    parts.machine.sides.onFailure = (failure) => {
+      // The guest would wait for the device for ever.
+      this.#cause ??= { failure };
+      void parts.qemu.quit();
+    };
     this.#gone = parts.qemu.ended.then((exit) => this.#end(exit));
   }
 
@@ -158,6 +164,7 @@ export class QemuSystem implements EngineSystem {
     if (target.kind === 'file') {
       await this.#lastSave.toFile(qemu, await this.#make(), target.path, signal);
     } else {
+      requireNoVirtiofs(this.#parts.machine);
       saved(await saveAsTemplate(qemu, await this.#make(), folder.file('template'), signal));
     }
   }
@@ -260,12 +267,22 @@ export class QemuSystem implements EngineSystem {
     qemu.qmp.close();
     await this.#slots.powerOffAll();
     machine.ended();
+    await machine.sides.endAll();
     await folder.remove();
     request.exited(this.#exitOf(exit));
   }
 
   #exitOf(exit: ProcessExit): EngineExit {
-    switch (this.#cause) {
+    const cause = this.#cause;
+    // QEMU that crashed takes the programs beside it with it, not they QEMU.
+    if (typeof cause === 'object' && exit.code === 0) {
+      return {
+        exitType: 'UnexpectedExit',
+        status: HRESULT.HCS_E_UNEXPECTED_EXIT,
+        detail: cause.failure,
+      };
+    }
+    switch (cause) {
       case 'guest':
         return { exitType: 'GracefulExit', status: HRESULT.S_OK };
       case 'host':

@@ -37,6 +37,7 @@ const OPTIONS: CommandLineOptions = {
   listening: new Set(),
   memory: { baseMB: 512, roomMB: 1024 },
   ports: new RootPorts(),
+  sides: { socketOf: (device) => `/run/${device}` },
   sandbox: true,
 };
 
@@ -144,7 +145,7 @@ describe('QEMU’s command line', () => {
         file: { driver: 'file', filename: '/d,isk.iso' },
       },
     ]);
-    const share = { tag: 'src', path: '/s,rc', readOnly: true };
+    const share = { kind: 'Plan9', tag: 'src', path: '/s,rc', readOnly: true } as const;
     expect(values('-fsdev', { shares: [share] })).toEqual([
       'local,id=fs0,path=/s,,rc,security_model=none,multidevs=remap,readonly=on',
     ]);

@@ -99,7 +99,7 @@ describe('a document', () => {
       stopOnReset: true,
       comPorts: [undefined, '/run/com2'],
       disks: [{ controller: 0, lun: 3, path: disk, format: 'qcow2', readOnly: true, isIso: false }],
-      shares: [{ tag: 'src', path: folder, readOnly: true }],
+      shares: [{ kind: 'Plan9', tag: 'src', path: folder, readOnly: true }],
     });
   });
 });

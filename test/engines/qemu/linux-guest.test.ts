@@ -47,7 +47,7 @@ describe('the test guest', () => {
       memoryMB: 1024,
       processors: 2,
       comPorts: [guest.consolePath, guest.agentPath],
-      shares: [{ tag: 'share', path: folder, readOnly: false }],
+      shares: [{ kind: 'Plan9', tag: 'share', path: folder, readOnly: false }],
       disks: [{ lun: 0, path: disk, format: 'raw' }],
     });
     expect(plan.commandLine).toMatch(/^console=ttyS0 .* debug$/);

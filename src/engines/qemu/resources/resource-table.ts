@@ -9,6 +9,7 @@ import { changeCpuGroup, changeProcessorLimits } from './processor.ts';
 import { resourceFailure } from './resource-failure.ts';
 import { changeAttachment } from './scsi.ts';
 import { changeMappedPipe } from './serial-port.ts';
+import { changePlan9Share, changeSmbShare } from './share.ts';
 import { changeSharedMemory } from './shared-memory.ts';
 
 type Handler = (machine: LiveMachine, change: ResourceChange) => Promise<void>;
@@ -26,16 +27,14 @@ const HANDLERS: Readonly<Record<ResourcePath, Handler | string>> = {
   'VirtualMachine/Devices/FlexibleIov/<instance id>': 'the service adds and removes devices',
   'VirtualMachine/Devices/MappedPipes/<host pipe>': changeMappedPipe,
   'VirtualMachine/Devices/NetworkAdapters/<id>': changeAdapter,
-  'VirtualMachine/Devices/Plan9/Shares':
-    'QEMU has shares from the start only; write them in the document, and add folders below a shared one',
+  'VirtualMachine/Devices/Plan9/Shares': changePlan9Share,
   'VirtualMachine/Devices/Scsi/<controller>/Attachments/<lun>': changeAttachment,
   'VirtualMachine/Devices/ComPorts/<port>': changeComPort,
   'VirtualMachine/Devices/SharedMemory/Regions': changeSharedMemory,
   'VirtualMachine/Devices/VirtualPMem/Devices/<number>': changePersistentMemory,
   'VirtualMachine/Devices/VirtualPMem/Devices/<number>/Mappings/<offset>':
     'persistent memory is one image each; add a device for every image',
-  'VirtualMachine/Devices/VirtualSmb/Shares':
-    'there is no SMB over VMBus; use VirtualMachine/Devices/Plan9/Shares in the document',
+  'VirtualMachine/Devices/VirtualSmb/Shares': changeSmbShare,
   'VirtualMachine/Devices/VirtualPci/<id>':
     'devices of the host are not assigned to machines; use a FlexibleIov device',
   'VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/<service id>':

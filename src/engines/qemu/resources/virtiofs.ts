@@ -1,0 +1,88 @@
+import { findSideProgram } from '../../../provision/find-side-program.ts';
+import type { LiveMachine } from '../live-machine.ts';
+import type { PlannedShare } from '../machine-plan.ts';
+import type { Part } from '../part.ts';
+import type { RootPorts } from '../root-ports.ts';
+import type { SideProcesses } from '../side-processes.ts';
+import { chardevBackend } from './com-port.ts';
+import { resourceFailure } from './resource-failure.ts';
+
+/** Requests that may be under way at once. */
+const QUEUE_SIZE = 1024;
+
+/** Id of a share's device in QEMU, where it is a virtiofs one. */
+export function shareId({ tag }: PlannedShare): string {
+  return `fs-${tag}`;
+}
+
+/**
+ * Whether a share is a virtiofs device, in a root port of its own; otherwise it is a 9p one, on the root bus. SMB shares
+ * are, and those that came to a running machine.
+ */
+export function isVirtiofs(share: PlannedShare, ports: Pick<RootPorts, 'has'>): boolean {
+  return share.kind === 'VirtualSmb' || ports.has(shareId(share));
+}
+
+/**
+ * Starts the program that serves a share: in a chroot where that can be had, else in a namespace of its own, as the user
+ * of this process.
+ * @throws ProvisionError when there is no virtiofsd, HcsError ERROR_NOT_SUPPORTED for a clone
+ */
+export async function startShare(
+  sides: SideProcesses,
+  share: PlannedShare,
+  isClone: boolean,
+): Promise<void> {
+  if (isClone) throw noShareInClone(share);
+  const { path, readOnly } = share;
+  await sides.start(shareId(share), {
+    program: await findSideProgram('virtiofsd'),
+    args: (socket) => [
+      ...['--socket-path', socket, '--shared-dir', path],
+      ...['--sandbox', process.getuid?.() === 0 ? 'chroot' : 'namespace'],
+      // A saved machine knows its files by their paths; one that is gone by then is an error for who opens it.
+      ...['--migration-mode', 'find-paths', '--migration-on-error', 'guest-error'],
+      ...['--log-level', 'warn'],
+      ...(readOnly ? ['--readonly'] : []),
+    ],
+  });
+}
+
+/** Why a clone is refused a share. */
+export function noShareInClone({ tag, kind }: PlannedShare): Error {
+  return resourceFailure(
+    'ERROR_NOT_SUPPORTED',
+    `a clone cannot have the ${kind} share "${tag}": virtiofsd has to map the guest's memory, and a clone's is partly its template's and private; write Plan9 shares in the document of the template, which are served by QEMU itself`,
+  );
+}
+
+/**
+ * Refuses to make a template of a machine whose clones could not have its shares.
+ * @throws HcsError ERROR_NOT_SUPPORTED
+ */
+export function requireNoVirtiofs({ plan, ports }: LiveMachine): void {
+  const share = plan.shares.find((one) => isVirtiofs(one, ports));
+  if (share === undefined) return;
+  throw resourceFailure(
+    'ERROR_NOT_SUPPORTED',
+    `Cannot make a template of the machine as it has the ${share.kind} share "${share.tag}": virtiofsd cannot map the private memory of a clone; remove the share first, or write Plan9 shares in the document, which are served by QEMU itself`,
+  );
+}
+
+/** A share as a virtiofs device for QEMU. */
+export function virtiofsPart(share: PlannedShare, socket: string): Part {
+  const id = shareId(share);
+  return {
+    id,
+    backends: [
+      {
+        option: '-chardev',
+        value: `socket,id=${id},path=${socket.replaceAll(',', ',,')},server=off`,
+        add: ['chardev-add', { id, backend: chardevBackend(socket, true) }],
+        remove: ['chardev-remove', { id }],
+      },
+    ],
+    device: { driver: 'vhost-user-fs-pci', chardev: id, tag: share.tag, 'queue-size': QUEUE_SIZE },
+    isPci: true,
+  };
+}

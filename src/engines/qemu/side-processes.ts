@@ -1,0 +1,60 @@
+import { describeExit } from './process-end.ts';
+import { SideProcess, type SideProcessOptions } from './side-process.ts';
+import type { WatchedFolder } from './watched-folder.ts';
+
+/** What {@link SideProcesses.start} takes. */
+export type SideProcessRequest = Omit<SideProcessOptions, 'folder' | 'socket'>;
+
+/** The programs that run beside one machine's QEMU, by the ids of their devices. */
+export class SideProcesses {
+  /**
+   * Called when one ends that should not: its device does nothing any more. One that its peer has left ends as well, with
+   * code 0.
+   */
+  onFailure: (text: string) => void = () => {};
+  readonly #folder: WatchedFolder;
+  readonly #processes = new Map<string, SideProcess>();
+  #started = 0;
+
+  constructor(folder: WatchedFolder) {
+    this.#folder = folder;
+  }
+
+  /**
+   * Starts the program of a device.
+   * @throws Error with the program's own words when it does not come up
+   */
+  async start(device: string, request: SideProcessRequest): Promise<SideProcess> {
+    const side = await SideProcess.start({
+      ...request,
+      folder: this.#folder,
+      // A name that was used may still be there.
+      socket: `side${this.#started++}`,
+    });
+    this.#processes.set(device, side);
+    void side.ended.then((exit) => {
+      if (side.isEnding || (exit.code === 0 && exit.signal === null)) return;
+      this.onFailure(`${side.name} ended: ${describeExit(exit)}`);
+    });
+    return side;
+  }
+
+  /** Where the program of a device listens. @throws Error when it has none */
+  socketOf(device: string): string {
+    const side = this.#processes.get(device);
+    if (side === undefined) throw new Error(`Cannot connect ${device}: nothing serves it`);
+    return side.socket;
+  }
+
+  /** Ends the program of a device, if it has one. */
+  async end(device: string): Promise<void> {
+    const side = this.#processes.get(device);
+    this.#processes.delete(device);
+    await side?.end();
+  }
+
+  /** Ends all of them. */
+  async endAll(): Promise<void> {
+    await Promise.all([...this.#processes.keys()].map((device) => this.end(device)));
+  }
+}

@@ -1,0 +1,262 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
+import type {
+  ComputeSystem as Document,
+  Plan9Share,
+  RestoreState,
+  VirtualSmbShare,
+} from '../../src/hcs/schema/documents.ts';
+import { ComputeSystem } from '../../src/index.ts';
+import { errorOf } from '../compute/recording-engine.ts';
+import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 60_000, interval: 100 };
+
+let folder: string;
+let host: LinuxTestHost;
+let system: ComputeSystem;
+let agent: GuestAgent;
+const systems: ComputeSystem[] = [];
+
+/** A folder of this machine for a share. */
+function place(name: string): string {
+  const path = join(folder, name);
+  mkdirSync(path, { recursive: true });
+  return path;
+}
+
+const data = (): VirtualSmbShare => ({ Name: 'data', Path: place('data') });
+const fixed = (): VirtualSmbShare => ({
+  Name: 'fixed',
+  Path: place('fixed'),
+  Options: { ReadOnly: true, ShareRead: true, CacheIo: true, PseudoOplocks: true },
+});
+
+interface Shares {
+  readonly smb?: readonly VirtualSmbShare[];
+  readonly plan9?: readonly Plan9Share[];
+}
+
+async function create(shares: Shares, RestoreState?: RestoreState): Promise<ComputeSystem> {
+  const { VirtualMachine, ...document } = host.document() as Document;
+  const { smb, plan9 } = shares;
+  const created = await ComputeSystem.create(
+    `hdvkit-${randomUUID()}`,
+    {
+      ...document,
+      VirtualMachine: {
+        ...VirtualMachine,
+        Devices: {
+          ...VirtualMachine?.Devices,
+          ...(smb === undefined ? {} : { VirtualSmb: { Shares: smb } }),
+          ...(plan9 === undefined ? {} : { Plan9: { Shares: plan9 } }),
+        },
+        ...(RestoreState === undefined ? {} : { RestoreState }),
+      },
+    },
+    { core: host.binding.computeCore },
+  );
+  systems.push(created);
+  return created;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'hdvf-'));
+  host = await openLinuxHost({ modules: ['virtio_pci', 'virtiofs'] });
+  writeFileSync(join(place('fixed'), 'note'), 'fixed');
+  system = await create({ smb: [data(), fixed()] });
+  await system.start();
+  agent = await host.agent();
+  await run('mkdir -p /data /fixed /later && mount -t virtiofs data /data');
+  await run('mount -t virtiofs fixed /fixed');
+});
+
+afterAll(async () => {
+  for (const one of systems) await one[Symbol.asyncDispose]();
+  await host?.close();
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});
+
+/** What a command in the guest prints, with its errors. */
+async function run(command: string): Promise<string> {
+  const { stdout, stderr } = await agent.run(command);
+  return (stdout + stderr).trim();
+}
+
+function modify(
+  kind: 'Plan9' | 'VirtualSmb',
+  RequestType: 'Add' | 'Remove' | 'Update',
+  Settings: VirtualSmbShare | Plan9Share,
+): Promise<void> {
+  const ResourcePath = `VirtualMachine/Devices/${kind}/Shares`;
+  return system.modify({ ResourcePath, RequestType, Settings });
+}
+
+/** Ids of the processes that serve a folder of this test. */
+function serving(name: string): number[] {
+  const path = join(folder, name);
+  return readdirSync('/proc')
+    .filter((id) => /^\d+$/.test(id))
+    .filter((id) => {
+      try {
+        const args = readFileSync(`/proc/${id}/cmdline`, 'utf8').split('\0');
+        return args.includes('--shared-dir') && args.includes(path);
+      } catch {
+        return false; // It has ended.
+      }
+    })
+    .map(Number);
+}
+
+test('guest and host read what the other wrote in a share', async () => {
+  writeFileSync(join(folder, 'data/from-host'), 'of the host');
+  expect(await run('cat /data/from-host')).toBe('of the host');
+  await run('mkdir /data/inner && echo of the guest > /data/inner/from-guest');
+  expect(readFileSync(join(folder, 'data/inner/from-guest'), 'utf8')).toBe('of the guest\n');
+  rmSync(join(folder, 'data/inner'), { recursive: true });
+});
+
+test('the guest reads a read-only share, and cannot write it', async () => {
+  expect(await run('cat /fixed/note')).toBe('fixed');
+  expect(await run('echo changed > /fixed/note')).toMatch(/Read-only file system/);
+  expect(await run('rm /fixed/note')).toMatch(/Read-only file system/);
+  expect(readFileSync(join(folder, 'fixed/note'), 'utf8')).toBe('fixed');
+});
+
+test('shares of both kinds come to the running machine, and go', async () => {
+  const smb = { Name: 'later', Path: place('later') };
+  const plan9 = { Name: 'x', AccessName: 'more', Path: place('more'), Port: 564, Flags: 1 };
+  writeFileSync(join(folder, 'more/note'), 'of Plan9');
+  await modify('VirtualSmb', 'Add', smb);
+  await modify('Plan9', 'Add', plan9);
+  await expect.poll(() => run('mount -t virtiofs later /later'), PATIENCE).toBe('');
+  await run('echo here > /later/note; umount /later');
+  expect(readFileSync(join(folder, 'later/note'), 'utf8')).toBe('here\n');
+  await expect.poll(() => run('mount -t virtiofs more /later'), PATIENCE).toBe('');
+  expect(await run('cat /later/note; touch /later/x')).toMatch(/of Plan9.*Read-only/);
+  expect((await errorOf(() => modify('Plan9', 'Add', plan9))).code).toBe('ERROR_ALREADY_EXISTS');
+  await run('umount /later');
+  expect([serving('later').length, serving('more').length]).toEqual([1, 1]);
+  await modify('VirtualSmb', 'Remove', { Name: 'later' });
+  await modify('Plan9', 'Remove', { Name: 'x', AccessName: 'more', Port: 564 });
+  expect([...serving('later'), ...serving('more')]).toEqual([]);
+  expect(await run('mount -t virtiofs later /later')).not.toBe('');
+  const again = await errorOf(() => modify('VirtualSmb', 'Remove', { Name: 'later' }));
+  expect(again.code).toBe('ERROR_NOT_FOUND');
+});
+
+test('what a share cannot be is refused by its field', async () => {
+  const share = data();
+  await modify('VirtualSmb', 'Update', share);
+  for (const [kind, request, settings, code, message] of [
+    [
+      'VirtualSmb',
+      'Update',
+      { ...share, AllowedFiles: ['a'] },
+      'E_NOTIMPL',
+      'Settings.AllowedFiles',
+    ],
+    [
+      'VirtualSmb',
+      'Update',
+      { ...share, Path: place('x') },
+      'ERROR_NOT_SUPPORTED',
+      'Path of share',
+    ],
+    [
+      'VirtualSmb',
+      'Update',
+      { ...share, Options: { ReadOnly: true } },
+      'ERROR_NOT_SUPPORTED',
+      'ReadOnly of share "data" is false and cannot become true',
+    ],
+    [
+      'VirtualSmb',
+      'Add',
+      { Name: 'a', Path: folder, Options: { SingleFileMapping: true } },
+      'E_NOTIMPL',
+      'Settings.Options.SingleFileMapping',
+    ],
+    ['VirtualSmb', 'Add', { Name: 'a/b', Path: folder }, 'E_INVALIDARG', 'Name is "a/b"'],
+    ['Plan9', 'Add', { Name: 'a', Path: '/nowhere/a' }, 'ERROR_FILE_NOT_FOUND', 'no such folder'],
+    ['Plan9', 'Add', { Name: 'a', Path: folder, Flags: 0x40 }, 'E_NOTIMPL', 'flags 0x40'],
+    ['Plan9', 'Remove', { Name: 'data' }, 'ERROR_NOT_FOUND', 'no Plan9 share "data"'],
+  ] as const) {
+    const error = await errorOf(() => modify(kind, request, settings));
+    expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)]);
+  }
+});
+
+test('a machine with mounted shares is saved, goes on, and is restored with files open', async () => {
+  const plan9 = { Name: 'more', Path: place('more') };
+  const path = join(folder, 'state');
+  await modify('Plan9', 'Add', plan9);
+  await expect.poll(() => run('mount -t virtiofs more /later'), PATIENCE).toBe('');
+  await run(
+    '(while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end) > /data/open & echo go on > /later/kept',
+  );
+  await system.pause();
+  await system.save({ SaveType: 'ToFile', SaveStateFilePath: path });
+  await system.resume();
+  expect(await run('echo after > /data/after; cat /data/after /fixed/note')).toBe('after\nfixed');
+  await system.terminate();
+  expect([...serving('data'), ...serving('more')]).toEqual([]);
+
+  const shares = { smb: [fixed(), data()], plan9: [plan9] };
+  const error = await errorOf(() => create({ smb: [data()] }, { SaveStateFilePath: path }));
+  expect(error.code).toBe('ERROR_VID_SAVED_STATE_INCOMPATIBLE');
+  system = await create(shares, { SaveStateFilePath: path });
+  await system.start();
+  agent = await host.agent();
+  expect(await run('cat /later/kept /fixed/note')).toBe('go on\nfixed');
+  await run('touch /tmp/go');
+  await expect.poll(() => readFileSync(join(folder, 'data/open'), 'utf8'), PATIENCE).toBe('end\n');
+});
+
+test('a machine ends when a program that serves it is killed, and says which', async () => {
+  const before = serving('more');
+  const shares = { smb: [data(), fixed()], plan9: [{ Name: 'more', Path: place('more') }] };
+  const other = await create(shares, { SaveStateFilePath: join(folder, 'state') });
+  await other.start();
+  const [server = 0] = serving('more').filter((id) => !before.includes(id));
+  const exited = other.exited;
+  process.kill(server, 'SIGKILL');
+  expect(await exited).toMatchObject({
+    ExitType: 'UnexpectedExit',
+    Detail: expect.stringContaining('virtiofsd ended: signal SIGKILL'),
+  });
+  expect(serving('more')).toEqual(before);
+});
+
+test('templates and clones are refused shares whose server would need their memory', async () => {
+  await system.pause();
+  const template = { SaveType: 'AsTemplate' } as const;
+  const error = await errorOf(() => system.save(template));
+  expect(error.code).toBe('ERROR_NOT_SUPPORTED');
+  expect(error.message).toContain('as it has the Plan9 share "more"');
+  await system.resume();
+  await run('umount /data /fixed /later');
+  await modify('VirtualSmb', 'Remove', { Name: 'data' });
+  await modify('VirtualSmb', 'Remove', { Name: 'fixed' });
+  await modify('Plan9', 'Remove', { Name: 'more' });
+  await system.pause();
+  await system.save(template);
+  const restore = { TemplateSystemId: system.id };
+  const refused = await errorOf(() => create({ smb: [data()] }, restore));
+  expect([refused.code, refused.message]).toEqual([
+    'ERROR_NOT_SUPPORTED',
+    expect.stringContaining('a clone cannot have the VirtualSmb share "data"'),
+  ]);
+  system = await create({}, restore);
+  await system.start();
+  const later = await errorOf(() => modify('VirtualSmb', 'Add', data()));
+  expect([later.code, later.message]).toEqual([
+    'ERROR_NOT_SUPPORTED',
+    expect.stringContaining('a clone cannot have the VirtualSmb share "data"'),
+  ]);
+});
