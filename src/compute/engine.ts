@@ -94,7 +94,32 @@ export interface Engine {
   check(document: Readonly<Record<string, unknown>>): void;
   /** Builds a machine that is not yet running. Leaves nothing behind when it rejects. */
   create(request: EngineRequest): Promise<EngineSystem>;
+  /**
+   * Takes over a machine whose owner has ended without it: engines have it whose machines go on then. What happened in
+   * the meantime is told by `request.notify` and `request.exited` soon after it resolved. Called once for each record, by
+   * one process at a time.
+   * @param record what {@link EngineSystem.record} gave last, through JSON
+   * @throws Error when the machine is there and cannot be taken over, which is left as it is
+   */
+  adopt?(record: unknown, request: EngineRequest): Promise<Adoption>;
+  /**
+   * Ends what is left of machines that no record speaks of: they were being created when their owner ended.
+   * @param records those of all machines that are to stay
+   * @returns how many machines there were
+   */
+  reap?(records: readonly unknown[]): Promise<number>;
 }
+
+/** What became of a machine that was left alone. */
+export type Adoption =
+  /** It is there, in a state that may be another than the last that was known. */
+  | {
+      readonly kind: 'machine';
+      readonly system: EngineSystem;
+      readonly state: 'Created' | 'Running' | 'Paused' | 'SavedAsTemplate';
+    }
+  /** It has ended, and nothing of it is left. */
+  | { readonly kind: 'ended'; readonly exit: EngineExit };
 
 /**
  * One machine. The service serialises calls and guarantees that each is legal in the current state; only `terminate`
@@ -135,4 +160,11 @@ export interface EngineSystem {
   save(target: SaveTarget, signal?: AbortSignal): Promise<void>;
   /** Property documents that only the engine knows, by property type; types it does not know are absent. */
   properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
+  /**
+   * What {@link Engine.adopt} finds the machine again by, where it goes on without its owner: a plain object for JSON. To
+   * be stored when the machine was created, and after each call that ended, as that may have changed it.
+   */
+  record?(): unknown;
+  /** Lets go of the machine, which goes on as when the owner ends: nothing is told of it any more. */
+  release?(): void;
 }
