@@ -15,10 +15,14 @@ export function addError(program: Command): void {
     .option('--json', 'print the same as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hdvkit error 0x8037010D\n  $ hdvkit error -2147024891\n  $ hdvkit error ERROR_VMCOMPUTE_SYSTEM_NOT_FOUND',
+      ['', 'Examples:', ...EXAMPLES.map((code) => `  $ ${program.name()} error ${code}`)].join(
+        '\n',
+      ),
     )
     .action(async (code: string, options: { readonly json?: boolean }) => {
       const { showError } = await import('./errors/show-error.ts');
       showError(code, options);
     });
 }
+
+const EXAMPLES = ['0x8037010D', '-2147024891', 'ERROR_VMCOMPUTE_SYSTEM_NOT_FOUND'] as const;

@@ -45,10 +45,24 @@ const BAD_INPUT_CODES = new Set([
   'ERROR_NOT_SUPPORTED',
 ]);
 
+/** How {@link presentFailure} presents; everything has a default. */
+export interface PresentOptions {
+  /** Which command says it. */
+  readonly program?: string;
+  /** With the stack; by default when HDVKIT_DEBUG is set. */
+  readonly debug?: boolean;
+  /** What to do about it, where the error itself does not say. */
+  readonly remedy?: string | undefined;
+}
+
 /** Turns what a command threw into one message with the remedy, without a stack unless HDVKIT_DEBUG is set. */
 export function presentFailure(
   error: unknown,
-  debug = Boolean(process.env.HDVKIT_DEBUG),
+  {
+    program = 'hdvkit',
+    debug = Boolean(process.env.HDVKIT_DEBUG),
+    remedy: otherwise,
+  }: PresentOptions = {},
 ): Presentation {
   if (error instanceof CommanderError) {
     // Commander has printed its message by now; help and version end with 0.
@@ -59,8 +73,8 @@ export function presentFailure(
   const deepest = chain.findLast(({ name }) => BAD_INPUT_ERRORS.has(name));
   const told = error instanceof UsageError ? error : (deepest ?? error);
   const colors = errorColors();
-  const lines = [`${colors.red('hdvkit:')} ${messageOf(told)}`];
-  const remedy = remedyOf(told);
+  const lines = [`${colors.red(`${program}:`)} ${messageOf(told)}`];
+  const remedy = remedyOf(told) ?? otherwise;
   // Some messages end with the remedy already.
   if (remedy !== undefined && !messageOf(told).endsWith(remedy)) {
     lines.push(`${colors.dim('  remedy:')} ${remedy}`);

@@ -12,17 +12,17 @@ export function addSchema(program: Command): void {
     .argument('[type]', 'type to show, ComputeSystem for example')
     .option('--json', 'print the same as JSON')
     .option('--json-schema', 'print the type, and all that it needs, as a JSON Schema for editors')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(program.name()))
     .action(async (type: string | undefined, options: SchemaOptions) => {
       const { showSchema } = await import('./documents/show-schema.ts');
       showSchema(type, options);
     });
 }
 
-const EXAMPLES = `
+const examples = (name: string): string => `
 Examples:
-  $ hdvkit schema                                       all types
-  $ hdvkit schema VirtualMachine
-  $ hdvkit schema ComputeSystem --json-schema > machine.schema.json
+  $ ${name} schema                                       all types
+  $ ${name} schema VirtualMachine
+  $ ${name} schema ComputeSystem --json-schema > machine.schema.json
 An editor completes and checks a document that begins with { "$schema": "./machine.schema.json", … };
 leave that key out, or map the schema in the settings of the editor, as the service does not know it.`;

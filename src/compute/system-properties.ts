@@ -24,6 +24,12 @@ export function basicProperties(system: ServedSystem): Properties {
   };
 }
 
+/**
+ * Query keys that need no machine. `ComputeSystem` is the document that the system was created from, for those who find
+ * a system that others made; it is of this package, as the published schema has none.
+ */
+const OWN_KEYS: readonly string[] = ['Basic', 'ComputeSystem'];
+
 /** The answer to a property query. Basic properties can be had of a stopped system too; nothing else can. */
 export async function systemProperties(
   name: string,
@@ -33,14 +39,21 @@ export async function systemProperties(
 ): Promise<Properties> {
   const types = PropertyTypes.filter((type) => type !== 'Basic');
   const keys = Object.keys(Queries);
-  const asked = [...new Set([...types, ...keys.filter((key) => key !== 'Basic')])];
+  const asked = [...new Set([...types, ...keys.filter((key) => !OWN_KEYS.includes(key))])];
   const known = asked.length === 0 ? {} : await system.properties(name, asked, cancellation);
   const basic = await system.afterEarlierCalls(() => basicProperties(system), cancellation);
+  const ownKeys: Readonly<Record<string, unknown>> = {
+    Basic: basic,
+    ComputeSystem: system.plan.document,
+  };
   const answer: Record<string, unknown> = { ...basic };
   for (const type of types) Object.assign(answer, ownProperty(system, type, known));
   if (keys.length > 0) {
     answer.PropertyResponses = Object.fromEntries(
-      keys.map((key) => [key, propertyResponse(key, key === 'Basic' ? basic : known[key])]),
+      keys.map((key) => [
+        key,
+        propertyResponse(key, (OWN_KEYS.includes(key) ? ownKeys : known)[key]),
+      ]),
     );
   }
   return answer;

@@ -17,7 +17,7 @@ export async function grantFiles(
 }
 
 /** Files that the account of a machine opens. */
-function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly string[] {
+export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly string[] {
   const boot = machine?.Chipset?.LinuxKernelDirect;
   const { Scsi = {} } = machine?.Devices ?? {};
   return [

@@ -87,11 +87,10 @@ export class JsonOutput implements MachineOutput {
 }
 
 /** An event for people; a crash with the last lines of its report. */
-export function eventLines(event: SystemEvent): readonly string[] {
-  const c = errorColors();
+export function eventLines(event: SystemEvent, c = errorColors()): readonly string[] {
   switch (event.type) {
     case 'exited':
-      return [`${c.cyan('exited')}: ${describeExit(event.status)}`];
+      return [`${c.cyan('exited')}: ${exitText(event.status)}`];
     case 'crashInitiated':
       return [`${c.red('crashing')}: the guest has begun to report a crash`];
     case 'crashed':
@@ -107,7 +106,8 @@ export function eventLines(event: SystemEvent): readonly string[] {
   }
 }
 
-function describeExit({ ExitType = 'Unknown', Status = 0, Detail }: SystemExitStatus): string {
+/** How a machine ended, for people. */
+export function exitText({ ExitType = 'Unknown', Status = 0, Detail }: SystemExitStatus): string {
   const name = hresultName(Status);
   const status =
     Status === 0 ? '' : `, ${name === undefined ? '' : `${name} `}${formatHresult(Status)}`;

@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import type { ConsoleImage, ResultError, System_PropertyType } from '../../hcs/schema/documents.ts';
+import type { System_PropertyType } from '../../hcs/schema/documents.ts';
 import type { Attachment } from '../../hdv/attachment.ts';
 import { openDeviceFile } from '../device-file.ts';
 import { positiveInteger } from '../positive-integer.ts';
+import { type ScreenshotSize, screenshot } from '../screenshot.ts';
 import { UsageError } from '../usage-error.ts';
 import { eventLines } from './machine-output.ts';
 import { openNamedDevice, type RunningMachine } from './running-machine.ts';
@@ -58,7 +59,7 @@ export function promptCommands(context: PromptContext): Command {
     .option('--height <pixels>', 'height of the image', positiveInteger)
     .action(async (file: string, size: ScreenshotSize) => {
       const path = resolve(file);
-      writeFileSync(path, await screenshot(machine, size));
+      writeFileSync(path, await screenshot(machine.system, size));
       say(`Wrote ${path}`);
     });
   add('attach <file>', 'attach the device of a file; FILE#EXPORT names its class')
@@ -111,33 +112,9 @@ export function promptCommands(context: PromptContext): Command {
   return prompt;
 }
 
-interface ScreenshotSize {
-  readonly width?: number;
-  readonly height?: number;
-}
-
 interface AttachCommand {
   readonly export?: string;
   readonly configuration: readonly string[];
-}
-
-/** The image as the host gives it. @throws UsageError where the host gives none */
-async function screenshot(
-  { system }: RunningMachine,
-  { width = 1024, height = 768 }: ScreenshotSize,
-): Promise<Buffer> {
-  const { PropertyResponses } = await system.properties({
-    Queries: { ConsoleImage: { Width: width, Height: height } },
-  });
-  const { Response, Error: refusal } = (PropertyResponses?.ConsoleImage ?? {}) as {
-    readonly Response?: ConsoleImage;
-    readonly Error?: ResultError;
-  };
-  if (Response?.Image !== undefined) return Buffer.from(Response.Image, 'base64');
-  throw new UsageError(
-    `Cannot take a screenshot: ${refusal?.ErrorMessage ?? 'the host gave no image'}`,
-    'give the machine a display: $.VirtualMachine.Devices.VideoMonitor',
-  );
 }
 
 /** The attached device that the user means; the only one when nothing is said. */

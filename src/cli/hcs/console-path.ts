@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import type { ComputeSystem } from '../../hcs/schema/documents.ts';
+import type { HostName } from '../../hosts/host.ts';
+import { UsageError } from '../usage-error.ts';
+
+/** Begins the name of each console that this command gave to a system. */
+const PREFIX = 'hcs-';
+
+/** A unix socket's path has at most 107 bytes (unix(7)). */
+const LONGEST_FOLDER = 70;
+
+/** Path of the first COM port that names a pipe; undefined where none does. */
+export function consolePathOf({ VirtualMachine }: ComputeSystem): string | undefined {
+  const ports = VirtualMachine?.Devices?.ComPorts ?? {};
+  return Object.keys(ports)
+    .sort()
+    .map((key) => ports[key]?.NamedPipe)
+    .find((path) => path !== undefined && path !== '');
+}
+
+/**
+ * The document with a console: where no COM port of it names a pipe, the first gets one, whose name follows from the id.
+ * One that came from here for another id, as in the document of a system that was saved, is named anew.
+ */
+export function withConsole(host: HostName, id: string, document: ComputeSystem): ComputeSystem {
+  const machine = document.VirtualMachine;
+  if (machine === undefined || host === 'simulated') return document;
+  const path = consolePathOf(document);
+  if (path !== undefined && !isOurs(path)) return document;
+  const ports = machine.Devices?.ComPorts ?? {};
+  const port = Object.keys(ports).find((key) => ports[key]?.NamedPipe === path) ?? '0';
+  const NamedPipe = consolePathFor(host, id);
+  const ComPorts = { ...ports, [port]: { ...ports[port], NamedPipe } };
+  const Devices = { ...machine.Devices, ComPorts };
+  return { ...document, VirtualMachine: { ...machine, Devices } };
+}
+
+/** Whether a path is that of a console that {@link withConsole} has named. */
+export function isOurs(path: string): boolean {
+  const name = path.startsWith('\\') ? path.slice(path.lastIndexOf('\\') + 1) : basename(path);
+  return name.startsWith(PREFIX) && (path.startsWith('\\') || dirname(path) === folderPath());
+}
+
+function consolePathFor(host: HostName, id: string): string {
+  const name = PREFIX + createHash('sha256').update(id).digest('hex').slice(0, 16);
+  return host === 'windows' ? `\\\\.\\pipe\\${name}` : join(openFolder(), name);
+}
+
+function folderPath(): string {
+  const parent = [process.env.XDG_RUNTIME_DIR, tmpdir()].find(
+    (path) => path?.startsWith('/') === true && Buffer.byteLength(path) <= LONGEST_FOLDER,
+  );
+  return join(parent ?? '/tmp', `hdvkit-consoles-${process.getuid?.() ?? 0}`);
+}
+
+/** The folder of the consoles of this user; nobody else may have made it. */
+function openFolder(): string {
+  const path = folderPath();
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const found = lstatSync(path);
+  if (found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0) {
+    return path;
+  }
+  throw new UsageError(
+    `Cannot put a console in ${path}: it is no folder that only this user may open`,
+    'remove it, or name a pipe for the first COM port in the document',
+  );
+}

@@ -1,0 +1,70 @@
+import { isAbsolute } from 'node:path';
+import { ComputeSystem } from '../../hcs/compute-system.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
+import type { ComputeSystem as Document } from '../../hcs/schema/documents.ts';
+import { remark } from '../terminal.ts';
+import { filesOf } from '../vm/grant-files.ts';
+import { withConsole } from './console-path.ts';
+import { type OutputOptions, tell } from './output.ts';
+import { withPatience } from './patience.ts';
+import type { Session } from './session.ts';
+import { shownId } from './shown-id.ts';
+
+/** What becomes of a new system. */
+interface Making extends OutputOptions {
+  readonly command: 'create' | 'restore' | 'clone';
+  readonly id: string;
+  readonly document: Document;
+  readonly start: boolean;
+}
+
+/** Creates a system, starts it where that is asked for, and says so. It is closed, and left, when the command ends. */
+export async function makeSystem(session: Session, making: Making): Promise<void> {
+  const { host, cleanUp, signal } = session;
+  const { command, id, start } = making;
+  const { core } = host;
+  const name = shownId(id);
+  const document = withConsole(host.name, id, making.document);
+  const granted = host.name === 'windows' ? await grant(session, id, document) : [];
+  let system: ComputeSystem;
+  try {
+    const creation = ComputeSystem.create(id, document, { core, signal });
+    system = await withPatience(`Creating ${name}`, creation);
+  } catch (error) {
+    for (const path of granted) await core.HcsRevokeVmAccess(id, path).catch(() => undefined);
+    throw isTaken(error) ? nameTaken(error as HcsError) : error;
+  }
+  cleanUp.add(() => system.close());
+  if (start) {
+    try {
+      await withPatience(`Starting ${name}`, system.start({ signal }));
+    } catch (error) {
+      // Who asked for a system that runs shall not find one that does not.
+      if (!signal.aborted) await system.terminate().catch(() => undefined);
+      throw error;
+    }
+  }
+  const done = { create: 'Created', restore: 'Restored', clone: 'Cloned' }[command];
+  tell(making, `${done}${start ? ' and started' : ''} ${name}`, { command, id, started: start });
+  if (document.ShouldTerminateOnLastHandleClosed) {
+    remark(`hcs: ${name} ends with this command, as ShouldTerminateOnLastHandleClosed says`);
+  }
+}
+
+/** Under Windows a machine opens only files that were granted to it; the grants stay as long as the files do. */
+async function grant({ host }: Session, id: string, document: Document): Promise<string[]> {
+  const paths = [...new Set(filesOf(document).filter(isAbsolute))];
+  for (const path of paths) await host.core.HcsGrantVmAccess(id, path);
+  return paths;
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof HcsError && error.code === 'HCS_E_SYSTEM_ALREADY_EXISTS';
+}
+
+/** The same with a remedy that fits: the id came from the name of a file, or from the command line. */
+function nameTaken(error: HcsError): HcsError {
+  return Object.assign(error, {
+    remedy: 'give another id by --id, or end that system by hcs kill',
+  });
+}

@@ -1,0 +1,82 @@
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { remark } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
+import { documentOf } from './document-of.ts';
+import { type OutputOptions, tell } from './output.ts';
+import { withPatience } from './patience.ts';
+import { documentPathOf } from './restore.ts';
+import type { HcsContext, ServiceOptions } from './service-host.ts';
+import { withService } from './session.ts';
+import { shownId } from './shown-id.ts';
+
+/** What `hcs save` was given. */
+export interface SaveCommand extends ServiceOptions, OutputOptions {
+  readonly template?: boolean;
+  readonly resume?: boolean;
+  readonly kill?: boolean;
+}
+
+/** Saves a system to a file, with its document beside it, or as a template for clones. Pauses it where it runs. */
+export async function save(
+  context: HcsContext,
+  id: string,
+  file: string | undefined,
+  options: SaveCommand,
+): Promise<void> {
+  check(file, options);
+  await withService(context, options, async ({ open, signal }) => {
+    const system = await open(id);
+    const name = shownId(system.id);
+    const { State } = await system.properties(undefined, { signal });
+    const wasPaused = State === 'Paused';
+    if (!wasPaused) await withPatience(`Pausing ${name}`, system.pause({ signal }));
+    const target =
+      file === undefined
+        ? ({ SaveType: 'AsTemplate' } as const)
+        : ({ SaveType: 'ToFile', SaveStateFilePath: resolve(file) } as const);
+    try {
+      await withPatience(`Saving ${name}`, system.save(target, { signal }));
+    } catch (error) {
+      if (!wasPaused && !signal.aborted) await system.resume();
+      throw error;
+    }
+    if (file === undefined) {
+      const how = `Made ${name} a template: hcs clone ${name} NEW-ID`;
+      tell(options, how, { command: 'save', id: system.id, template: true });
+      return;
+    }
+    const document = await documentOf(system, signal);
+    if (document === undefined) {
+      remark('hcs: the service does not tell the document: hcs restore needs it beside the file');
+    } else {
+      writeFileSync(documentPathOf(file), `${JSON.stringify(document, null, 2)}\n`);
+    }
+    if (options.kill) await withPatience(`Ending ${name}`, system.terminate({ signal }));
+    else if (options.resume) await system.resume({ signal });
+    const after = options.kill ? 'ended' : options.resume ? 'running' : 'paused';
+    tell(options, `Saved ${name} to ${file}; it is ${after}`, {
+      command: 'save',
+      id: system.id,
+      file: resolve(file),
+      state: after,
+    });
+  });
+}
+
+function check(file: string | undefined, { template, resume, kill }: SaveCommand): void {
+  if ((file === undefined) !== (template === true)) {
+    throw new UsageError(
+      file === undefined
+        ? 'Cannot save without a file'
+        : 'Cannot save to a file with --template: a template stays in memory',
+      'give a file, or --template for clones',
+    );
+  }
+  if ((resume && kill) || (template && (resume || kill))) {
+    throw new UsageError(
+      `Cannot save with ${[template && '--template', resume && '--resume', kill && '--kill'].filter(Boolean).join(' and ')}`,
+      'take one of them',
+    );
+  }
+}

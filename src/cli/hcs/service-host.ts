@@ -1,0 +1,32 @@
+import type { ComputeCore } from '../../hcs/compute-core.ts';
+import type { HdvBinding } from '../../hdv/hdv-binding.ts';
+import type { HostName } from '../../hosts/host.ts';
+
+/** Where the commands of `hcs` find compute systems: one service, in this process or elsewhere. */
+export interface ServiceHost {
+  readonly name: HostName;
+  readonly core: ComputeCore;
+  /** Systems go on when the command ends. */
+  readonly outlivesCommand: boolean;
+  /** What gives devices of this process to systems of the service. */
+  hdv(): Promise<HdvBinding>;
+  /** Leaves the service; a service of this process ends, with its systems. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** The options by which a command says which service it means. */
+export interface ServiceOptions {
+  readonly host?: string;
+  readonly embedded?: boolean;
+  readonly socket?: string;
+  /** Only a service that runs already: none is started. */
+  readonly running?: boolean;
+}
+
+/** Finds the service that the options mean, and starts it where it has to be started. */
+export type Connect = (options: ServiceOptions) => Promise<ServiceHost>;
+
+/** What the commands are made with. */
+export interface HcsContext {
+  readonly connect: Connect;
+}
