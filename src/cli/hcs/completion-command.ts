@@ -28,12 +28,17 @@ export function addCompletion(program: Command, context: HcsContext): void {
   });
   program
     .command('__complete', { hidden: true })
+    .argument('<form>', 'words, or bash with a line to split')
     .argument('[word...]')
     .helpOption(false)
     .passThroughOptions()
     .allowUnknownOption()
-    .action(async (words: readonly string[]) => {
-      const { complete } = await import('./complete.ts');
+    .action(async (form: string, given: readonly string[]) => {
+      const [{ complete }, { shellWords }] = await Promise.all([
+        import('./complete.ts'),
+        import('./shell-words.ts'),
+      ]);
+      const words = form === 'bash' ? shellWords(given[0] ?? '').slice(1) : given;
       process.stdout.write((await complete(program, context, words)).join(''));
     });
 }
