@@ -23,6 +23,11 @@ export interface FindFirmwareOptions {
   /** Folders with QEMU's firmware descriptions; by default those of the system. */
   readonly folders?: readonly string[];
   readonly cache?: string | undefined;
+  /**
+   * Firmware with Secure Boot, for machines with System Management Mode: with Microsoft's certificates in its variables, or
+   * with none yet. Default: firmware without.
+   */
+  readonly secureBoot?: 'enrolled' | 'empty' | undefined;
 }
 
 /** QEMU, docs/interop/firmware.json: where a system describes its firmware, the first found counts. */
@@ -32,25 +37,37 @@ const FOLDERS = [
   '/usr/share/qemu/firmware',
 ];
 
-/** What a machine without System Management Mode and without keys of its own cannot use. */
-const UNWANTED = ['requires-smm', 'enrolled-keys', 'secure-boot'];
+/** Features of a firmware that tell kinds apart, and those of each kind: all of them, and no other. */
+const TELLING = ['requires-smm', 'enrolled-keys', 'secure-boot'];
+const KINDS = {
+  none: [],
+  empty: ['requires-smm', 'secure-boot'],
+  enrolled: ['requires-smm', 'secure-boot', 'enrolled-keys'],
+} as const satisfies Record<string, readonly string[]>;
 
 /**
  * Finds a UEFI firmware: an installed one, else the provisioned one.
  *
  * @throws ProvisionError when there is none
  */
-export function findFirmware({ folders = FOLDERS, cache }: FindFirmwareOptions = {}): Firmware {
+export function findFirmware({
+  folders = FOLDERS,
+  cache,
+  secureBoot,
+}: FindFirmwareOptions = {}): Firmware {
+  const wanted = KINDS[secureBoot ?? 'none'];
   for (const folder of folders) {
-    const found = firmwareIn(folder);
+    const found = firmwareIn(folder, wanted);
     if (found !== undefined) return { ...found, source: 'installed' };
   }
   const root = provisionedFirmware(cache);
   const provisioned =
-    root === undefined ? undefined : firmwareIn(join(root, 'usr/share/qemu/firmware'), root);
+    root === undefined
+      ? undefined
+      : firmwareIn(join(root, 'usr/share/qemu/firmware'), wanted, root);
   if (provisioned !== undefined) return { ...provisioned, source: 'provisioned' };
   throw new ProvisionError(
-    'Cannot find a UEFI firmware for QEMU',
+    `Cannot find a UEFI firmware for QEMU${secureBoot === undefined ? '' : ' with Secure Boot'}`,
     'run "hdvkit provision", or install your system\'s OVMF package (ovmf, edk2-ovmf)',
   );
 }
@@ -59,11 +76,11 @@ export function findFirmware({ folders = FOLDERS, cache }: FindFirmwareOptions =
  * The first fitting firmware that a folder describes, in the order of file names.
  * @param root what the paths in the descriptions are below
  */
-function firmwareIn(folder: string, root = ''): FlashImages | undefined {
+function firmwareIn(folder: string, wanted: readonly string[], root = ''): FlashImages | undefined {
   if (!existsSync(folder)) return undefined;
   for (const name of readdirSync(folder).sort()) {
     if (!name.endsWith('.json')) continue;
-    const found = readDescription(join(folder, name), root);
+    const found = readDescription(join(folder, name), wanted, root);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -90,7 +107,11 @@ interface Description {
   readonly features?: readonly string[];
 }
 
-function readDescription(file: string, root: string): FlashImages | undefined {
+function readDescription(
+  file: string,
+  wanted: readonly string[],
+  root: string,
+): FlashImages | undefined {
   let description: Description;
   try {
     description = JSON.parse(readFileSync(file, 'utf8')) as Description;
@@ -105,7 +126,7 @@ function readDescription(file: string, root: string): FlashImages | undefined {
       ({ architecture, machines = [] }) =>
         architecture === 'x86_64' && machines.some((machine) => machine.startsWith('pc-q35')),
     ) &&
-    !features.some((feature) => UNWANTED.includes(feature));
+    TELLING.every((feature) => features.includes(feature) === wanted.includes(feature));
   if (!fits) return undefined;
   const code = flashImage(mapping?.executable, root);
   const variables = flashImage(mapping?.['nvram-template'], root);

@@ -32,9 +32,16 @@ afterAll(() => {
 });
 
 const GUID = '0f6c8a2e-5b1d-4c3e-8f70-2a9b4d6e8c01';
+/** MicrosoftUEFICertificateAuthority. */
+const SECURE_BOOT = '272e7447-90a4-4563-a4b9-8e4ab00526ce';
 
 /** Fields that an object needs to be looked at, by its path. */
 const needs: Record<string, Json> = {
+  'Chipset.Uefi.BootThis': {
+    DeviceType: 'VmbFs',
+    VmbFsRootPath: folder,
+    DevicePath: '\\disk.raw',
+  },
   'Chipset.LinuxKernelDirect': { KernelFilePath: disk },
   'Devices.Scsi.*.Attachments.*': { Path: disk },
   'Devices.VirtioSerial.Ports.*': { NamedPipe: join(folder, 'serial') },
@@ -46,8 +53,24 @@ const needs: Record<string, Json> = {
   GuestState: { GuestStateFilePath: disk },
 };
 
+/** What a machine needs elsewhere for a field to say something. */
+const around: Record<string, Json> = {
+  'Chipset.Uefi.ApplySecureBootTemplate': {
+    Chipset: { Uefi: { SecureBootTemplateId: SECURE_BOOT } },
+  },
+  'Chipset.Uefi.BootThis.DiskNumber': {
+    Chipset: { Uefi: { BootThis: { DeviceType: 'ScsiDrive', DevicePath: 'a' } } },
+    Devices: { Scsi: { a: { Attachments: { 0: { Path: disk }, 1: { Path: disk } } } } },
+  },
+};
+
 /** Values that say something, where the first of the type would not. */
 const values: Record<string, unknown> = {
+  'Chipset.Uefi.SecureBootTemplateId': SECURE_BOOT,
+  'Chipset.Uefi.ApplySecureBootTemplate': 'Apply',
+  'Chipset.Uefi.BootThis.DeviceType': 'VmbFs',
+  'Chipset.Uefi.BootThis.DevicePath': 'disk.raw',
+  'Chipset.Uefi.BootThis.VmbFsRootPath': folder,
   'Chipset.LinuxKernelDirect.KernelFilePath': disk,
   'Chipset.LinuxKernelDirect.InitRdPath': disk,
   'ComputeTopology.Memory.SizeInMB': 96,
@@ -79,6 +102,8 @@ const values: Record<string, unknown> = {
   'GuestState.GuestStateFilePath': disk,
   'RestoreState.SaveStateFilePath': disk,
   'DebugOptions.BugcheckSavedStateFileName': join(folder, 'saved'),
+  'DebugOptions.BugcheckNoCrashdumpSavedStateFileName': join(folder, 'saved'),
+  'DebugOptions.ShutdownOrResetSavedStateFileName': join(folder, 'saved'),
 };
 
 const scalars: Record<string, unknown> = {
@@ -98,7 +123,7 @@ function fieldValue(path: string, type: string): unknown {
 
 /** A VirtualMachine with a field, or with all but it. */
 function machineWith({ path, type }: DocumentField, isThere: boolean): Json {
-  const root: Json = { Chipset: { Uefi: {} } };
+  const root: Json = { Chipset: { Uefi: {} }, ...structuredClone(around[path]) };
   let at = '';
   let of = 'VirtualMachine';
   let object: unknown = root;
@@ -112,14 +137,25 @@ function machineWith({ path, type }: DocumentField, isThere: boolean): Json {
     at = at === '' ? name : `${at}.${name}`;
     const made = isLast ? fieldValue(path, type) : arrayTypes(next) === undefined ? {} : [];
     const parent = object as Json;
-    if (!isLast) parent[key] = parent[key] ?? made;
-    else if (isThere) parent[key] = made;
+    if (!isLast) putFirst(parent, key, parent[key] ?? made);
+    else if (isThere) putFirst(parent, key, made);
     else delete parent[key];
     object = parent[key];
     of = next;
   });
   if (path.startsWith('Chipset.LinuxKernelDirect')) delete (root.Chipset as Json).Uefi;
   return root;
+}
+
+/** What is refused is the first that cannot be honoured. */
+function putFirst(object: Json, key: string, value: unknown): void {
+  if (Array.isArray(object)) {
+    object[Number(key)] = value;
+    return;
+  }
+  const others = Object.entries(object).filter(([name]) => name !== key);
+  for (const [name] of others) delete object[name];
+  Object.assign(object, { [key]: value }, Object.fromEntries(others));
 }
 
 const documentWith = (field: DocumentField, isThere = true): Json => ({

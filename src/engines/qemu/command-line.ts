@@ -1,5 +1,11 @@
 import type { Firmware } from '../../provision/find-firmware.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
+import { inBootOrder } from './hardware/boot.ts';
+import { hardwareArguments } from './hardware/hardware.ts';
+import { hostingArguments, nameProperties } from './hardware/hosting.ts';
+import { layoutProperties } from './hardware/memory-layout.ts';
+import { processorArguments } from './hardware/processor-model.ts';
+import { secureBootArguments, secureBootProperties } from './hardware/secure-boot.ts';
 import type { MachinePlan, PlannedShare } from './machine-plan.ts';
 import { type Part, partArguments } from './part.ts';
 import { MEMORY_FD } from './qemu-process.ts';
@@ -72,16 +78,17 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
   return [
     '-S',
     ...(restore === undefined ? [] : ['-incoming', 'defer']),
-    ...['-name', `guest=${escapeOption(id)},debug-threads=on`],
+    ...['-name', `guest=${escapeOption(id)},debug-threads=on${nameProperties(plan.hosting)}`],
     ...['-uuid', runtimeId],
     ...[
       '-machine',
-      `${machine},memory-backend=ram${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}`,
+      `${machine},memory-backend=ram${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}${layoutProperties(plan.hardware.layout)}${secureBootProperties(plan.secureBoot)}`,
     ],
     ...flash(options.firmware),
-    ...(accelerator === 'kvm'
-      ? ['-accel', 'kvm', '-cpu', 'host']
-      : ['-accel', 'tcg,thread=multi', '-cpu', 'max']),
+    ...secureBootArguments(plan.secureBoot),
+    ...processorArguments(accelerator, plan.hardware.processor),
+    ...hardwareArguments(plan.hardware),
+    ...hostingArguments(plan.hosting),
     '-nodefaults',
     '-no-user-config',
     ...['-display', 'none'],
@@ -89,7 +96,7 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
       ? ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']
       : []),
     // The machine stays after its end, so that how it ended can be read. A guest that panics has to write its log.
-    ...['-action', `shutdown=pause,panic=none,reboot=${plan.stopOnReset ? 'shutdown' : 'reset'}`],
+    ...['-action', `shutdown=pause,panic=none,reboot=${endsOnReset(plan) ? 'shutdown' : 'reset'}`],
     ...control(options),
     ...json('-object', {
       // By a path, although it has none: QEMU leaves only memory with one out of the state of a template.
@@ -125,6 +132,11 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...consoleArguments(plan.console),
     ...(options.extraArgs ?? []),
   ];
+}
+
+/** A machine whose state is kept at a reset stops for it. */
+function endsOnReset({ stopOnReset, crashFiles }: MachinePlan): boolean {
+  return stopOnReset || crashFiles.endState !== undefined;
 }
 
 /** Memory at the start, and the room for memory that comes later; a slot is asked for by QEMU, and not used. */
@@ -182,13 +194,15 @@ function rootPorts(): string[] {
 }
 
 /** All controllers of the document, whether or not something is attached. */
-function disks({ controllers, disks: planned, storageLimits }: MachinePlan): string[] {
+function disks({ controllers, disks: planned, storageLimits, bootFirst }: MachinePlan): string[] {
   return [
     ...limitsArguments(storageLimits),
     ...controllers.flatMap((_, controller) =>
       json('-device', { driver: 'virtio-scsi-pci', id: `scsi${controller}` }),
     ),
-    ...planned.flatMap((disk) => partArguments(diskPart(disk, storageLimits), undefined)),
+    ...planned.flatMap((disk) =>
+      partArguments(inBootOrder(diskPart(disk, storageLimits), bootFirst), undefined),
+    ),
   ];
 }
 
@@ -197,7 +211,7 @@ function pciParts(plan: MachinePlan, options: CommandLineOptions): string[] {
   const { ports, memory, runtimeId, sides } = options;
   const hotMB = Math.max(0, plan.memoryMB - memory.baseMB);
   const parts: Part[] = [
-    ...plan.adapters.map((adapter) => adapterPart(adapter, runtimeId)),
+    ...plan.adapters.map((adapter) => inBootOrder(adapterPart(adapter, runtimeId), plan.bootFirst)),
     ...plan.persistentMemory.map(persistentMemoryPart),
     ...plan.sharedMemory.map(sharedRegionPart),
     ...plan.shares

@@ -4,24 +4,30 @@ import { dirname } from 'node:path';
 import type { DebugOptions, GuestCrashReporting } from '../../hcs/schema/documents.ts';
 import type { PlannedCrashFiles } from './machine-plan.ts';
 import type { QmpClient } from './qmp.ts';
-import { refuseFields, resourceFailure } from './resources/resource-failure.ts';
+import { resourceFailure } from './resources/resource-failure.ts';
 
 /** Reads GuestCrashReporting and DebugOptions of a document. */
 export function planCrashFiles(
   debug: DebugOptions = {},
   reporting: GuestCrashReporting = {},
 ): PlannedCrashFiles {
-  refuseFields('$.VirtualMachine.DebugOptions', debug, ['BugcheckSavedStateFileName']);
   const at = '$.VirtualMachine.Devices.GuestCrashReporting.WindowsCrashSettings';
   const { WindowsCrashSettings = {} } = reporting;
-  refuseFields(at, WindowsCrashSettings, ['DumpFileName', 'MaxDumpSize']);
   const { DumpFileName: dump, MaxDumpSize = 0 } = WindowsCrashSettings;
-  const { BugcheckSavedStateFileName: savedState } = debug;
   if (dump !== undefined) requireFolder(`${at}.DumpFileName`, dump);
-  if (savedState !== undefined) {
-    requireFolder('$.VirtualMachine.DebugOptions.BugcheckSavedStateFileName', savedState);
-  }
-  return { dump, dumpLimit: MaxDumpSize <= 0 ? undefined : MaxDumpSize, savedState };
+  return {
+    dump,
+    dumpLimit: MaxDumpSize <= 0 ? undefined : MaxDumpSize,
+    savedState: savedStateOf(debug, 'BugcheckSavedStateFileName'),
+    savedStateWithoutDump: savedStateOf(debug, 'BugcheckNoCrashdumpSavedStateFileName'),
+    endState: savedStateOf(debug, 'ShutdownOrResetSavedStateFileName'),
+  };
+}
+
+function savedStateOf(debug: DebugOptions, name: keyof DebugOptions): string | undefined {
+  const path = debug[name];
+  if (path !== undefined) requireFolder(`$.VirtualMachine.DebugOptions.${name}`, path);
+  return path;
 }
 
 function requireFolder(at: string, path: string): void {

@@ -52,18 +52,111 @@ export const PLAN9_SHARE_FIELDS: FieldTable = {
   Flags: 'honoured',
 };
 
+const FILE_SYSTEM = {
+  noEffect: 'file systems keep files as they like, compressed or encrypted: QEMU does not see it',
+};
+const OWN_IMAGES = { noEffect: 'QEMU keeps and grows images by rules of its own' };
+const NO_BATCHES = { noEffect: 'QEMU holds no interrupt back' };
+const EMULATED_COUNTERS = {
+  refused: 'an emulated processor has no counters and no trace of its events',
+};
+const NO_VIRTUAL_FUNCTIONS = {
+  refused: 'adapters are virtio devices, which have no functions of a network card behind them',
+};
+const NO_SWITCH = {
+  refused: 'there is no Host Network Service with switches; use EndpointId',
+};
+const NO_PASSTHROUGH = {
+  refused: 'devices of this machine are not assigned to machines; attach a device by FlexibleIov',
+};
+const NO_KEY_VALUE_PAIRS = {
+  refused: 'there is no VMBus, over which guests exchange key-value pairs with Hyper-V',
+};
+const NO_MIGRATION = {
+  refused: 'machines do not move between hosts while they run; save one, and restore it there',
+};
+
+/** Fields of an Attachment of a SCSI controller. */
+export const ATTACHMENT_FIELDS: FieldTable = {
+  Type: 'honoured',
+  Path: 'honoured',
+  CachingMode: 'honoured',
+  ReadOnly: 'honoured',
+  IgnoreFlushes: 'honoured',
+  AlwaysAllowSparseFiles: { noEffect: 'QEMU does not see whether a file has holes' },
+  SupportCompressedVolumes: FILE_SYSTEM,
+  SupportEncryptedFiles: FILE_SYSTEM,
+  NoWriteHardening: OWN_IMAGES,
+  DisableExpansionOptimization: OWN_IMAGES,
+  IgnoreRelativeLocator: { noEffect: 'a VHD or VHDX with a parent is not opened at all' },
+  CaptureIoAttributionContext: { noEffect: 'nobody here asks on whose behalf a disk is used' },
+  ExtensibleVirtualDiskType: { refused: 'it names a driver of Windows for virtual disks' },
+};
+
+/** Fields of a NetworkAdapter. */
+export const ADAPTER_FIELDS: FieldTable = {
+  EndpointId: 'honoured',
+  MacAddress: 'honoured',
+  InstanceId: { noEffect: 'there is no VMBus, on which the guest would see it' },
+  DisableInterruptBatching: NO_BATCHES,
+  IovSettings: NO_VIRTUAL_FUNCTIONS,
+  ConnectionState: 'honoured',
+  IsConnected: 'honoured',
+  SwitchId: NO_SWITCH,
+  PortId: NO_SWITCH,
+};
+
+/** Fields of a ComPort. */
+export const COM_PORT_FIELDS: FieldTable = {
+  NamedPipe: 'honoured',
+  OptimizeForDebugger: { noEffect: 'bytes are passed on when the guest writes them anyway' },
+};
+
+/** Fields of a VirtualPMemDevice. */
+export const PERSISTENT_MEMORY_FIELDS: FieldTable = {
+  HostPath: 'honoured',
+  ReadOnly: 'honoured',
+  ImageFormat: { noEffect: 'Vhd1 is a fixed VHD or a raw image; Vhdx cannot be mapped' },
+  SizeBytes: 'honoured',
+  Mappings: { refused: 'a device is one image from its beginning; write a device for each image' },
+};
+
 /** What the engine makes of the fields of a VirtualMachine. */
 export const QEMU_FIELDS: FieldTable = {
   Version: { noEffect: 'a machine is of the newest type of its QEMU' },
   StopOnReset: 'honoured',
   Chipset: {
-    Uefi: { '': 'honoured' },
-    UseUtc: { noEffect: "the machine's clock is always UTC" },
+    Uefi: {
+      '': 'honoured',
+      EnableDebugger: { refused: 'the firmware (OVMF) has no debugger in it' },
+      SecureBootTemplateId: 'honoured',
+      ApplySecureBootTemplate: 'honoured',
+      BootThis: {
+        DeviceType: 'honoured',
+        DevicePath: 'honoured',
+        DiskNumber: 'honoured',
+        OptionalData: 'honoured',
+        VmbFsRootPath: 'honoured',
+      },
+      Console: {
+        noEffect: 'the firmware (OVMF) has its console on both COM ports and the monitor',
+      },
+      StopOnBootFailure: {
+        refused: 'the firmware (OVMF) goes on to its menu or shell, and tells QEMU nothing of it',
+      },
+    },
+    IsNumLockDisabled: { noEffect: 'the firmware of these machines leaves Num Lock off' },
+    BaseBoardSerialNumber: 'honoured',
+    ChassisSerialNumber: 'honoured',
+    ChassisAssetTag: 'honoured',
+    EnableHibernation: 'honoured',
+    UseUtc: 'honoured',
     LinuxKernelDirect: {
       KernelFilePath: 'honoured',
       InitRdPath: 'honoured',
       KernelCmdLine: 'honoured',
     },
+    FirmwareFile: { refused: "its parameters are those of Microsoft's own firmware files" },
   },
   ComputeTopology: {
     Memory: {
@@ -74,7 +167,15 @@ export const QEMU_FIELDS: FieldTable = {
       EnableColdHint: HOST_MEMORY,
       EnableColdDiscardHint: HOST_MEMORY,
       FaultClusterSizeShift: HOST_MEMORY,
+      DirectMapFaultClusterSizeShift: HOST_MEMORY,
       Backing: HOST_MEMORY,
+      PinBackingPages: 'honoured',
+      LowMmioGapInMB: 'honoured',
+      HighMmioBaseInMB: {
+        refused: 'the firmware places the window above the memory; HighMmioGapInMB says its size',
+      },
+      HighMmioGapInMB: 'honoured',
+      HostingProcessNameSuffix: 'honoured',
     },
     Processor: {
       Count: 'honoured',
@@ -83,37 +184,39 @@ export const QEMU_FIELDS: FieldTable = {
       Reservation: { refused: 'Linux reserves no processor time; use Weight' },
       MaximumFrequencyMHz: { refused: 'frequencies are those of all processes' },
       CpuGroup: { Id: 'honoured' },
+      ExposeVirtualizationExtensions: 'honoured',
+      EnablePerfmonPmu: EMULATED_COUNTERS,
+      EnablePerfmonArchPmu: EMULATED_COUNTERS,
+      EnablePerfmonPebs: EMULATED_COUNTERS,
+      EnablePerfmonLbr: EMULATED_COUNTERS,
+      EnablePerfmonIpt: EMULATED_COUNTERS,
+      EnablePageShattering: {
+        noEffect: 'it guards a host against a flaw of its processors, which is the affair of KVM',
+      },
+      DisableSpeculationControls: 'honoured',
+      ProcessorFeatureSet: {
+        ProcessorFeatures: 'honoured',
+        XsaveProcessorFeatures: 'honoured',
+        ProcessorFeatureSetMode: 'honoured',
+      },
     },
   },
   Devices: {
-    ComPorts: { NamedPipe: 'honoured' },
-    VirtioSerial: { Ports: { Name: 'honoured', NamedPipe: 'honoured' } },
+    ComPorts: COM_PORT_FIELDS,
+    VirtioSerial: {
+      Ports: { Name: 'honoured', NamedPipe: 'honoured', ConsoleSupport: 'honoured' },
+    },
     Scsi: {
-      Attachments: {
-        Type: 'honoured',
-        Path: 'honoured',
-        CachingMode: 'honoured',
-        ReadOnly: 'honoured',
-        AlwaysAllowSparseFiles: { noEffect: 'QEMU does not see whether a file has holes' },
-      },
+      Attachments: ATTACHMENT_FIELDS,
+      DisableInterruptBatching: NO_BATCHES,
     },
     VirtualPMem: {
-      Devices: {
-        HostPath: 'honoured',
-        ReadOnly: 'honoured',
-        ImageFormat: { noEffect: 'Vhd1 is a fixed VHD or a raw image; Vhdx cannot be mapped' },
-        SizeBytes: 'honoured',
-      },
+      Devices: PERSISTENT_MEMORY_FIELDS,
       MaximumCount: 'honoured',
       MaximumSizeBytes: 'honoured',
       Backing: { noEffect: 'persistent memory is its file, mapped' },
     },
-    NetworkAdapters: {
-      EndpointId: 'honoured',
-      MacAddress: 'honoured',
-      ConnectionState: 'honoured',
-      IsConnected: 'honoured',
-    },
+    NetworkAdapters: ADAPTER_FIELDS,
     VideoMonitor: {
       HorizontalResolution: 'honoured',
       VerticalResolution: 'honoured',
@@ -128,8 +231,14 @@ export const QEMU_FIELDS: FieldTable = {
     Keyboard: 'honoured',
     Mouse: 'honoured',
     GuestCrashReporting: {
-      WindowsCrashSettings: { DumpFileName: 'honoured', MaxDumpSize: 'honoured' },
+      WindowsCrashSettings: {
+        DumpFileName: 'honoured',
+        MaxDumpSize: 'honoured',
+        DumpType: { refused: "a dump is all of the guest's memory, and nothing less" },
+      },
     },
+    Battery: { refused: 'QEMU emulates no battery' },
+    VirtualPci: NO_PASSTHROUGH,
     VirtualSmb: {
       Shares: SMB_SHARE_FIELDS,
       DirectFileMappingInMB: NOT_MAPPED,
@@ -146,9 +255,44 @@ export const QEMU_FIELDS: FieldTable = {
       },
     },
   },
-  Services: { Shutdown: 'honoured' },
-  GuestState: { GuestStateFilePath: 'honoured', ForceTransientState: 'honoured' },
+  Services: {
+    Shutdown: 'honoured',
+    Timesync: {
+      refused: 'there is no VMBus, over which Hyper-V sets clocks; run NTP in the guest',
+    },
+    KvpExchange: NO_KEY_VALUE_PAIRS,
+  },
+  GuestState: {
+    GuestStateFilePath: 'honoured',
+    RuntimeStateFilePath: {
+      noEffect: 'what a machine is while it runs is in its process; saving it names a file',
+    },
+    ForceTransientState: 'honoured',
+    GuestStateFileType: {
+      refused: 'the file has the variables of the firmware, whatever kind of file it is',
+    },
+  },
   RestoreState: { SaveStateFilePath: 'honoured', TemplateSystemId: 'honoured' },
   StorageQoS: { IopsMaximum: 'honoured', BandwidthMaximum: 'honoured' },
-  DebugOptions: { BugcheckSavedStateFileName: 'honoured' },
+  RegistryChanges: {
+    refused: 'the linux host does not write into the files of Windows guests; change them there',
+  },
+  DebugOptions: {
+    BugcheckSavedStateFileName: 'honoured',
+    BugcheckNoCrashdumpSavedStateFileName: 'honoured',
+    TripleFaultSavedStateFileName: {
+      refused:
+        'QEMU tells of a triple fault as of any reset; use ShutdownOrResetSavedStateFileName',
+    },
+    FirmwareDumpFileName: { refused: 'the firmware (OVMF) writes no dump of itself' },
+    ShutdownOrResetSavedStateFileName: 'honoured',
+  },
+  SecuritySettings: {
+    Isolation: {
+      refused:
+        'memory is kept from the host by processors with SEV-SNP or TDX, which this host does not drive',
+    },
+  },
+  ResourcePartitionId: { refused: 'Linux has no resource partitions; use CpuGroup' },
+  MigrationOptions: NO_MIGRATION,
 };

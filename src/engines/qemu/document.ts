@@ -1,4 +1,3 @@
-import { accessSync, constants, statSync } from 'node:fs';
 import { checkFields } from '../../compute/document-fields.ts';
 import type {
   ComputeSystem,
@@ -8,11 +7,15 @@ import type {
 import { planCrashFiles } from './crash-files.ts';
 import { creationFailure } from './creation-failure.ts';
 import { QEMU_FIELDS, QEMU_OTHERWISE } from './document-fields.ts';
+import { planBoot } from './hardware/boot.ts';
+import { planHardware } from './hardware/hardware.ts';
+import { planHosting } from './hardware/hosting.ts';
 import { requireImage } from './image-file.ts';
 import type { MachinePlan, NetworkEndpoints, PlannedProcessorLimits } from './machine-plan.ts';
+import { requireFile } from './required-file.ts';
 import { planComPorts } from './resources/com-port.ts';
 import { planConsole } from './resources/console.ts';
-import { planAdapters } from './resources/network-adapter.ts';
+import { adapterDevice, planAdapters } from './resources/network-adapter.ts';
 import { planPersistentMemory } from './resources/persistent-memory.ts';
 import { planProcessorLimits } from './resources/processor.ts';
 import {
@@ -20,7 +23,7 @@ import {
   cannotHonour as refusal,
   wholeNumber,
 } from './resources/resource-failure.ts';
-import { planDisks, planStorageLimits } from './resources/scsi.ts';
+import { diskId, planDisks, planStorageLimits } from './resources/scsi.ts';
 import { planSerialPorts } from './resources/serial-port.ts';
 import { planShares } from './resources/share.ts';
 import { planSharedMemory } from './resources/shared-memory.ts';
@@ -54,7 +57,7 @@ function readMachine(
     throw refusal('$.VirtualMachine', 'this engine runs virtual machines only');
   }
   checkFields('VirtualMachine', machine, QEMU_FIELDS, '$.VirtualMachine', QEMU_OTHERWISE);
-  const { Chipset, ComputeTopology, Devices, RestoreState, StopOnReset = false } = machine;
+  const { ComputeTopology, Devices, RestoreState, StopOnReset = false } = machine;
   const { SaveStateFilePath: savedState, TemplateSystemId } = RestoreState ?? {};
   if (savedState !== undefined) {
     const path = '$.VirtualMachine.RestoreState.SaveStateFilePath';
@@ -63,25 +66,15 @@ function readMachine(
     }
     requireFile(path, savedState);
   }
-  const at = '$.VirtualMachine.Chipset.LinuxKernelDirect';
-  const boot = Chipset?.LinuxKernelDirect;
-  const uefi = Chipset?.Uefi !== undefined;
-  const kernel = boot?.KernelFilePath;
-  if (kernel === undefined && (boot !== undefined || !uefi)) {
-    throw failure(
-      'E_INVALIDARG',
-      `${at}.KernelFilePath is missing: the linux host boots a kernel directly, or by $.VirtualMachine.Chipset.Uefi`,
-    );
-  }
-  const initrd = boot?.InitRdPath;
-  if (kernel !== undefined) requireFile(`${at}.KernelFilePath`, kernel);
-  if (initrd !== undefined) requireFile(`${at}.InitRdPath`, initrd);
+  const boot = planBoot(machine, {
+    disk: (controller, lun) => diskId({ controller, lun }),
+    adapter: adapterDevice,
+  });
   const topology = '$.VirtualMachine.ComputeTopology';
   return {
-    kernel,
-    initrd,
-    commandLine: boot?.KernelCmdLine ?? '',
-    uefi,
+    ...boot,
+    hardware: planHardware(machine),
+    hosting: planHosting(`${topology}.Memory`, ComputeTopology?.Memory),
     memoryMB: wholeNumber(
       `${topology}.Memory.SizeInMB`,
       ComputeTopology?.Memory?.SizeInMB ?? DEFAULT_MEMORY_MB,
@@ -103,7 +96,7 @@ function readMachine(
     serialPorts: planSerialPorts(Devices?.VirtioSerial?.Ports ?? {}),
     console: planConsole(Devices ?? {}),
     processorLimits: planLimits(`${topology}.Processor`, ComputeTopology?.Processor),
-    guestState: planGuestState(machine.GuestState, uefi),
+    guestState: planGuestState(machine.GuestState, boot.uefi),
     isTransient: machine.GuestState?.ForceTransientState ?? false,
     crashFiles: planCrashFiles(machine.DebugOptions, Devices?.GuestCrashReporting),
     shares: planShares(Devices ?? {}),
@@ -133,23 +126,4 @@ function planGuestState(state: GuestState | undefined, uefi: boolean): string | 
   }
   // What a transient machine begins with is the file's; what it writes is not.
   return GuestStateFilePath;
-}
-
-function requirePath(path: string, file: string): void {
-  try {
-    accessSync(file, constants.R_OK);
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw failure(
-      missing ? 'ERROR_FILE_NOT_FOUND' : 'E_ACCESSDENIED',
-      `${path} is "${file}": ${missing ? 'there is no such file' : 'it cannot be read'}`,
-    );
-  }
-}
-
-/** QEMU would wait for ever for what a pipe brings, and read a device without end. */
-function requireFile(path: string, file: string): void {
-  requirePath(path, file);
-  if (statSync(file).isFile()) return;
-  throw failure('ERROR_INVALID_DATA', `${path} is "${file}", which is no regular file`);
 }

@@ -1,6 +1,5 @@
-import { closeSync, copyFileSync, writeFileSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import type { Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
-import { type Firmware, findFirmware } from '../../provision/find-firmware.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { qemuArguments } from './command-line.ts';
@@ -8,6 +7,7 @@ import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { creationFailure } from './creation-failure.ts';
 import { planMachine } from './document.ts';
 import { QemuFiles } from './files.ts';
+import { firmwareFor } from './firmware-files.ts';
 import { createGuestMemory } from './guest-memory-file.ts';
 import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
@@ -229,19 +229,6 @@ function socketsOf({ comPorts, serialPorts, console: { monitor } }: MachinePlan)
   return [...comPorts, ...serialPorts.map(({ path }) => path), monitor?.socket].filter(
     (path) => path !== undefined,
   );
-}
-
-/**
- * The firmware with the machine's variables: those of the document's file, else a copy that ends with the machine.
- */
-function firmwareFor(folder: WatchedFolder, { guestState, isTransient }: MachinePlan): Firmware {
-  const { variables, ...rest } = findFirmware();
-  if (guestState !== undefined && !isTransient) {
-    return { ...rest, variables: { ...variables, path: guestState } };
-  }
-  const path = folder.file('variables');
-  copyFileSync(guestState ?? variables.path, path);
-  return { ...rest, variables: { ...variables, path } };
 }
 
 function majorVersion({ version }: QemuProgram): number {

@@ -145,6 +145,7 @@ function describe(
     ShouldTerminateOnLastHandleClosed: true,
     VirtualMachine: {
       Chipset: {
+        UseUtc: true,
         LinuxKernelDirect: {
           KernelFilePath: kernel,
           InitRdPath: initrd,

@@ -1,11 +1,11 @@
+import type { PlannedBoot } from './hardware/boot.ts';
+import type { PlannedHardware } from './hardware/hardware.ts';
+import type { PlannedHosting } from './hardware/hosting.ts';
+
 /** What QEMU is asked to build, read from a ComputeSystem document. */
-export interface MachinePlan {
-  /** Undefined where the firmware finds what to boot. */
-  readonly kernel: string | undefined;
-  readonly initrd: string | undefined;
-  readonly commandLine: string;
-  /** UEFI firmware, instead of QEMU's BIOS. */
-  readonly uefi: boolean;
+export interface MachinePlan extends PlannedBoot {
+  readonly hardware: PlannedHardware;
+  readonly hosting: PlannedHosting;
   readonly memoryMB: number;
   readonly processors: number;
   readonly stopOnReset: boolean;
@@ -43,6 +43,8 @@ export interface PlannedDisk {
   readonly isIso: boolean;
   /** Whether the host's page cache is passed by. */
   readonly isUncached: boolean;
+  /** Whether what the guest flushes is left to the host's page cache: fast, and lost with the host. */
+  readonly ignoresFlushes: boolean;
 }
 
 /** What all disks of a machine together may do in a second. */
@@ -101,6 +103,8 @@ export interface PlannedSerialPort {
   readonly path: string;
   /** Place on the bus; 1 and up, as 0 is kept for a console. */
   readonly number: number;
+  /** Whether it is a console (/dev/hvcN) instead, which has no name. */
+  readonly isConsole: boolean;
 }
 
 /** What a person has of a machine. */
@@ -127,7 +131,7 @@ export interface PlannedProcessorLimits {
   readonly weight: number;
 }
 
-/** Files that are written when the guest crashes. */
+/** Files that are written when the guest crashes or ends. */
 export interface PlannedCrashFiles {
   /** The guest's memory, as a kdump-compressed file. */
   readonly dump: string | undefined;
@@ -135,6 +139,10 @@ export interface PlannedCrashFiles {
   readonly dumpLimit: number | undefined;
   /** The whole machine, as HcsSaveComputeSystem saves it. */
   readonly savedState: string | undefined;
+  /** The same, where no dump is asked for. */
+  readonly savedStateWithoutDump: string | undefined;
+  /** The whole machine as it is when its guest shuts down or resets. */
+  readonly endState: string | undefined;
 }
 
 /** A folder that the guest mounts: by 9p2000.L over virtio, or by virtiofs. */

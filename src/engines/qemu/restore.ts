@@ -75,7 +75,13 @@ function checkFit(saved: SavedMachine, plan: MachinePlan, qemu: string): void {
 /** What the guest can tell of a plan: files, sockets and networks may have moved. */
 function makeOf(plan: MachinePlan, ports: SavedMachine['ports']): unknown {
   const taken = new RootPorts(ports);
-  const { console, processorLimits: _limits, crashFiles: _crashFiles, ...rest } = plan;
+  const {
+    console,
+    processorLimits: _limits,
+    crashFiles: _crashFiles,
+    hosting: _hosting,
+    ...rest
+  } = plan;
   const { savedState: _state, guestState: _guestState, isTransient: _transient, ...others } = rest;
   const { comPorts: _comPorts, storageLimits: _storageLimits, ...make } = others;
   return {
@@ -95,7 +101,9 @@ function makeOf(plan: MachinePlan, ports: SavedMachine['ports']): unknown {
     sharedMemory: byName(
       plan.sharedMemory.map(({ name, length, guestWrites }) => [name, { length, guestWrites }]),
     ),
-    serialPorts: byName(plan.serialPorts.map(({ number, name }) => [number - 1, { name }])),
+    serialPorts: byName(
+      plan.serialPorts.map(({ number, name, isConsole }) => [number - 1, { name, isConsole }]),
+    ),
     console: {
       ...console,
       monitor: console.monitor === undefined ? undefined : { ...console.monitor, socket: '' },

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type {
   EngineDevice,
   EngineExit,
@@ -6,12 +5,11 @@ import type {
   EngineSystem,
   ResourceChange,
   SaveTarget,
+  ShutdownRequest,
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
-import { HRESULT, signedHresult } from '../../hcs/hresult.ts';
-import type { CrashReport } from '../../hcs/schema/documents.ts';
-import { dumpMemory } from './crash-files.ts';
-import { readCrashLog } from './crash-log.ts';
+import { HRESULT } from '../../hcs/hresult.ts';
+import { crashReport } from './crash-report.ts';
 import { placeCrashStore } from './crash-store.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
 import type { LiveMachine } from './live-machine.ts';
@@ -48,11 +46,15 @@ export interface QemuSystemParts {
 /** Why the machine ended, as far as QEMU said before its process did. */
 type Cause = 'guest' | 'host' | 'panic' | { readonly failure: string } | undefined;
 
+/** QKeyCodes of Ctrl, Alt and Delete. */
+const RESTART_KEYS = ['ctrl', 'alt', 'delete'].map((data) => ({ type: 'qcode', data }));
+
 /** How long a guest that panicked may take to write its messages and reset. */
 const PANIC_LIMIT_MS = 5_000;
 
 /** One machine in a QEMU process. */
 export class QemuSystem implements EngineSystem {
+  readonly shutdownTypes = ['Shutdown', 'Reboot'] as const;
   readonly #parts: QemuSystemParts;
   readonly #slots: DeviceSlots;
   readonly #createdAt = Date.now();
@@ -60,6 +62,8 @@ export class QemuSystem implements EngineSystem {
   readonly #gone: Promise<void>;
   #cause: Cause;
   #isPaused = false;
+  /** What went wrong when the guest had ended. */
+  #endProblem: Pick<EngineExit, 'detail'> = {};
   #crash: { isReported: boolean } | undefined;
 
   constructor(parts: QemuSystemParts) {
@@ -110,8 +114,11 @@ export class QemuSystem implements EngineSystem {
     this.#isPaused = false;
   }
 
-  async shutDown(): Promise<void> {
-    await this.#parts.qemu.qmp.execute('system_powerdown');
+  /** The power button, or the keys that have restarted machines since 1981, which Linux and Windows both hear. */
+  async shutDown({ type }: ShutdownRequest): Promise<void> {
+    const { qmp } = this.#parts.qemu;
+    if (type === 'Shutdown') await qmp.execute('system_powerdown');
+    else await qmp.execute('send-key', { keys: RESTART_KEYS });
   }
 
   async terminate(): Promise<void> {
@@ -162,7 +169,7 @@ export class QemuSystem implements EngineSystem {
       });
     }
     if (target.kind === 'file') {
-      await this.#lastSave.toFile(qemu, await this.#make(), target.path, signal);
+      await this.#save(target.path, signal);
     } else {
       requireNoVirtiofs(this.#parts.machine);
       saved(await saveAsTemplate(qemu, await this.#make(), folder.file('template'), signal));
@@ -171,6 +178,10 @@ export class QemuSystem implements EngineSystem {
 
   properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
     return machineProperties(this.#parts.machine, this.#createdAt, types);
+  }
+
+  async #save(path: string, signal?: AbortSignal): Promise<void> {
+    await this.#lastSave.toFile(this.#parts.qemu, await this.#make(), path, signal);
   }
 
   async #make(): Promise<Omit<SavedMachine, 'machineType'>> {
@@ -188,9 +199,30 @@ export class QemuSystem implements EngineSystem {
       this.#panicked();
     } else if (event === 'SHUTDOWN') {
       this.#cause ??= data.guest === true ? 'guest' : 'host';
-      if (this.#crash === undefined) void this.#parts.qemu.quit();
-      else void this.#endCrash(this.#crash);
+      if (this.#crash !== undefined) void this.#endCrash(this.#crash);
+      else if (data.guest === true) void this.#guestEnded(data.reason === 'guest-reset');
+      else void this.#parts.qemu.quit();
     }
+  }
+
+  /** The machine is stopped as its guest left it. A reset of which the state is kept goes on with the next boot. */
+  async #guestEnded(isReset: boolean): Promise<void> {
+    const { qemu, machine } = this.#parts;
+    const { endState } = machine.plan.crashFiles;
+    try {
+      if (endState !== undefined) await this.#save(endState);
+      if (isReset && !machine.plan.stopOnReset) {
+        this.#cause = undefined;
+        await this.#lastSave.forget();
+        await qemu.qmp.execute('system_reset');
+        await qemu.qmp.execute('cont');
+        return;
+      }
+    } catch (error) {
+      const detail = `the state at the guest's end was not saved to ${endState}: ${(error as Error).message}`;
+      this.#endProblem = { detail };
+    }
+    void qemu.quit();
   }
 
   /** The guest says so first, then writes its messages into the error record store, then resets or stands still. */
@@ -208,56 +240,18 @@ export class QemuSystem implements EngineSystem {
   }
 
   async #endCrash(crash: { isReported: boolean }): Promise<void> {
-    const { qemu, request } = this.#parts;
+    const { crashLog, machine, qemu, request } = this.#parts;
     if (crash.isReported) return;
     crash.isReported = true;
-    request.notify({ type: 'crashed', document: JSON.stringify(await this.#crashReport()) });
+    const report = await crashReport({
+      id: request.id,
+      crashLog,
+      files: machine.plan.crashFiles,
+      qmp: qemu.qmp,
+      save: (path) => this.#save(path),
+    });
+    request.notify({ type: 'crashed', document: JSON.stringify(report) });
     void qemu.quit();
-  }
-
-  async #crashReport(): Promise<CrashReport> {
-    const { crashLog, request, qemu, machine } = this.#parts;
-    const log = readCrashLog(readFileSync(crashLog));
-    const { savedState, dump, dumpLimit } = machine.plan.crashFiles;
-    const problems: string[] = [];
-    const attempt = async (what: string, write: () => Promise<void>): Promise<boolean> => {
-      try {
-        await write();
-        return true;
-      } catch (error) {
-        problems.push(`The ${what} was not written: ${(error as Error).message}`);
-        return false;
-      }
-    };
-    if (savedState !== undefined || dump !== undefined) {
-      // A guest that hangs after its panic is not to change what is written.
-      await qemu.qmp.execute('stop').catch(() => undefined);
-    }
-    const isSaved =
-      savedState !== undefined &&
-      (await attempt('saved state', async () =>
-        this.#lastSave.toFile(qemu, await this.#make(), savedState),
-      ));
-    const isDumped =
-      dump !== undefined && (await attempt('dump', () => dumpMemory(qemu.qmp, dump, dumpLimit)));
-    return {
-      SystemId: request.id,
-      CrashLog: [
-        log ??
-          'The guest panicked and left no messages: its console has them, or boot it with pstore.backend=erst',
-        ...problems,
-      ].join('\n'),
-      CrashStackUnavailable: log === undefined,
-      ...(isDumped ? { WindowsCrashInfo: { DumpFile: dump } } : {}),
-      ...(savedState === undefined
-        ? {}
-        : {
-            GuestCrashSaveInfo: {
-              SaveStateFile: savedState,
-              Status: signedHresult(isSaved ? HRESULT.S_OK : HRESULT.E_FAIL),
-            },
-          }),
-    };
   }
 
   async #end(exit: ProcessExit): Promise<void> {
@@ -284,7 +278,7 @@ export class QemuSystem implements EngineSystem {
     }
     switch (cause) {
       case 'guest':
-        return { exitType: 'GracefulExit', status: HRESULT.S_OK };
+        return { exitType: 'GracefulExit', status: HRESULT.S_OK, ...this.#endProblem };
       case 'host':
         return { exitType: 'ForcedExit', status: HRESULT.S_OK };
       case 'panic':

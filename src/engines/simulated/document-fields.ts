@@ -2,7 +2,7 @@ import type { FieldTable } from '../../compute/document-fields.ts';
 
 /** Why a field is refused that is not in {@link SIMULATED_FIELDS}. */
 export const SIMULATED_OTHERWISE =
-  'the simulated machine runs guest programs written in TypeScript and has nothing for it; leave it out, or use the host linux';
+  'guest programs run on processors, memory and PCI alone; leave it out, or use the host linux';
 
 const PROCESS_MEMORY = {
   noEffect: 'RAM is memory of this process, which it gets when it is touched',

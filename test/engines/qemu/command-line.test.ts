@@ -1,13 +1,25 @@
 import { describe, expect, test } from 'vitest';
 import { type CommandLineOptions, qemuArguments } from '../../../src/engines/qemu/command-line.ts';
+import { planHardware } from '../../../src/engines/qemu/hardware/hardware.ts';
+import { planHosting } from '../../../src/engines/qemu/hardware/hosting.ts';
 import type { MachinePlan } from '../../../src/engines/qemu/machine-plan.ts';
 import { ROOT_PORTS, RootPorts } from '../../../src/engines/qemu/root-ports.ts';
 
+const NO_FILES = {
+  dumpLimit: undefined,
+  savedState: undefined,
+  savedStateWithoutDump: undefined,
+  endState: undefined,
+};
 const PLAN: MachinePlan = {
   kernel: '/boot/vmlinux',
   initrd: '/boot/initrd',
   commandLine: 'console=ttyS0',
   uefi: false,
+  secureBoot: undefined,
+  bootFirst: undefined,
+  hardware: planHardware({}),
+  hosting: planHosting(''),
   memoryMB: 512,
   processors: 2,
   stopOnReset: false,
@@ -23,7 +35,7 @@ const PLAN: MachinePlan = {
   processorLimits: undefined,
   guestState: undefined,
   isTransient: false,
-  crashFiles: { dump: undefined, dumpLimit: undefined, savedState: undefined },
+  crashFiles: { dump: undefined, ...NO_FILES },
   shares: [],
   savedState: undefined,
 };
@@ -136,6 +148,7 @@ describe('QEMU’s command line', () => {
       readOnly: true,
       isIso: true,
       isUncached: false,
+      ignoresFlushes: false,
     } as const;
     expect(values('-blockdev', { controllers: ['a'], disks: [disk] })).toEqual([
       {

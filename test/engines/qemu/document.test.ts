@@ -45,6 +45,19 @@ describe('a document', () => {
       initrd: undefined,
       commandLine: '',
       uefi: false,
+      secureBoot: undefined,
+      bootFirst: undefined,
+      hardware: {
+        chipset: { isClockUtc: false, hibernates: false },
+        processor: {
+          hasVirtualization: false,
+          hasSpeculationControls: true,
+          flags: {},
+          isStrict: false,
+        },
+        layout: { lowGapMB: 0, highGapMB: 0 },
+      },
+      hosting: { isPinned: false },
       memoryMB: 512,
       processors: 1,
       stopOnReset: false,
@@ -106,7 +119,7 @@ describe('a document', () => {
 
 describe('a field that cannot be honoured is named by its path', () => {
   test.each([
-    [{ SecuritySettings: {} }, '$.VirtualMachine.SecuritySettings'],
+    [{ SecuritySettings: { Isolation: {} } }, '$.VirtualMachine.SecuritySettings.Isolation'],
     [
       { GuestState: { GuestStateFilePath: '/tmp/state' } },
       '$.VirtualMachine.GuestState.GuestStateFilePath',
@@ -122,8 +135,8 @@ describe('a field that cannot be honoured is named by its path', () => {
     [{ Devices: { EnhancedModeVideo: {} } }, '$.VirtualMachine.Devices.EnhancedModeVideo'],
     [{ Devices: { Battery: {} } }, '$.VirtualMachine.Devices.Battery'],
     [
-      { Devices: { Scsi: { a: { Attachments: { '0': { SupportCompressedVolumes: true } } } } } },
-      '$.VirtualMachine.Devices.Scsi["a"].Attachments["0"].SupportCompressedVolumes',
+      { Devices: { Scsi: { a: { Attachments: { '0': { ExtensibleVirtualDiskType: 'x' } } } } } },
+      '$.VirtualMachine.Devices.Scsi["a"].Attachments["0"].ExtensibleVirtualDiskType',
     ],
     [
       { Devices: { SharedMemory: { Regions: [{ SectionName: 'x', HiddenFromGuest: true }] } } },

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { ComPort } from '../../../hcs/schema/documents.ts';
+import { COM_PORT_FIELDS } from '../document-fields.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import { hasListener, requireSocketPath } from '../unix-sockets.ts';
 import { cannotHonour, refuseFields, resourceFailure } from './resource-failure.ts';
@@ -22,7 +23,7 @@ export function planComPorts(
 }
 
 function planComPort(at: string, port: ComPort): string | undefined {
-  refuseFields(at, port, ['NamedPipe']);
+  refuseFields(at, 'ComPort', port, COM_PORT_FIELDS);
   const { NamedPipe = '' } = port;
   if (NamedPipe === '') return undefined;
   requireSocketPath(`${at}.NamedPipe`, NamedPipe);

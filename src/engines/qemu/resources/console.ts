@@ -3,7 +3,7 @@ import type { Devices, RdpConnectionOptions } from '../../../hcs/schema/document
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedConsole } from '../machine-plan.ts';
 import { requireSocketPath } from '../unix-sockets.ts';
-import { cannotHonour, refuseFields, resourceFailure } from './resource-failure.ts';
+import { cannotHonour, resourceFailure } from './resource-failure.ts';
 
 /** VideoMonitor, EnhancedModeVideo, Keyboard and Mouse of a document. */
 export function planConsole(devices: Devices): PlannedConsole {
@@ -14,13 +14,6 @@ export function planConsole(devices: Devices): PlannedConsole {
       '$.VirtualMachine.Devices.EnhancedModeVideo',
       'it needs a remote desktop in the guest; use VideoMonitor, which is served over VNC',
     );
-  }
-  if (VideoMonitor !== undefined) {
-    refuseFields(at, VideoMonitor, [
-      'HorizontalResolution',
-      'VerticalResolution',
-      'ConnectionOptions',
-    ]);
   }
   return {
     monitor:

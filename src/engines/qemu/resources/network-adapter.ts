@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { NetworkAdapter } from '../../../hcs/schema/documents.ts';
+import { ADAPTER_FIELDS } from '../document-fields.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { NetworkEndpoint, NetworkEndpoints, PlannedAdapter } from '../machine-plan.ts';
 import type { Part } from '../part.ts';
@@ -22,11 +23,11 @@ function planAdapter(
   adapter: NetworkAdapter,
   endpoints: NetworkEndpoints,
 ): PlannedAdapter {
-  const id = key.replace(/[{}]/g, '').toLowerCase();
+  const id = adapterId(key);
   if (!/^[\w.-]{1,64}$/.test(id)) {
     throw resourceFailure('E_INVALIDARG', `${at}: use a GUID as the adapter's id`);
   }
-  refuseFields(at, adapter, ['EndpointId', 'MacAddress', 'ConnectionState', 'IsConnected']);
+  refuseFields(at, 'NetworkAdapter', adapter, ADAPTER_FIELDS);
   const { EndpointId, MacAddress, ConnectionState, IsConnected = true } = adapter;
   return {
     id,
@@ -65,9 +66,18 @@ function derivedMac(runtimeId: string, id: string): string {
   return `52:54:00:${hash.slice(0, 2)}:${hash.slice(2, 4)}:${hash.slice(4, 6)}`;
 }
 
+function adapterId(key: string): string {
+  return key.replace(/[{}]/g, '').toLowerCase();
+}
+
+/** Id in QEMU of the device of an adapter, by its key in the document. */
+export function adapterDevice(key: string): string {
+  return `net-${adapterId(key)}`;
+}
+
 /** An adapter for QEMU. */
 export function adapterPart(adapter: PlannedAdapter, runtimeId: string): Part {
-  const id = `net-${adapter.id}`;
+  const id = adapterDevice(adapter.id);
   const net = `net-of-${adapter.id}`;
   return {
     id,

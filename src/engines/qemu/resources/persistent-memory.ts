@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { VirtualPMemController, VirtualPMemDevice } from '../../../hcs/schema/documents.ts';
+import { PERSISTENT_MEMORY_FIELDS } from '../document-fields.ts';
 import { imageFailure, requireImage } from '../image-file.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedPersistentMemory } from '../machine-plan.ts';
@@ -20,7 +21,6 @@ export function planPersistentMemory(
 ): readonly PlannedPersistentMemory[] {
   if (controller === undefined) return [];
   const at = '$.VirtualMachine.Devices.VirtualPMem';
-  refuseFields(at, controller, ['Devices', 'MaximumCount', 'MaximumSizeBytes', 'Backing']);
   const { Devices = {}, MaximumCount, MaximumSizeBytes } = controller;
   const devices = Object.entries(Devices).map(([key, device]) =>
     planDevice(`${at}.Devices["${key}"]`, key, device),
@@ -43,7 +43,7 @@ export function planPersistentMemory(
 
 function planDevice(at: string, key: string, device: VirtualPMemDevice): PlannedPersistentMemory {
   const number = wholeNumber(`${at} (the key)`, Number(key), MOST_DEVICES - 1, 0);
-  refuseFields(at, device, ['HostPath', 'ReadOnly', 'ImageFormat', 'SizeBytes']);
+  refuseFields(at, 'VirtualPMemDevice', device, PERSISTENT_MEMORY_FIELDS);
   const { HostPath, ReadOnly = false, ImageFormat = 'Vhd1', SizeBytes } = device;
   if (ImageFormat !== 'Vhd1') {
     throw cannotHonour(

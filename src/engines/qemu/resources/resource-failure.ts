@@ -1,5 +1,7 @@
+import { checkFields, type FieldTable } from '../../../compute/document-fields.ts';
 import { HcsError } from '../../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../../hcs/hresult.ts';
+import { QEMU_OTHERWISE } from '../document-fields.ts';
 
 /** A resource that cannot be had. The service names the function that asked for it. */
 export function resourceFailure(code: HresultName, message: string, cause?: unknown): HcsError {
@@ -16,12 +18,12 @@ export function cannotHonour(path: string, reason: string): HcsError {
   return resourceFailure('E_NOTIMPL', `Cannot honour ${path}: ${reason}`);
 }
 
-/** Refuses the fields of a document that nothing here honours; one that asks for nothing may be there. */
-export function refuseFields(at: string, settings: object, honoured: readonly string[]): void {
-  for (const [key, value] of Object.entries(settings)) {
-    if (honoured.includes(key) || value === false || value === undefined) continue;
-    throw cannotHonour(`${at}.${key}`, 'the linux host does not do this; leave it out');
-  }
+/**
+ * Refuses what a request has that is not honoured, as it would be in a document.
+ * @param type of the settings in the schema
+ */
+export function refuseFields(at: string, type: string, settings: object, table: FieldTable): void {
+  checkFields(type, settings, table, at, QEMU_OTHERWISE);
 }
 
 /** A whole number in a range. @throws HcsError E_INVALIDARG naming the path */

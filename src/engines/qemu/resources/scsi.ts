@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { Attachment, Scsi, StorageQoS } from '../../../hcs/schema/documents.ts';
+import { ATTACHMENT_FIELDS } from '../document-fields.ts';
 import { imageFailure, requireImage } from '../image-file.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedDisk, PlannedStorageLimits } from '../machine-plan.ts';
@@ -37,12 +38,17 @@ export function planStorageLimits(
 }
 
 function planDisk(at: string, controller: number, lun: number, given: Attachment): PlannedDisk {
-  const { Type = 'VirtualDisk', Path, ReadOnly = false, CachingMode } = given;
+  const {
+    Type = 'VirtualDisk',
+    Path,
+    ReadOnly = false,
+    CachingMode,
+    IgnoreFlushes = false,
+  } = given;
   if (Type !== 'VirtualDisk' && Type !== 'Iso') {
     throw cannotHonour(`${at}.Type`, `"${Type}" cannot be attached; VirtualDisk and Iso can`);
   }
-  // Files may be sparse, and file systems may compress and encrypt as they like: QEMU does not see it.
-  refuseFields(at, given, ['Type', 'Path', 'ReadOnly', 'CachingMode', 'AlwaysAllowSparseFiles']);
+  refuseFields(at, 'Attachment', given, ATTACHMENT_FIELDS);
   if (Path === undefined) throw resourceFailure('E_INVALIDARG', `${at}.Path is missing`);
   const readOnly = ReadOnly || Type === 'Iso';
   const format = Type === 'Iso' ? 'raw' : diskFormat(Path);
@@ -54,7 +60,16 @@ function planDisk(at: string, controller: number, lun: number, given: Attachment
     );
   }
   const isUncached = CachingMode === 'Uncached';
-  return { controller, lun, path: Path, format, readOnly, isIso: Type === 'Iso', isUncached };
+  return {
+    controller,
+    lun,
+    path: Path,
+    format,
+    readOnly,
+    isIso: Type === 'Iso',
+    isUncached,
+    ignoresFlushes: IgnoreFlushes,
+  };
 }
 
 function diskFormat(path: string): PlannedDisk['format'] {
@@ -100,15 +115,19 @@ function diskBackend(
   node: string,
   limits: PlannedStorageLimits | undefined,
 ): Backend {
-  const { format, readOnly, path, isUncached } = disk;
+  const { format, readOnly, path, isUncached, ignoresFlushes } = disk;
+  const cache =
+    isUncached || ignoresFlushes
+      ? { cache: { direct: isUncached, 'no-flush': ignoresFlushes } }
+      : {};
   const image = {
     driver: format,
     'read-only': readOnly,
-    ...(isUncached ? { cache: { direct: true } } : {}),
+    ...cache,
     file: {
       driver: 'file',
       filename: path,
-      ...(isUncached ? { cache: { direct: true } } : {}),
+      ...cache,
     },
   };
   const args =

@@ -7,7 +7,7 @@ import type { PlannedSerialPort } from '../machine-plan.ts';
 import { type Part, partArguments } from '../part.ts';
 import { hasListener, requireSocketPath } from '../unix-sockets.ts';
 import { chardevBackend } from './com-port.ts';
-import { refuseFields, resourceFailure, wholeNumber } from './resource-failure.ts';
+import { resourceFailure, wholeNumber } from './resource-failure.ts';
 
 const CONTROLLER_ID = 'serial';
 /** Ports of a virtio-serial bus, without port 0. */
@@ -27,20 +27,24 @@ export function planSerialPorts(
 ): readonly PlannedSerialPort[] {
   return Object.entries(ports).map(([key, port]) => {
     const at = `$.VirtualMachine.Devices.VirtioSerial.Ports["${key}"]`;
-    refuseFields(at, port, ['Name', 'NamedPipe']);
-    const { Name, NamedPipe } = port;
+    const { Name, NamedPipe, ConsoleSupport = false } = port;
     if (NamedPipe === undefined) {
       throw resourceFailure('E_INVALIDARG', `${at}.NamedPipe is missing`);
     }
     requireSocketPath(`${at}.NamedPipe`, NamedPipe);
     const index = wholeNumber(`${at} (the key)`, Number(key), MOST_PORTS - 1, 0);
-    return { name: Name ?? basename(NamedPipe), path: NamedPipe, number: index + 1 };
+    return {
+      name: Name ?? basename(NamedPipe),
+      path: NamedPipe,
+      number: index + 1,
+      isConsole: ConsoleSupport,
+    };
   });
 }
 
 /** A port for QEMU. */
 export function serialPortPart(
-  { name, path, number }: PlannedSerialPort,
+  { name, path, number, isConsole }: PlannedSerialPort,
   isListening: boolean,
 ): Part {
   const id = `pipe${number}`;
@@ -55,7 +59,13 @@ export function serialPortPart(
         remove: ['chardev-remove', { id }],
       },
     ],
-    device: { driver: 'virtserialport', bus: `${CONTROLLER_ID}.0`, nr: number, chardev: id, name },
+    device: {
+      driver: isConsole ? 'virtconsole' : 'virtserialport',
+      bus: `${CONTROLLER_ID}.0`,
+      nr: number,
+      chardev: id,
+      name,
+    },
     isPci: false,
   };
 }
@@ -104,7 +114,7 @@ export async function changeMappedPipe(
   if (number === undefined) {
     throw resourceFailure('ERROR_NOT_ENOUGH_QUOTA', `a machine has at most ${MOST_PORTS} pipes`);
   }
-  const port = { name, path, number };
+  const port = { name, path, number, isConsole: false };
   const isListening = hasListener(path);
   if (!machine.ports.has(CONTROLLER_ID)) await machine.plug(SERIAL_CONTROLLER);
   await machine.plug(serialPortPart(port, isListening));

@@ -1,0 +1,31 @@
+import { copyFileSync, readFileSync } from 'node:fs';
+import { type Firmware, findFirmware } from '../../provision/find-firmware.ts';
+import type { MachinePlan } from './machine-plan.ts';
+import type { WatchedFolder } from './watched-folder.ts';
+
+/**
+ * The firmware with the machine's variables: those of the document's file, else a copy that ends with the machine. Where
+ * certificates are to be applied they are put into a file that is as new; one that was booted with keeps its own.
+ * @throws ProvisionError when there is no such firmware
+ */
+export function firmwareFor(
+  folder: WatchedFolder,
+  { guestState, isTransient, secureBoot }: MachinePlan,
+): Firmware {
+  const { variables, ...rest } = findFirmware({ secureBoot: firmwareKind(secureBoot) });
+  const isNew = guestState !== undefined && secureBoot === 'Apply' && isBlank(guestState);
+  const source = guestState === undefined || isNew ? variables.path : guestState;
+  const path = guestState === undefined || isTransient ? folder.file('variables') : guestState;
+  if (path !== source) copyFileSync(source, path);
+  return { ...rest, variables: { ...variables, path } };
+}
+
+function firmwareKind(secureBoot: MachinePlan['secureBoot']): 'enrolled' | 'empty' | undefined {
+  if (secureBoot === undefined) return undefined;
+  return secureBoot === 'Apply' ? 'enrolled' : 'empty';
+}
+
+/** Whether a file is as HcsCreateEmptyGuestStateFile makes it. */
+function isBlank(guestState: string): boolean {
+  return readFileSync(findFirmware().variables.path).equals(readFileSync(guestState));
+}

@@ -1,0 +1,35 @@
+import type { VirtualMachine_Memory } from '../../../hcs/schema/documents.ts';
+import { resourceFailure } from '../resources/resource-failure.ts';
+
+/** How this machine runs the guest, of which the guest sees nothing. */
+export interface PlannedHosting {
+  /** Name of QEMU's process, as ps shows it. Undefined: QEMU's own. */
+  readonly processName: string | undefined;
+  /** Whether all of the guest's memory is in the machine's from the start, and stays there. */
+  readonly isPinned: boolean;
+}
+
+/** Linux keeps 15 bytes of a process's name (prctl(2), PR_SET_NAME). */
+const LONGEST_SUFFIX = 10;
+
+/** Reads what Memory of a document says of the process. @throws HcsError E_INVALIDARG */
+export function planHosting(at: string, memory: VirtualMachine_Memory = {}): PlannedHosting {
+  const { HostingProcessNameSuffix: suffix = '', PinBackingPages: isPinned = false } = memory;
+  if (!/^[\w.-]*$/.test(suffix) || suffix.length > LONGEST_SUFFIX) {
+    throw resourceFailure(
+      'E_INVALIDARG',
+      `${at}.HostingProcessNameSuffix is "${suffix}": use up to ${LONGEST_SUFFIX} letters, digits, ".", "_" and "-"`,
+    );
+  }
+  return { processName: suffix === '' ? undefined : `qemu-${suffix}`, isPinned };
+}
+
+/** What is said of it in QEMU's -name: `,NAME=VALUE`, or nothing. */
+export function nameProperties({ processName }: PlannedHosting): string {
+  return processName === undefined ? '' : `,process=${processName}`;
+}
+
+/** QEMU's arguments for it. */
+export function hostingArguments({ isPinned }: PlannedHosting): string[] {
+  return isPinned ? ['-overcommit', 'mem-lock=on'] : [];
+}
