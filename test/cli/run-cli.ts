@@ -6,14 +6,20 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The command, from its source. */
-const COMMAND = [
+/** What runs a program from its source. */
+const NODE = [
   process.execPath,
   '--import',
   join(root, 'node_modules/tsx/dist/loader.mjs'),
   '--conditions=hdvkit-source',
-  join(root, 'src/cli/main.ts'),
 ] as const;
+
+/** The programs that are run from their source: the commands of this package, and one for tests of `hcs`. */
+const PROGRAMS = {
+  hdvkit: join(root, 'src/cli/main.ts'),
+  hcs: join(root, 'src/cli/hcs/main.ts'),
+  hcsInTurn: join(root, 'test/cli/hcs/commands-in-turn.ts'),
+} as const;
 
 /** How a run of the command ended. */
 export interface CliResult {
@@ -27,6 +33,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Standard input; it then ends. */
   readonly input?: string;
+  /** What is run; `hdvkit`. */
+  readonly program?: keyof typeof PROGRAMS;
 }
 
 /** A folder of its own for one test: device files in it import hdvkit by name, and its temporary files lie in it. */
@@ -57,17 +65,24 @@ export class Workplace implements Disposable {
   }
 
   /** Starts the command from its source. */
-  start(args: readonly string[], { env = {} }: CliOptions = {}): ChildProcessWithoutNullStreams {
-    const [command, ...before] = COMMAND;
-    return spawn(command, [...before, ...args], { cwd: this.path, env: this.#environment(env) });
+  start(
+    args: readonly string[],
+    { env = {}, program = 'hdvkit' }: CliOptions = {},
+  ): ChildProcessWithoutNullStreams {
+    const [command, ...before] = NODE;
+    const all = [...before, PROGRAMS[program], ...args];
+    return spawn(command, all, { cwd: this.path, env: this.#environment(env) });
   }
 
   /** The same, on a terminal of its own, by script(1) of util-linux. */
-  startOnTerminal(args: readonly string[]): ChildProcessWithoutNullStreams {
-    const line = [...COMMAND, ...args].map((word) => `'${word}'`).join(' ');
+  startOnTerminal(
+    args: readonly string[],
+    { env = {}, program = 'hdvkit' }: CliOptions = {},
+  ): ChildProcessWithoutNullStreams {
+    const line = [...NODE, PROGRAMS[program], ...args].map(quoted).join(' ');
     return spawn('script', ['-qec', line, '/dev/null'], {
       cwd: this.path,
-      env: this.#environment({ TERM: 'xterm' }),
+      env: this.#environment({ TERM: 'xterm', ...env }),
     });
   }
 
@@ -80,7 +95,7 @@ export class Workplace implements Disposable {
 
   /** Runs a program that is here, with this package from its source. */
   async node(args: readonly string[]): Promise<CliResult> {
-    const [command, ...before] = COMMAND.slice(0, -1) as [string, ...string[]];
+    const [command, ...before] = NODE;
     const env = this.#environment({});
     return await ended(spawn(command, [...before, ...args], { cwd: this.path, env }));
   }
@@ -109,6 +124,10 @@ export class Workplace implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
   }
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Collects the output of a command until it has ended. */

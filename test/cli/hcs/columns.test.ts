@@ -1,0 +1,80 @@
+import { createColors } from 'picocolors';
+import { describe, expect, test } from 'vitest';
+import { tableLines } from '../../../src/cli/hcs/columns.ts';
+import { displayWidth, padTo } from '../../../src/cli/hcs/display-width.ts';
+import { shortIds, uniqueLengths } from '../../../src/cli/hcs/short-ids.ts';
+
+const plain = createColors(false);
+
+describe('display width', () => {
+  test.for([
+    ['', 0],
+    ['plain', 5],
+    ['日本', 4],
+    ['e\u0301', 1],
+    ['🚀', 2],
+    ['\u001b[32mgreen\u001b[39m', 5],
+  ] as const)('%j takes %i places', ([text, width]) => {
+    expect(displayWidth(text)).toBe(width);
+    expect(displayWidth(padTo(text, 8))).toBe(8);
+  });
+});
+
+describe('short ids', () => {
+  test('are as long as there is room, and long enough to be told apart', () => {
+    const ids = ['machine-of-the-first', 'machine-of-the-second', 'short'];
+    expect(shortIds(ids, 40)).toEqual(ids);
+    expect(shortIds(ids, 18)).toEqual(['machine-of-the-fi…', 'machine-of-the-se…', 'short']);
+    expect(shortIds(ids, 3)).toEqual(['machine-of-the-f…', 'machine-of-the-s…', 'short']);
+  });
+
+  test('are whole where another id goes on from them', () => {
+    const lengths = uniqueLengths(['alp', 'alpha', 'alps', 'beta']);
+    expect([...lengths]).toEqual([
+      ['alp', 3],
+      ['alpha', 4],
+      ['alps', 4],
+      ['beta', 1],
+    ]);
+  });
+
+  test('never end in half a character', () => {
+    const [first = ''] = shortIds(['🚀🚀🚀🚀🚀🚀🚀🚀🚀🚀', '🛸'], 8);
+    expect(first).toMatch(/^🚀+…$/u);
+  });
+});
+
+describe('tables', () => {
+  const columns = [
+    { title: 'ID', text: (row: readonly string[]) => row[0] ?? '', isId: true },
+    { title: 'SIZE', text: (row: readonly string[]) => row[1] ?? '', right: true },
+    { title: 'NOTE', text: (row: readonly string[]) => row[2] ?? '' },
+  ] as const;
+  const rows = [
+    ['a-long-id-that-takes-room', '1', 'x'],
+    ['another-long-id', '1000', ''],
+  ];
+
+  test('are as wide as they have to be where there is no terminal', () => {
+    expect(tableLines(columns, rows, undefined, plain)).toEqual([
+      'ID                         SIZE  NOTE',
+      'a-long-id-that-takes-room     1  x',
+      'another-long-id            1000',
+    ]);
+  });
+
+  test('shorten ids where the terminal is narrow', () => {
+    expect(tableLines(columns, rows, 24, plain)).toEqual([
+      'ID            SIZE  NOTE',
+      'a-long-id-t…     1  x',
+      'another-lon…  1000',
+    ]);
+  });
+
+  test('of 100,000 rows are not quadratic', () => {
+    const many = Array.from({ length: 100_000 }, (_, at) => [`system-${at}`, String(at), '']);
+    const lines = tableLines(columns, many, 20, plain);
+    expect(lines).toHaveLength(100_001);
+    expect(new Set(lines).size).toBe(100_001);
+  });
+});
