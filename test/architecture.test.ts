@@ -34,6 +34,7 @@ const allowed: Record<string, readonly string[]> = {
     'device-host',
     'engines',
     'compute',
+    'daemon',
     'transport',
     'vfio-user',
     'hdv',
@@ -53,6 +54,7 @@ const packages: Record<string, readonly string[]> = {
   koffi: ['ffi'],
   libsql: ['daemon'],
   piscina: ['transport'],
+  'vscode-jsonrpc/node': ['daemon'],
   'binary-parser': ['inspect', 'engines', 'provision'],
 };
 

@@ -34,6 +34,11 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     this.#systems = new ServedSystems(options, this.#groups);
   }
 
+  /** Systems that are there: neither ended, nor with devices that are still on. */
+  get systemCount(): number {
+    return this.#systems.count;
+  }
+
   /** Terminates every system. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#systems.terminateAll();

@@ -40,6 +40,11 @@ export class ServedSystems {
     this.#groups = groups;
   }
 
+  /** Systems that have not stopped, or whose devices are still on. */
+  get count(): number {
+    return this.#systems.size;
+  }
+
   /** Ends all systems, for the end of the service; whoever holds one is told when it is there. */
   async terminateAll(): Promise<void> {
     const systems = [...this.#systems.values()];

@@ -1,4 +1,5 @@
 import type { ComputeFunctions } from '../compute/compute-functions.ts';
+import type { ServiceGreeting } from './protocol.ts';
 
 /** How a service behind a socket is found; everything has a default. */
 export interface ConnectServiceOptions {
@@ -26,15 +27,4 @@ export interface ServiceConnection extends AsyncDisposable {
   readonly service: ServiceGreeting;
   /** Closes every handle of this connection, and the connection. Safe to call twice. */
   close(): Promise<void>;
-}
-
-/** What a service tells of itself when a client connects. */
-export interface ServiceGreeting {
-  /** Version of the protocol that both ends speak from now on. */
-  readonly protocol: number;
-  /** Version of the package. */
-  readonly version: string;
-  readonly pid: number;
-  /** What its systems run on. */
-  readonly host: 'linux' | 'simulated';
 }

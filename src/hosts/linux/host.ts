@@ -9,7 +9,7 @@ import { QemuEngine, type QemuEngineOptions } from '../../engines/qemu/engine.ts
 import { linuxHostInformation } from '../../engines/qemu/linux-host-information.ts';
 import type { HostCapabilities } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
-import { crashReportsOf, type StateOptions } from '../state-folder.ts';
+import { crashReportsOf, type StateOptions } from '../../compute/state-folder.ts';
 
 /** What the linux host can do. */
 export const LINUX_CAPABILITIES: HostCapabilities = {

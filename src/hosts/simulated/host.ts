@@ -7,7 +7,7 @@ import { simulatedHostInformation } from '../../engines/simulated/host-informati
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
 import type { HostCapabilities, Placement } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
-import { crashReportsOf, type StateOptions } from '../state-folder.ts';
+import { crashReportsOf, type StateOptions } from '../../compute/state-folder.ts';
 import { SimulatedPlacement } from './placement.ts';
 import { SimulatedPlatform } from './platform.ts';
 import { type RunProgramOptions, runProgram } from './processors.ts';

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { CrashReportOptions } from '../compute/crash-reports.ts';
+import type { CrashReportOptions } from './crash-reports.ts';
 
 /**
  * Folder for what a host keeps when it is closed, by default: `HDVKIT_STATE`, else the folder of this package in that of

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { crashReportsOf, defaultStateFolder } from '../../src/hosts/state-folder.ts';
+import { crashReportsOf, defaultStateFolder } from '../../src/compute/state-folder.ts';
 
 test('what a host keeps is where the user says, else where the system does', () => {
   expect(defaultStateFolder({ HDVKIT_STATE: '/kept', XDG_STATE_HOME: '/state' })).toBe('/kept');

@@ -1,0 +1,118 @@
+import type { Socket } from 'node:net';
+import type { DeviceDirectory } from '../compute/device-directory.ts';
+import type { ServedService } from '../compute/served-service.ts';
+import { HcsError } from '../hcs/hcs-error.ts';
+import type { AccessPolicy, PeerCredentials } from './access-policy.ts';
+import { packageVersion } from './package-version.ts';
+import type { ServiceGreeting } from './protocol.ts';
+import { sameUserPolicy } from './same-user-policy.ts';
+import { Session, type SessionContext } from './session.ts';
+
+/** What a {@link Daemon} is made of. */
+export interface DaemonOptions {
+  readonly service: ServedService;
+  /** The directory of the service's engines. */
+  readonly directory: DeviceDirectory;
+  readonly host: ServiceGreeting['host'];
+  /** Who is at the other end of a socket. */
+  readonly peerOf: (socket: Socket) => PeerCredentials;
+  /** What clients may do; by default the user of this process may do everything, and root, and nobody else anything. */
+  readonly policy?: AccessPolicy | undefined;
+  /** Takes a line for each client that comes, goes or is put out. */
+  readonly log?: ((line: string) => void) | undefined;
+  /** Milliseconds without clients and systems after which {@link DaemonOptions.idle} is called. */
+  readonly idleLimitMs?: number | undefined;
+  readonly idle?: (() => void) | undefined;
+  /** See {@link SessionContext}. */
+  readonly waitingLimit?: number | undefined;
+  /** Milliseconds in which a client has to say hello; 10,000. */
+  readonly helloLimitMs?: number | undefined;
+}
+
+const DEFAULT_HELLO_LIMIT_MS = 10_000;
+
+/** A compute service for the clients of sockets: one session for each, none of which can hold up another. */
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #context: SessionContext;
+  readonly #sessions = new Set<Session>();
+  #idleTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: DaemonOptions) {
+    const { service, directory, host, policy = sameUserPolicy(), waitingLimit } = options;
+    this.#options = options;
+    this.#context = {
+      service,
+      directory,
+      policy,
+      waitingLimit,
+      greeting: { version: packageVersion(), pid: process.pid, host },
+      helloLimitMs: options.helloLimitMs ?? DEFAULT_HELLO_LIMIT_MS,
+    };
+    this.#watchIdle();
+  }
+
+  /** Clients that are connected. */
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Handles that clients hold. */
+  get handleCount(): number {
+    let count = 0;
+    for (const session of this.#sessions) count += session.handleCount;
+    return count;
+  }
+
+  /** Serves a client that has connected, for as long as it stays. */
+  serve(socket: Socket): void {
+    const { peerOf, log } = this.#options;
+    if (this.#isClosed) {
+      socket.destroy();
+      return;
+    }
+    let peer: PeerCredentials;
+    try {
+      peer = peerOf(socket);
+      this.#context.policy.admit(peer);
+    } catch (error) {
+      socket.on('error', () => {});
+      socket.destroy();
+      log?.(`refused a client: ${error instanceof HcsError ? error.reason : String(error)}`);
+      return;
+    }
+    const who = `client ${peer.pid} of user ${peer.uid}`;
+    const session = new Session(socket, peer, this.#context, (ended, reason) => {
+      this.#sessions.delete(ended);
+      log?.(`${who} has gone: ${reason}`);
+      this.#watchIdle();
+    });
+    this.#sessions.add(session);
+    log?.(`${who} has come`);
+  }
+
+  /**
+   * Ends every system, and then every session. Safe to call twice.
+   * @param reason what clients are told
+   */
+  async close(reason: string): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#idleTimer);
+    await this.#options.service[Symbol.asyncDispose]();
+    for (const session of this.#sessions) session.close(reason);
+  }
+
+  #watchIdle(): void {
+    const { idleLimitMs, idle, service } = this.#options;
+    clearTimeout(this.#idleTimer);
+    if (idleLimitMs === undefined || this.#isClosed || this.#sessions.size > 0) return;
+    this.#idleTimer = setTimeout(() => {
+      if (this.#sessions.size > 0) return;
+      // Systems that nobody holds go on, and may end by themselves.
+      if (service.systemCount > 0) this.#watchIdle();
+      else idle?.();
+    }, idleLimitMs);
+  }
+}

@@ -1,0 +1,191 @@
+import type { Socket } from 'node:net';
+import {
+  AbstractMessageReader,
+  AbstractMessageWriter,
+  type DataCallback,
+  type Disposable,
+  type Message,
+  type MessageReader,
+  type MessageWriter,
+} from 'vscode-jsonrpc/node';
+import { DEEPEST_MESSAGE, LONGEST_MESSAGE } from './protocol.ts';
+
+/** Bytes of a header: `Content-Length` with a number, and one more field that others may send. */
+const LONGEST_HEADER = 256;
+
+const HEADER_END = Buffer.from('\r\n\r\n', 'latin1');
+
+/** The other end does not keep to the protocol: the connection has to be closed. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError';
+}
+
+/** Reads messages from a socket, within limits of size and depth. What is wrong ends the reading, and is told once. */
+export class BoundedReader extends AbstractMessageReader implements MessageReader {
+  readonly #socket: Socket;
+  #pieces: Buffer[] = [];
+  #length = 0;
+  /** Bytes of the message that is coming; undefined while its header is. */
+  #wanted: number | undefined;
+  #isBroken = false;
+
+  constructor(socket: Socket) {
+    super();
+    this.#socket = socket;
+  }
+
+  listen(callback: DataCallback): Disposable {
+    const onData = (data: Buffer): void => this.#take(data, callback);
+    const onClose = (): void => this.fireClose();
+    this.#socket.on('data', onData);
+    this.#socket.on('close', onClose);
+    return {
+      dispose: () => {
+        this.#socket.off('data', onData);
+        this.#socket.off('close', onClose);
+      },
+    };
+  }
+
+  #take(data: Buffer, callback: DataCallback): void {
+    if (this.#isBroken) return;
+    this.#pieces.push(data);
+    this.#length += data.length;
+    try {
+      // Pieces of a long message are put together once, when it is whole.
+      if (this.#wanted !== undefined && this.#length < this.#wanted) return;
+      let rest = this.#pieces.length === 1 ? data : Buffer.concat(this.#pieces, this.#length);
+      while (true) {
+        if (this.#wanted === undefined) {
+          const end = rest.indexOf(HEADER_END);
+          if (end < 0 && rest.length > LONGEST_HEADER) throw tooLong('header', LONGEST_HEADER);
+          if (end < 0) break;
+          this.#wanted = contentLength(rest.toString('latin1', 0, end));
+          rest = rest.subarray(end + HEADER_END.length);
+        }
+        if (rest.length < this.#wanted) break;
+        const body = rest.subarray(0, this.#wanted);
+        rest = rest.subarray(this.#wanted);
+        this.#wanted = undefined;
+        callback(parse(body));
+      }
+      this.#pieces = rest.length === 0 ? [] : [rest];
+      this.#length = rest.length;
+    } catch (error) {
+      this.#isBroken = true;
+      this.#pieces = [];
+      this.fireError(error instanceof ProtocolError ? error : new ProtocolError(String(error)));
+    }
+  }
+}
+
+function contentLength(header: string): number {
+  const digits = /^content-length: *(\d{1,10})$/im.exec(header.replaceAll('\r\n', '\n'))?.[1];
+  if (digits === undefined) throw new ProtocolError('a header without Content-Length');
+  const length = Number(digits);
+  if (length > LONGEST_MESSAGE) throw tooLong('message', LONGEST_MESSAGE);
+  return length;
+}
+
+function parse(body: Buffer): Message {
+  if (body.length > DEEPEST_MESSAGE && depthOf(body) > DEEPEST_MESSAGE) {
+    throw new ProtocolError(`a message that is nested deeper than ${DEEPEST_MESSAGE} levels`);
+  }
+  let message: unknown;
+  try {
+    message = JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new ProtocolError('a message that is no JSON');
+  }
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+    throw new ProtocolError('a message that is no object');
+  }
+  return message as Message;
+}
+
+/** Levels of objects and arrays in JSON text, which need not be valid. */
+function depthOf(text: Buffer): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const byte = text[i];
+    if (inString) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) inString = false;
+    } else if (byte === 0x22) {
+      inString = true;
+    } else if (byte === 0x7b || byte === 0x5b) {
+      depth++;
+      if (depth > deepest) deepest = depth;
+    } else if (byte === 0x7d || byte === 0x5d) {
+      depth--;
+    }
+  }
+  return deepest;
+}
+
+function tooLong(what: string, limit: number): ProtocolError {
+  return new ProtocolError(`a ${what} of more than ${limit} bytes`);
+}
+
+/** What a {@link BatchingWriter} tells whoever owns the connection. */
+export interface WriterOptions {
+  /** Bytes that may wait for the other end when one more message comes. */
+  readonly limit: number;
+  /** Bytes that wait, from which on each write is told. */
+  readonly highWater: number;
+  readonly crowded: () => void;
+  /** More bytes wait than may: the other end does not read. Called once. */
+  readonly overflowed: (waiting: number) => void;
+}
+
+/**
+ * Writes messages to a socket: those of one turn of the event loop in one piece, in their order. Never waits; what the
+ * other end does not read is kept up to a limit.
+ */
+export class BatchingWriter extends AbstractMessageWriter implements MessageWriter {
+  readonly #socket: Socket;
+  readonly #options: WriterOptions;
+  #batch: string[] = [];
+  #batched = 0;
+  #isOver = false;
+
+  constructor(socket: Socket, options: WriterOptions) {
+    super();
+    this.#socket = socket;
+    this.#options = options;
+  }
+
+  /** Bytes that wait for the other end, or to be handed to the system. */
+  get waiting(): number {
+    return this.#batched + this.#socket.writableLength;
+  }
+
+  async write(message: Message): Promise<void> {
+    if (this.#isOver) return;
+    if (this.waiting > this.#options.limit) {
+      this.#isOver = true;
+      this.#options.overflowed(this.waiting);
+      return;
+    }
+    const body = JSON.stringify(message);
+    const length = Buffer.byteLength(body);
+    if (this.#batch.length === 0) setImmediate(() => this.flush());
+    this.#batch.push(`Content-Length: ${length}\r\n\r\n${body}`);
+    this.#batched += length;
+    if (this.waiting > this.#options.highWater) this.#options.crowded();
+  }
+
+  /** Hands over what was written so far. */
+  flush(): void {
+    const text = this.#batch.join('');
+    this.#batch = [];
+    this.#batched = 0;
+    if (text !== '' && this.#socket.writable) this.#socket.write(text, 'utf8');
+  }
+
+  end(): void {
+    this.flush();
+  }
+}

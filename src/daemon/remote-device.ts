@@ -1,0 +1,67 @@
+import type { DeviceEndpoint } from '../compute/device-directory.ts';
+import { failure } from '../compute/failure.ts';
+import type { Channel } from './channel.ts';
+import { decodeFailure } from './wire-failure.ts';
+
+const NAME = 'HdvCreateDeviceInstance';
+
+/** A device in the process of a client, as the daemon's directory of device hosts has it. */
+export class RemoteDevice implements DeviceEndpoint {
+  readonly #channel: Channel;
+  readonly #device: number;
+  #isOn = false;
+  #failure: Error | undefined;
+  /** Takes the entry out of the directory. */
+  withdraw: () => void = () => {};
+
+  constructor(channel: Channel, device: number) {
+    this.#channel = channel;
+    this.#device = device;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  async powerOn(configuration: readonly string[]): Promise<unknown> {
+    this.#isOn = true;
+    try {
+      return await this.#channel.request('powerOn', { device: this.#device, configuration });
+    } catch (error) {
+      this.#isOn = false;
+      if (this.#channel.isOver) throw this.#failure ?? processGone();
+      throw decodeFailure(NAME, dataOf(error));
+    }
+  }
+
+  async powerOff(): Promise<void> {
+    if (!this.#isOn || this.#channel.isOver) return;
+    this.#isOn = false;
+    try {
+      await this.#channel.request('powerOff', { device: this.#device });
+    } catch (error) {
+      if (!this.#channel.isOver) throw decodeFailure(NAME, dataOf(error));
+    }
+  }
+
+  /** The client says that the device has failed. */
+  failed(value: unknown): void {
+    this.#failure ??= decodeFailure(NAME, value);
+  }
+
+  /** The client is gone, and the device with it. */
+  lost(): void {
+    this.#failure ??= processGone();
+    this.withdraw();
+  }
+}
+
+function processGone(): Error {
+  const message = 'the process of its device host has ended: start it again, and attach the device';
+  return failure(NAME, 'HCS_E_SERVICE_DISCONNECT', message);
+}
+
+function dataOf(error: unknown): unknown {
+  const { data, message } = error as { readonly data?: unknown; readonly message?: string };
+  return data ?? { reason: message };
+}

@@ -1,0 +1,208 @@
+import type { Socket } from 'node:net';
+import type { Cancellation } from '../compute/cancellation.ts';
+import type { DeviceEndpoint } from '../compute/device-directory.ts';
+import { failure } from '../compute/failure.ts';
+import type {
+  CreateRequest,
+  Creation,
+  ServiceAccess,
+  SystemAccess,
+} from '../compute/service-access.ts';
+import { directoryIdOf } from '../compute/system-id.ts';
+import type { SystemListener } from '../compute/system-listener.ts';
+import { HcsError } from '../hcs/hcs-error.ts';
+import type { SystemQuery } from '../hcs/schema/documents.ts';
+import { Link } from './link.ts';
+import type { ServiceFunction, ServiceGreeting } from './protocol.ts';
+import { Postponed, RemoteAccess } from './remote-access.ts';
+
+/** How a {@link RemoteService} finds its daemon. */
+export interface RemoteServiceOptions {
+  /** A connected socket. @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE */
+  readonly connect: () => Promise<Socket>;
+  /** Milliseconds that the service may take to greet. */
+  readonly greetingLimitMs: number;
+}
+
+/**
+ * A compute service at the other end of a socket. It connects when it is first asked for something, and again when it is
+ * asked after the daemon has ended; what was open on the connection before stays dead.
+ */
+export class RemoteService implements ServiceAccess {
+  readonly #options: RemoteServiceOptions;
+  /** The connection, or the attempt at one. */
+  #link: Promise<Link> | undefined;
+  #isClosed = false;
+
+  constructor(options: RemoteServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Connects, unless it is connected. @throws HcsError as {@link Link.open} and the options' connect */
+  async greet(): Promise<ServiceGreeting> {
+    return (await this.#connect('hello')).greeting;
+  }
+
+  /** Ends the connection, and with it every handle. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const link = await this.#link?.catch(() => undefined);
+    link?.close('the client has closed it');
+  }
+
+  create(request: CreateRequest, listener: SystemListener): Creation {
+    const { function: name, idNamespace, id, configuration, document } = request;
+    const access = new RemoteAccess({
+      kind: document.kind,
+      directoryId: directoryIdOf(idNamespace, id),
+      listener,
+      link: this.#connect(name),
+    });
+    return {
+      access,
+      build: (cancellation) =>
+        access.create({ function: name, idNamespace, id, configuration }, cancellation),
+    };
+  }
+
+  async open(
+    name: string,
+    idNamespace: string,
+    id: string,
+    listener: SystemListener,
+  ): Promise<SystemAccess> {
+    const link = await this.#connect(name);
+    const told = new Postponed();
+    const handle = link.openHandle(told);
+    try {
+      const params = { handle, function: name, idNamespace, id };
+      const { kind } = await link.request(name, 'open', params);
+      const access = new RemoteAccess({
+        kind,
+        directoryId: directoryIdOf(idNamespace, id),
+        listener,
+        link: Promise.resolve(link),
+        handle,
+      });
+      told.tell(access);
+      return access;
+    } catch (error) {
+      link.closeHandle(handle);
+      throw error;
+    }
+  }
+
+  async enumerate(
+    name: string,
+    idNamespace: string,
+    query: SystemQuery,
+    cancellation: Cancellation,
+  ): Promise<string> {
+    const link = await this.#connect(name);
+    const params = { function: name, idNamespace, query: JSON.stringify(query) };
+    return await link.track(name, 'enumerate', params, cancellation);
+  }
+
+  /**
+   * Announces a device of this process.
+   * @returns a function that withdraws it
+   * @throws HcsError ERROR_ALREADY_EXISTS, ERROR_INVALID_HANDLE
+   */
+  async announce(
+    key: { readonly systemId: string; readonly classId: string; readonly instanceId: string },
+    endpoint: DeviceEndpoint,
+  ): Promise<() => void> {
+    const name = 'HdvCreateDeviceInstance';
+    const link = await this.#connect(name);
+    const device = link.openDevice(endpoint);
+    try {
+      await link.request(name, 'announce', { device, ...key });
+    } catch (error) {
+      link.closeDevice(device);
+      throw error;
+    }
+    return () => {
+      if (link.isOver) return;
+      link.request(name, 'withdraw', { device }).then(
+        () => link.closeDevice(device),
+        () => link.closeDevice(device),
+      );
+    };
+  }
+
+  async HcsGetServiceProperties(propertyQuery: string | null): Promise<string> {
+    return (await this.#call('HcsGetServiceProperties', propertyQuery)) as string;
+  }
+
+  HcsModifyServiceSettings(settings: string): Promise<string | null> {
+    return this.#call('HcsModifyServiceSettings', settings);
+  }
+
+  async HcsSubmitWerReport(settings: string): Promise<void> {
+    await this.#call('HcsSubmitWerReport', settings);
+  }
+
+  async HcsCreateEmptyGuestStateFile(guestStateFilePath: string): Promise<void> {
+    await this.#call('HcsCreateEmptyGuestStateFile', guestStateFilePath);
+  }
+
+  async HcsCreateEmptyRuntimeStateFile(runtimeStateFilePath: string): Promise<void> {
+    await this.#call('HcsCreateEmptyRuntimeStateFile', runtimeStateFilePath);
+  }
+
+  async HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName: string): Promise<string> {
+    const name = 'HcsGetProcessorCompatibilityFromSavedState';
+    return (await this.#call(name, RuntimeFileName)) as string;
+  }
+
+  async HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
+    await this.#call('HcsGrantVmAccess', vmId, filePath);
+  }
+
+  async HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
+    await this.#call('HcsRevokeVmAccess', vmId, filePath);
+  }
+
+  async HcsGrantVmGroupAccess(filePath: string): Promise<void> {
+    await this.#call('HcsGrantVmGroupAccess', filePath);
+  }
+
+  async HcsRevokeVmGroupAccess(filePath: string): Promise<void> {
+    await this.#call('HcsRevokeVmGroupAccess', filePath);
+  }
+
+  async #call(name: ServiceFunction, ...texts: (string | null)[]): Promise<string | null> {
+    for (const text of texts) {
+      if (typeof text === 'string' || text === null || text === undefined) continue;
+      throw failure(name, 'E_INVALIDARG', `an argument is ${typeof text}, not text`);
+    }
+    const link = await this.#connect(name);
+    return await link.request(name, 'service', { function: name, arguments: texts });
+  }
+
+  // Whoever awaits the same promise goes on in the order of the calls.
+  #connect(name: string): Promise<Link> {
+    if (this.#isClosed) {
+      const message = 'the connection to the service was closed: make another one';
+      return Promise.reject(failure(name, 'HCS_E_SERVICE_DISCONNECT', message));
+    }
+    this.#link ??= this.#open();
+    return this.#link.catch((error: unknown) => {
+      throw error instanceof HcsError && error.document !== undefined
+        ? new HcsError({ function: name, hresult: error.hresult, document: error.document })
+        : error;
+    });
+  }
+
+  async #open(): Promise<Link> {
+    try {
+      const socket = await this.#options.connect();
+      return await Link.open(socket, this.#options.greetingLimitMs, () => {
+        this.#link = undefined;
+      });
+    } catch (error) {
+      this.#link = undefined;
+      throw error;
+    }
+  }
+}

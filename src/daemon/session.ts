@@ -1,0 +1,340 @@
+// Longer than most files: one method for each request of a client.
+import type { Socket } from 'node:net';
+import type { CancellationToken } from 'vscode-jsonrpc/node';
+import { readOptions } from '../compute/call-options.ts';
+import { Cancellation } from '../compute/cancellation.ts';
+import { parseCreateDocument } from '../compute/create-document.ts';
+import type { DeviceDirectory } from '../compute/device-directory.ts';
+import { failure } from '../compute/failure.ts';
+import type { CreateRequest, ServiceAccess, SystemAccess } from '../compute/service-access.ts';
+import { isSystemFunction, readSystemCall } from '../compute/system-calls.ts';
+import { checkSystemId } from '../compute/system-id.ts';
+import type { SystemListener } from '../compute/system-listener.ts';
+import type { Properties, SystemQuery } from '../hcs/schema/documents.ts';
+import type { AccessPolicy, PeerCredentials } from './access-policy.ts';
+import { BegunCalls } from './begun-calls.ts';
+import { Channel } from './channel.ts';
+import { Parameters } from './parameters.ts';
+import {
+  PROTOCOL,
+  SERVICE_FUNCTIONS,
+  type ServiceFunction,
+  type ServiceGreeting,
+} from './protocol.ts';
+import { RemoteDevice } from './remote-device.ts';
+import { failureResponse } from './wire-failure.ts';
+
+/** Calls of one client that may be on their way at a time. */
+const MOST_CALLS = 4096;
+
+/** Handles, and devices, that one client may have open at a time. */
+const MOST_HANDLES = 65_536;
+
+/** What sessions of one daemon share. */
+export interface SessionContext {
+  readonly service: ServiceAccess;
+  readonly directory: DeviceDirectory;
+  readonly policy: AccessPolicy;
+  /** What the daemon tells of itself, without the version of the protocol. */
+  readonly greeting: Omit<ServiceGreeting, 'protocol'>;
+  /** Bytes that may wait for a client that does not read; see {@link Channel}. */
+  readonly waitingLimit?: number | undefined;
+  /** Milliseconds in which a client has to say hello. */
+  readonly helloLimitMs: number;
+}
+
+/** One client: the handles it holds, the devices it has announced, its calls. All of it ends with its connection. */
+export class Session {
+  readonly peer: PeerCredentials;
+  readonly #context: SessionContext;
+  readonly #channel: Channel;
+  readonly #begun: BegunCalls;
+  /** By the client's number. */
+  readonly #handles = new Map<number, SystemAccess>();
+  /** Handles whose numbers were used. */
+  #lastHandle = 0;
+  readonly #devices = new Map<number, RemoteDevice>();
+  #lastDevice = 0;
+  #calls = 0;
+  #isGreeted = false;
+  readonly #helloTimer: NodeJS.Timeout;
+
+  /** @param ended called once, when the client is gone and nothing of it is left; with the reason */
+  constructor(
+    socket: Socket,
+    peer: PeerCredentials,
+    context: SessionContext,
+    ended: (session: Session, reason: string) => void,
+  ) {
+    this.peer = peer;
+    this.#context = context;
+    this.#channel = new Channel(socket, {
+      request: (method, params, token) => this.#answer(method, params, token),
+      notice: (method, params) => this.#noticed(method, params),
+      closed: (reason) => {
+        clearTimeout(this.#helloTimer);
+        this.#release();
+        ended(this, reason);
+      },
+      waitingLimit: context.waitingLimit,
+    });
+    this.#begun = new BegunCalls((notice) => this.#channel.notify('begun', notice));
+    this.#helloTimer = setTimeout(
+      () => this.close(`it did not say hello within ${context.helloLimitMs} ms`),
+      context.helloLimitMs,
+    );
+  }
+
+  /** Handles that the client holds. */
+  get handleCount(): number {
+    return this.#handles.size;
+  }
+
+  /** Ends the connection and tells the client why. */
+  close(reason: string): void {
+    this.#channel.notify('goodbye', { reason });
+    this.#channel.close(reason);
+  }
+
+  #release(): void {
+    for (const device of this.#devices.values()) device.lost();
+    this.#devices.clear();
+    for (const access of this.#handles.values()) void access.close().catch(() => {});
+    this.#handles.clear();
+  }
+
+  async #answer(method: string, params: unknown, token: CancellationToken): Promise<unknown> {
+    const parameters = new Parameters(method, params);
+    const called = parameters.get('function');
+    const name = typeof called === 'string' && /^\w{1,64}$/.test(called) ? called : method;
+    if (this.#calls >= MOST_CALLS) {
+      const message = `${MOST_CALLS} calls of this client are on their way: wait for some of them`;
+      throw failureResponse(name, failure(name, 'ERROR_NOT_ENOUGH_QUOTA', message));
+    }
+    this.#calls++;
+    try {
+      return await this.#handle(method, name, parameters, token);
+    } catch (error) {
+      throw failureResponse(name, error);
+    } finally {
+      this.#calls--;
+    }
+  }
+
+  // Not async: handles are open when the next message is looked at.
+  #handle(method: string, name: string, parameters: Parameters, token: CancellationToken): unknown {
+    if (!this.#isGreeted && method !== 'hello') {
+      throw failure(name, 'E_INVALIDARG', `the client has to say hello before ${method}`);
+    }
+    switch (method) {
+      case 'hello':
+        return this.#hello(parameters);
+      case 'create':
+        return this.#create(name, parameters, token);
+      case 'open':
+        return this.#open(name, parameters);
+      case 'call':
+        return this.#call(name, parameters, token);
+      case 'close':
+        return this.#close(parameters);
+      case 'enumerate':
+        return this.#enumerate(name, parameters);
+      case 'service':
+        return this.#service(name, parameters);
+      case 'announce':
+        return this.#announce(parameters);
+      case 'withdraw':
+        return this.#withdraw(parameters);
+      default:
+        throw failure(name, 'E_NOTIMPL', `this service has no method ${method}`);
+    }
+  }
+
+  #hello(parameters: Parameters): ServiceGreeting {
+    const oldest = parameters.number('oldest');
+    const newest = parameters.number('newest');
+    const version = parameters.text('version').slice(0, 64);
+    const { greeting } = this.#context;
+    const protocol = Math.min(newest, PROTOCOL.newest);
+    if (protocol < oldest || protocol < PROTOCOL.oldest) {
+      const remedy =
+        newest < PROTOCOL.oldest ? 'update the client' : 'end the service, and start the newer one';
+      throw failure(
+        'hello',
+        'HCS_E_UNSUPPORTED_PROTOCOL_VERSION',
+        `the client (hdvkit ${version}) speaks protocol ${oldest} to ${newest}, the service (hdvkit ${greeting.version}) ${PROTOCOL.oldest} to ${PROTOCOL.newest}: ${remedy}`,
+      );
+    }
+    this.#isGreeted = true;
+    clearTimeout(this.#helloTimer);
+    return { ...greeting, protocol };
+  }
+
+  async #create(name: string, parameters: Parameters, token: CancellationToken): Promise<null> {
+    const handle = this.#newHandle(name, parameters);
+    const call = parameters.number('call');
+    const configuration = parameters.text('configuration');
+    const request: CreateRequest = {
+      function: name,
+      ...systemName(name, parameters),
+      configuration,
+      document: parseCreateDocument(name, configuration),
+    };
+    const { policy, service } = this.#context;
+    policy.create(this.peer, request);
+    const { access, build } = service.create(request, this.#listener(handle));
+    this.#handles.set(handle, access);
+    return await this.#begun.run(name, call, token, build);
+  }
+
+  async #open(name: string, parameters: Parameters): Promise<{ readonly kind: string }> {
+    const handle = this.#newHandle(name, parameters);
+    const { idNamespace, id } = systemName(name, parameters);
+    const { policy, service } = this.#context;
+    if (!policy.allows(this.peer, 'open', { idNamespace, id })) {
+      throw failure(
+        name,
+        'HCS_E_ACCESS_DENIED',
+        `the user ${this.peer.uid} may not open the system "${id}": ask who created it`,
+      );
+    }
+    const access = await service.open(name, idNamespace, id, this.#listener(handle));
+    if (this.#channel.isOver) {
+      await access.close();
+      throw failure(name, 'HCS_E_SERVICE_DISCONNECT', 'the client is gone');
+    }
+    this.#handles.set(handle, access);
+    return { kind: access.kind };
+  }
+
+  async #call(
+    name: string,
+    parameters: Parameters,
+    token: CancellationToken,
+  ): Promise<string | null> {
+    const access = this.#access(name, parameters);
+    if (!isSystemFunction(name))
+      throw failure(name, 'E_INVALIDARG', `${name} is no call of a system`);
+    const call = readSystemCall(name, parameters.textOrNull('text'), access.kind);
+    return await this.#begun.run(name, parameters.number('call'), token, (cancellation) =>
+      access.call(call, cancellation),
+    );
+  }
+
+  async #close(parameters: Parameters): Promise<null> {
+    const access = this.#access('HcsCloseComputeSystem', parameters);
+    this.#handles.delete(parameters.number('handle'));
+    await access.close();
+    return null;
+  }
+
+  async #enumerate(name: string, parameters: Parameters): Promise<string> {
+    const idNamespace = parameters.text('idNamespace');
+    const query = readOptions<SystemQuery>('SystemQuery', parameters.text('query'), name);
+    const { policy, service } = this.#context;
+    const found = await service.enumerate(name, idNamespace, query, new Cancellation(name));
+    const systems = JSON.parse(found) as Properties[];
+    const seen = systems.filter(({ Id = '' }) =>
+      policy.allows(this.peer, 'list', { idNamespace, id: Id }),
+    );
+    return seen.length === systems.length ? found : JSON.stringify(seen);
+  }
+
+  async #service(name: string, parameters: Parameters): Promise<string | null> {
+    if (!(SERVICE_FUNCTIONS as readonly string[]).includes(name)) {
+      throw failure(name, 'E_INVALIDARG', `${name} is no call of the service`);
+    }
+    const texts = parameters.texts('arguments');
+    const { policy, service } = this.#context;
+    policy.callService(this.peer, name);
+    const call = service[name as ServiceFunction].bind(service) as (
+      ...texts: readonly (string | null)[]
+    ) => Promise<string | null | undefined>;
+    return (await call(...texts)) ?? null;
+  }
+
+  #announce(parameters: Parameters): null {
+    const name = 'HdvCreateDeviceInstance';
+    const number = parameters.number('device');
+    if (number <= this.#lastDevice || this.#devices.size >= MOST_HANDLES) {
+      throw failure(name, 'E_INVALIDARG', `device ${number} cannot be announced: it was before`);
+    }
+    this.#lastDevice = number;
+    const systemId = parameters.text('systemId');
+    if (![...this.#handles.values()].some((access) => isOpenOn(access, systemId))) {
+      throw failure(
+        name,
+        'ERROR_INVALID_HANDLE',
+        `the client has no open handle of the system "${systemId}": keep one open as long as there are devices`,
+      );
+    }
+    const key = {
+      systemId,
+      classId: parameters.text('classId'),
+      instanceId: parameters.text('instanceId'),
+    };
+    const device = new RemoteDevice(this.#channel, number);
+    try {
+      device.withdraw = this.#context.directory.register(key, device);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw failure(name, 'ERROR_ALREADY_EXISTS', error.message, undefined, error);
+    }
+    this.#devices.set(number, device);
+    return null;
+  }
+
+  #withdraw(parameters: Parameters): null {
+    const number = parameters.number('device');
+    this.#devices.get(number)?.withdraw();
+    this.#devices.delete(number);
+    return null;
+  }
+
+  #noticed(method: string, params: unknown): void {
+    const number = new Parameters(method, params).get('device');
+    if (method !== 'failed' || typeof number !== 'number') return;
+    this.#devices.get(number)?.failed((params as { readonly failure?: unknown }).failure);
+  }
+
+  #newHandle(name: string, parameters: Parameters): number {
+    const handle = parameters.number('handle');
+    if (handle <= this.#lastHandle) {
+      throw failure(name, 'E_INVALIDARG', `handle ${handle} was used before: count upwards`);
+    }
+    this.#lastHandle = handle;
+    if (this.#handles.size < MOST_HANDLES) return handle;
+    const message = `the client has ${MOST_HANDLES} handles open: close some`;
+    throw failure(name, 'ERROR_NOT_ENOUGH_QUOTA', message);
+  }
+
+  #access(name: string, parameters: Parameters): SystemAccess {
+    const handle = parameters.number('handle');
+    const access = this.#handles.get(handle);
+    if (access !== undefined) return access;
+    throw failure(name, 'ERROR_INVALID_HANDLE', `handle ${handle} is not open on this connection`);
+  }
+
+  #listener(handle: number): SystemListener {
+    return {
+      event: (type, document) => this.#channel.notify('event', { handle, type, document }),
+      ended: (exit) => this.#channel.notify('ended', { handle, exit }),
+      disconnected: () => {},
+    };
+  }
+}
+
+function systemName(
+  name: string,
+  parameters: Parameters,
+): { readonly idNamespace: string; readonly id: string } {
+  const id = parameters.text('id');
+  const idNamespace = parameters.text('idNamespace');
+  checkSystemId(name, id);
+  if (idNamespace !== '') checkSystemId(name, idNamespace, 'the id space');
+  return { idNamespace, id };
+}
+
+function isOpenOn(access: SystemAccess, systemId: string): boolean {
+  return !access.isOver && access.directoryId === systemId;
+}

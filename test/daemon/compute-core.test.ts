@@ -1,0 +1,29 @@
+import { HRESULT } from '../../src/hcs/hresult.ts';
+import { type CoreStep, describeComputeCore } from '../hcs/compute-core-conformance.ts';
+import { InProcessDaemon } from './in-process.ts';
+
+const STEPS: Readonly<Record<CoreStep, 'create' | 'start'>> = {
+  HcsCreateComputeSystem: 'create',
+  HcsStartComputeSystem: 'start',
+};
+
+describeComputeCore('the service of this package behind a socket', () => {
+  const under = new InProcessDaemon();
+  const { engine } = under;
+  const machineOf = (id: string) => {
+    const machine = engine.machines.find(({ request }) => request.id === id);
+    if (machine === undefined) throw new Error(`There is no machine ${id}`);
+    return machine;
+  };
+  return {
+    core: under.core(),
+    hold: (step) => engine.hold(STEPS[step]),
+    failCreation: (_id, reason) => engine.failNext('create', new Error(reason)),
+    crash(id) {
+      const { request } = machineOf(id);
+      request.notify({ type: 'crashed', document: '{"CrashLog":"panic"}' });
+      request.exited({ exitType: 'UnexpectedExit', status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR });
+    },
+    close: () => under.close(),
+  };
+});
