@@ -4,7 +4,12 @@ import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DocumentField } from '../../src/compute/document-fields.ts';
 import { planMachine } from '../../src/engines/qemu/document.ts';
-import { checkDocument, memoryBytes, stopsOnReset } from '../../src/engines/simulated/document.ts';
+import {
+  checkDocument,
+  memoryBytes,
+  savedStatePath,
+  stopsOnReset,
+} from '../../src/engines/simulated/document.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
 import { arrayTypes, fieldTypes, mapTypes } from '../../src/hcs/schema/json-schema.ts';
 import { ENUM_TYPES, type EnumType } from '../../src/hcs/schema/schema-types.ts';
@@ -191,7 +196,7 @@ const hosts = [
     rows: SIMULATED_ROWS,
     plan: (document: Json): unknown => {
       checkDocument(document);
-      return [memoryBytes(document), stopsOnReset(document)];
+      return [memoryBytes(document), stopsOnReset(document), savedStatePath(document)];
     },
   },
 ] as const;

@@ -12,7 +12,8 @@ import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
 import { findFirmware } from '../../provision/find-firmware.ts';
-import { emptySavedState, readSavedState, SavedStateError } from './saved-state.ts';
+import { SavedStateError } from '../saved-state-head.ts';
+import { emptySavedState, readSavedState } from './saved-state.ts';
 import { VM_GROUP, vmAccount } from './vm-account.ts';
 
 const { READ, WRITE, SEARCH } = AclPermission;

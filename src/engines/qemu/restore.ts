@@ -1,15 +1,11 @@
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import { SavedStateError, STREAM_OFFSET } from '../saved-state-head.ts';
 import type { MachinePlan } from './machine-plan.ts';
 import { diskId } from './resources/scsi.ts';
 import { isVirtiofs, noShareInClone } from './resources/virtiofs.ts';
 import { RootPorts } from './root-ports.ts';
-import {
-  readSavedState,
-  type SavedMachine,
-  SavedStateError,
-  STREAM_OFFSET,
-} from './saved-state.ts';
+import { readSavedState, type SavedMachine } from './saved-state.ts';
 
 /** A machine that was saved as a template, for its clones. */
 export interface Template {

@@ -1,16 +1,17 @@
-import { randomUUID } from 'node:crypto';
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
-import { copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { copyFile, type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import { replaceFile, syncFile } from '../replaced-file.ts';
+import { STREAM_OFFSET } from '../saved-state-head.ts';
 import { crashStorePlace } from './crash-store.ts';
 import { MEMORY_NAME } from './guest-memory-file.ts';
 import { saveTo } from './migration.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import { HOT_MEMORY_ID } from './resources/memory.ts';
 import type { Template } from './restore.ts';
-import { type SavedMachine, STREAM_OFFSET, sealSavedState } from './saved-state.ts';
+import { type SavedMachine, sealSavedState } from './saved-state.ts';
 
 /** What is known before the machine is asked. */
 export type Make = Omit<SavedMachine, 'machineType' | 'crashStore'>;
@@ -32,27 +33,19 @@ export class LastSave {
    * @throws HcsError for a path that is not absolute, or where no file can be made
    */
   async toFile(qemu: QemuProcess, make: Make, path: string, signal?: AbortSignal): Promise<void> {
-    checkPath(path);
-    const part = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
-    await createFile(part, path);
-    try {
+    await replaceFile(path, async (part) => {
       if (this.#file === undefined) {
         const machine = await savedMachine(qemu, make);
         await saveTo(qemu.qmp, `file:${part},offset=${STREAM_OFFSET}`, false, signal);
         await sealSavedState(part, machine);
       } else {
         await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
-        await sync(part);
+        await syncFile(part);
       }
       const file = await open(part, 'r');
       await this.forget();
       this.#file = file;
-      await rename(part, path);
-    } catch (error) {
-      await rm(part, { force: true });
-      throw error;
-    }
-    await sync(dirname(path));
+    });
   }
 }
 
@@ -99,35 +92,6 @@ function ramOf(pid: number): string {
     'ERROR_NOT_SUPPORTED',
     'the machine is a clone, whose memory is partly that of its template: make clones of the template itself',
   );
-}
-
-function checkPath(path: string): void {
-  if (!path.startsWith('/')) {
-    throw failure('E_INVALIDARG', `$.SaveStateFilePath is "${path}": use an absolute path`);
-  }
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw failure('ERROR_FILE_EXISTS', `$.SaveStateFilePath is "${path}", which is a folder`);
-  }
-}
-
-async function createFile(part: string, path: string): Promise<void> {
-  try {
-    const file = await open(part, 'wx', 0o600);
-    await file.close();
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const name = code === 'ENOENT' ? 'ERROR_PATH_NOT_FOUND' : 'E_ACCESSDENIED';
-    throw failure(name, `$.SaveStateFilePath is "${path}", where no file can be made: ${message}`);
-  }
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 function failure(code: HresultName, message: string): HcsError {

@@ -36,4 +36,5 @@ export const SIMULATED_FIELDS: FieldTable = {
     FlexibleIov: { EmulatorId: 'honoured', HostingModel: 'honoured', Configuration: 'honoured' },
   },
   Services: { Shutdown: 'honoured' },
+  RestoreState: { SaveStateFilePath: 'honoured', TemplateSystemId: 'honoured' },
 };

@@ -1,6 +1,7 @@
 import { checkFields } from '../../compute/document-fields.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import type { RestoreState } from '../../hcs/schema/documents.ts';
 import { SIMULATED_FIELDS, SIMULATED_OTHERWISE } from './document-fields.ts';
 
 type Document = Readonly<Record<string, unknown>>;
@@ -20,6 +21,14 @@ export function checkDocument(document: Document): void {
   }
   checkFields('VirtualMachine', vm, SIMULATED_FIELDS, '$.VirtualMachine', SIMULATED_OTHERWISE);
   memoryBytes(document);
+  const { SaveStateFilePath, TemplateSystemId } = restoreState(document);
+  if (SaveStateFilePath === undefined || TemplateSystemId === undefined) return;
+  throw new HcsError({
+    function: 'HcsCreateComputeSystem',
+    hresult: HRESULT.E_INVALIDARG,
+    message:
+      '$.VirtualMachine.RestoreState.SaveStateFilePath and TemplateSystemId exclude each other: write one',
+  });
 }
 
 /**
@@ -41,9 +50,19 @@ export function memoryBytes(document: Document): number {
   return value * 1024 * 1024;
 }
 
+/** The file that the machine goes on from, if it does. */
+export function savedStatePath(document: Document): string | undefined {
+  return restoreState(document).SaveStateFilePath;
+}
+
 /** Whether the machine ends when its guest resets it. */
 export function stopsOnReset(document: Document): boolean {
   return isObject(document.VirtualMachine) && document.VirtualMachine.StopOnReset === true;
+}
+
+/** The schema has seen to the types. */
+function restoreState({ VirtualMachine: vm }: Document): RestoreState {
+  return isObject(vm) && isObject(vm.RestoreState) ? (vm.RestoreState as RestoreState) : {};
 }
 
 function refusal(path: string, reason: string): HcsError {

@@ -1,15 +1,16 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, rm, stat, writeFile } from 'node:fs/promises';
+import { open, rm, stat, writeFile } from 'node:fs/promises';
 import type { FileUser, VmFiles } from '../../compute/vm-files.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
+import { SavedStateError } from '../saved-state-head.ts';
+import { checkSavedFile, emptySavedFile } from './saved-file.ts';
 
 const MAGIC = 'HDVKSIM\0';
 const VERSION = 1;
-/** Bytes of a file with nothing in it: magic, kind, version (little endian), zeros. */
+/** Bytes of a guest state, with nothing in it: magic, kind, version (little endian), zeros. */
 const HEAD_SIZE = 64;
-const Kind = { GUEST_STATE: 1, RUNTIME_STATE: 2 } as const;
+const GUEST_STATE = 1;
 
 /**
  * Files of simulated machines. These run in this process, under its account, so nobody has to be let in: granting and
@@ -17,20 +18,29 @@ const Kind = { GUEST_STATE: 1, RUNTIME_STATE: 2 } as const;
  */
 export class SimulatedFiles implements VmFiles {
   createGuestState(path: string): Promise<void> {
-    return create(path, Kind.GUEST_STATE);
+    const head = Buffer.alloc(HEAD_SIZE);
+    head.write(MAGIC, 'latin1');
+    head.writeUInt32LE(GUEST_STATE, 8);
+    head.writeUInt32LE(VERSION, 12);
+    return create(path, head);
   }
 
   createRuntimeState(path: string): Promise<void> {
-    return create(path, Kind.RUNTIME_STATE);
+    return create(path, emptySavedFile());
   }
 
   /** A machine that is TypeScript needs nothing of a processor. */
   async processorRequirements(path: string): Promise<VmProcessorRequirements> {
-    const file = await open(path, constants.O_RDONLY);
     try {
-      await requireHead(file, path, Kind.RUNTIME_STATE);
-    } finally {
-      await file.close();
+      await checkSavedFile(path);
+    } catch (error) {
+      if (!(error instanceof SavedStateError)) throw error;
+      throw new HcsError({
+        function: 'HcsGetProcessorCompatibilityFromSavedState',
+        hresult: HRESULT.ERROR_INVALID_DATA,
+        message: error.message,
+        cause: error,
+      });
     }
     return { ProcessorFeatures: [], XsaveProcessorFeatures: [] };
   }
@@ -44,35 +54,15 @@ export class SimulatedFiles implements VmFiles {
   }
 }
 
-async function create(path: string, kind: number): Promise<void> {
-  const head = Buffer.alloc(HEAD_SIZE);
-  head.write(MAGIC, 'latin1');
-  head.writeUInt32LE(kind, 8);
-  head.writeUInt32LE(VERSION, 12);
+async function create(path: string, content: Uint8Array): Promise<void> {
   // Apart from the writing, so that a file that was there is not removed.
   await (await open(path, 'wx', 0o600)).close();
   try {
-    await writeFile(path, head, { flag: 'r+' });
+    await writeFile(path, content, { flag: 'r+' });
   } catch (error) {
     await rm(path, { force: true });
     throw error;
   }
-}
-
-async function requireHead(file: FileHandle, path: string, kind: number): Promise<void> {
-  const head = Buffer.alloc(HEAD_SIZE);
-  const { bytesRead } = await file.read(head, 0, HEAD_SIZE, 0);
-  const fits =
-    bytesRead === HEAD_SIZE &&
-    head.toString('latin1', 0, MAGIC.length) === MAGIC &&
-    head.readUInt32LE(8) === kind &&
-    head.readUInt32LE(12) === VERSION;
-  if (fits) return;
-  throw new HcsError({
-    function: 'HcsGetProcessorCompatibilityFromSavedState',
-    hresult: HRESULT.ERROR_INVALID_DATA,
-    message: `"${path}" is no runtime state of the simulated host: HcsCreateEmptyRuntimeStateFile makes one`,
-  });
 }
 
 async function requireOwner(path: string): Promise<void> {

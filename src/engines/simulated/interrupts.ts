@@ -8,6 +8,12 @@ export interface InterruptMessage {
   readonly time: number;
 }
 
+/** What {@link InterruptQueue.save} gives. */
+export interface SavedInterrupts {
+  readonly messages: readonly InterruptMessage[];
+  readonly lost: number;
+}
+
 /** Messages that are kept for a guest that does not take them. */
 const LIMIT = 65_536;
 
@@ -47,6 +53,20 @@ export class InterruptQueue {
   listen(listener: ((message: InterruptMessage) => void) | undefined): void {
     this.#listener = listener;
     if (listener !== undefined) for (const message of this.take()) listener(message);
+  }
+
+  /** What has arrived and was not taken, which stays as it is. */
+  save(): SavedInterrupts {
+    this.collect?.();
+    return { messages: [...this.#messages], lost: this.#lost };
+  }
+
+  /** Puts what was saved before whatever has arrived here. */
+  restore({ messages, lost }: SavedInterrupts): void {
+    this.#lost += lost;
+    const later = this.#messages;
+    this.#messages = [];
+    for (const { address, data, time } of [...messages, ...later]) this.push(address, data, time);
   }
 
   /** Messages dropped because nobody took them. */

@@ -58,6 +58,8 @@ export class SimulatedMachine {
   onNonMaskableInterrupt: (() => void) | undefined;
   /** Called once when the guest ends the machine. Set by the engine. */
   onEnd: ((end: MachineEnd) => void) | undefined;
+  /** Whether a guest program runs on virtual processors, from before these start until they have ended. */
+  runsProgram = false;
   readonly #ended = new AbortController();
   readonly #lines = new Map<number, InterruptLine>();
   #signals: MachineSignals | undefined;

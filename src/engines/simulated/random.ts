@@ -6,6 +6,15 @@ export class SeededRandom {
     this.#state = seed >>> 0;
   }
 
+  /** What the numbers to come follow from; 32 bits. */
+  get state(): number {
+    return this.#state;
+  }
+
+  set state(state: number) {
+    this.#state = state >>> 0;
+  }
+
   /** 32 random bits, unsigned. (Mulberry32: one 32-bit state, full period.) */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;

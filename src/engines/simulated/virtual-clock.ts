@@ -134,6 +134,17 @@ export class VirtualClock implements Clock {
     this.#now = Math.max(this.#now, end);
   }
 
+  /**
+   * Goes on from another time, which a machine had that was saved.
+   * @throws Error while timers are set
+   */
+  goOnFrom(ms: number): void {
+    if (this.pending > 0) {
+      throw new Error(`Cannot change the time to ${ms} ms: ${this.pending} timers are set`);
+    }
+    this.#now = ms;
+  }
+
   /** When the next timer is due; undefined when none is set. */
   get nextDue(): number | undefined {
     return this.#timers.first?.due;

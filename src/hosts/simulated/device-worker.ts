@@ -19,6 +19,7 @@ import type { FunctionNotice, PciHost, PciHostCapabilities } from '../../pci/hos
 import { PciFunction } from '../../pci/pci-function.ts';
 import { type ErrorMessage, encodeError } from '../../transport/error-message.ts';
 import { SlotChannel } from '../../transport/slot/slot-channel.ts';
+import { POSTED_BATCH, RING_ENTRIES } from '../../transport/slot/slot-layout.ts';
 import { serveSlots } from '../../transport/slot/slot-loop.ts';
 import { SlotResponder } from '../../transport/slot/slot-responder.ts';
 import {
@@ -66,6 +67,12 @@ export interface PowerOnCommand {
 export interface ConfigureCommand {
   readonly number: number;
   readonly configuration: readonly string[];
+}
+
+/** Argument of the command `restore`: what `save` gave. Before the start. */
+export interface RestoreCommand {
+  readonly number: number;
+  readonly state: unknown;
 }
 
 /** Argument of the command `handOver`: the device stops, and the worker leaves the channel to another. */
@@ -127,6 +134,7 @@ class DeviceThread {
   readonly #target = new FunctionTarget();
   readonly #functions = new Map<number, PciFunction>();
   readonly #tables = new Map<number, DirectTable>();
+  #responder: SlotResponder | undefined;
   /** The channel to be served next; the worker's life ends when there is none. */
   #next: SlotChannel | undefined;
   /** The channel is another worker's from now on. */
@@ -156,6 +164,7 @@ class DeviceThread {
   async #serve(responder: SlotResponder): Promise<void> {
     const context = this.#context;
     const { control } = context;
+    this.#responder = responder;
     await serveSlots({
       responder,
       target: this.#target,
@@ -173,6 +182,13 @@ class DeviceThread {
     });
   }
 
+  /** A command overtakes posted writes, and a function that has stopped would lose them. */
+  #serveWhatWasPosted(): void {
+    for (let pass = 0; pass < RING_ENTRIES / POSTED_BATCH; pass++) {
+      if (this.#responder === undefined || this.#responder.serve(this.#target) === 0) return;
+    }
+  }
+
   #command(method: string, argument: unknown): unknown {
     switch (method) {
       case 'load':
@@ -185,8 +201,16 @@ class DeviceThread {
         this.#function(argument).start();
         return undefined;
       case 'stop':
+        this.#serveWhatWasPosted();
         this.#function(argument).stop();
         return undefined;
+      case 'save':
+        return this.#function(argument).save();
+      case 'restore': {
+        const { number, state } = argument as RestoreCommand;
+        this.#function(number).restore(state);
+        return undefined;
+      }
       case 'powerOff':
         this.#function(argument).teardown();
         return undefined;

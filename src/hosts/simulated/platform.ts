@@ -5,7 +5,8 @@ import type {
   LocalPlatform,
   OpenSection,
 } from '../../device-host/local-platform.ts';
-import type { FunctionConnection, SimulatedEngine } from '../../engines/simulated/engine.ts';
+import type { SimulatedEngine } from '../../engines/simulated/engine.ts';
+import type { FunctionConnection } from '../../engines/simulated/function-connection.ts';
 import { InterruptLine } from '../../engines/simulated/interrupts.ts';
 import type { HANDLE, HCS_SYSTEM } from '../../hcs/core/handles.ts';
 import type { DoorbellEvent, Section } from '../../hdv/hdv-binding.ts';
@@ -37,13 +38,16 @@ export class SimulatedPlatform implements LocalPlatform {
   }
 
   async connect(instance: LocalInstance): Promise<FunctionConnection> {
+    const fn = instance.interface;
     const connection: FunctionConnection = {
       kind: 'function',
-      function: instance.interface,
+      function: fn,
       line: new InterruptLine(),
       direct: instance.direct,
       start: () => instance.start(),
       stop: () => instance.stop(),
+      save: fn.save === undefined ? undefined : () => fn.save?.(),
+      restore: fn.restore === undefined ? undefined : (state) => fn.restore?.(state),
       onDisconnect: undefined,
     };
     this.#connections.set(instance, connection);

@@ -23,8 +23,6 @@ export interface RunProgramOptions {
   readonly signal?: AbortSignal;
 }
 
-const running = new WeakSet<SimulatedMachine>();
-
 /**
  * Runs a guest program on virtual processors, each on a worker. Meanwhile interrupts go to the processors, and this
  * thread's own accesses to devices on workers go on being possible.
@@ -43,16 +41,16 @@ export async function runProgram(
       `Cannot run a guest program on ${processors} processors: use 1 to ${MAX_PROCESSORS}`,
     );
   }
-  if (running.has(machine)) {
+  if (machine.runsProgram) {
     throw new Error('Cannot run a guest program: another one runs in this machine');
   }
   signal?.throwIfAborted();
-  running.add(machine);
+  machine.runsProgram = true;
   const program = new RunningProgram(machine, module, options);
   try {
     return await program.run(processors);
   } finally {
-    running.delete(machine);
+    machine.runsProgram = false;
   }
 }
 

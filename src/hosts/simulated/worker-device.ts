@@ -1,5 +1,5 @@
 import type { DeviceEndpoint } from '../../compute/device-directory.ts';
-import type { FunctionConnection } from '../../engines/simulated/engine.ts';
+import type { FunctionConnection } from '../../engines/simulated/function-connection.ts';
 import { InterruptLine } from '../../engines/simulated/interrupts.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
 import type { RestartRequest, RestartResult } from '../../hdv/device-placement.ts';
@@ -7,7 +7,7 @@ import { ALL_ONES } from '../../pci/bar-router.ts';
 import type { FunctionShape, MappedShape } from '../../pci/device-callbacks.ts';
 import { DirectTable, type SharedPages } from '../../pci/direct-table.ts';
 import type { DeviceModule, DeviceThread, ThreadDevice } from './device-thread.ts';
-import type { PowerOnCommand } from './device-worker.ts';
+import type { PowerOnCommand, RestoreCommand } from './device-worker.ts';
 import { RemoteFunction } from './remote-function.ts';
 
 type Width = 1 | 2 | 4;
@@ -180,6 +180,8 @@ export class WorkerDevice implements DeviceEndpoint {
         // One that fails or hangs here was reported as such.
         if (!thread.over) await thread.call('stop', number).catch(() => undefined);
       },
+      save: () => thread.call('save', number),
+      restore: (state) => thread.call('restore', { number, state } satisfies RestoreCommand),
       onDisconnect: undefined,
     };
   }

@@ -7,12 +7,9 @@ import { DeviceDirectory } from '../../../src/compute/device-directory.ts';
 import { ComputeService } from '../../../src/compute/service.ts';
 import { runtimeIdOf } from '../../../src/compute/system-id.ts';
 import { QemuEngine } from '../../../src/engines/qemu/engine.ts';
-import {
-  type SavedMachine,
-  STREAM_OFFSET,
-  sealSavedState,
-} from '../../../src/engines/qemu/saved-state.ts';
+import { type SavedMachine, sealSavedState } from '../../../src/engines/qemu/saved-state.ts';
 import { VM_GROUP, vmAccount } from '../../../src/engines/qemu/vm-account.ts';
+import { STREAM_OFFSET } from '../../../src/engines/saved-state-head.ts';
 import { permissionOf } from '../../../src/ffi/posix-acl.ts';
 import { findFirmware } from '../../../src/provision/find-firmware.ts';
 import { codeOf } from '../../compute/recording-engine.ts';

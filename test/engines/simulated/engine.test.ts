@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EngineDevice, EngineExit, EngineSystem } from '../../../src/compute/engine.ts';
-import { type FunctionConnection, SimulatedEngine } from '../../../src/engines/simulated/engine.ts';
+import { SimulatedEngine } from '../../../src/engines/simulated/engine.ts';
+import type { FunctionConnection } from '../../../src/engines/simulated/function-connection.ts';
 import { InterruptLine } from '../../../src/engines/simulated/interrupts.ts';
 import { RecordingDevice } from '../../device-host/recording-device.ts';
 
