@@ -7,6 +7,9 @@ import type { Modification } from './modify.ts';
 import type { OutputOptions } from './output.ts';
 import type { HcsContext, ServiceOptions } from './service-host.ts';
 
+/** What `--wait` without a time means. */
+const FOREVER = 'forever';
+
 /** Adds the commands that do something to systems that exist. */
 export function addDrivingCommands(program: Command, context: HcsContext): void {
   const add = (name: DriveCommand, summary: string, description: string): Command => {
@@ -44,8 +47,8 @@ export function addDrivingCommands(program: Command, context: HcsContext): void 
       .option('--reboot', 'ask to start again instead')
       .addOption(
         new Option('--wait [seconds]', 'wait until it has ended; without a time, however long')
-          .argParser(seconds)
-          .preset(true),
+          .argParser((text) => (text === FOREVER ? true : seconds(text)))
+          .preset(FOREVER),
       ),
     'hcs shutdown web --wait 60 || hcs kill web',
   );

@@ -47,7 +47,9 @@ export async function makeSystem(session: Session, making: Making): Promise<void
   const done = { create: 'Created', restore: 'Restored', clone: 'Cloned' }[command];
   tell(making, `${done}${start ? ' and started' : ''} ${name}`, { command, id, started: start });
   if (document.ShouldTerminateOnLastHandleClosed) {
-    remark(`hcs: ${name} ends with this command, as ShouldTerminateOnLastHandleClosed says`);
+    remark(
+      `hcs: ${name} ends with this command, as ShouldTerminateOnLastHandleClosed in its document says`,
+    );
   }
 }
 
