@@ -30,6 +30,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'cli/commands.test.ts': 'commands run from their source; test/windows has those of the build',
   'cli/error.test.ts': 'commands run from their source',
   'cli/hcs/commands.test.ts': 'commands run from their source, on terminals of script(1)',
+  'cli/hcs/page.test.ts': 'commands run from their source, on terminals of script(1)',
   'cli/schema.test.ts': 'commands run from their source',
   'cli/validate.test.ts': 'commands run from their source',
   'cli/vm-run.test.ts': 'commands run from their source, on terminals of script(1)',
