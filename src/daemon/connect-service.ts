@@ -1,30 +1,111 @@
-import type { ComputeFunctions } from '../compute/compute-functions.ts';
+import { connect, type Socket } from 'node:net';
+import { ComputeFunctions } from '../compute/compute-functions.ts';
+import { failure } from '../compute/failure.ts';
+import type { HcsError } from '../hcs/hcs-error.ts';
 import type { ServiceGreeting } from './protocol.ts';
+import { RemoteService } from './remote-service.ts';
+import { checkSocketPath, defaultSocketPath } from './socket-path.ts';
+import { type StartOnDemandOptions, startDaemon } from './start-daemon.ts';
 
 /** How a service behind a socket is found; everything has a default. */
 export interface ConnectServiceOptions {
-  /** Its socket. Default: see `defaultSocketPath`. */
+  /** Its socket. Default: see {@link defaultSocketPath}. */
   readonly socket?: string | undefined;
   /** Starts a daemon where none listens; false. */
   readonly startOnDemand?: boolean | StartOnDemandOptions | undefined;
-  /** Milliseconds that the service may take to greet; 10,000. */
+  /** Milliseconds that the service may take to greet, and one that is starting to listen; 10,000. */
   readonly greetingLimitMs?: number | undefined;
-}
-
-/** The daemon that is started where none listens. */
-export interface StartOnDemandOptions {
-  readonly host?: 'linux' | 'simulated' | undefined;
-  readonly stateFolder?: string | undefined;
-  /** Milliseconds without clients and systems after which it ends by itself; 60,000. */
-  readonly idleExitMs?: number | undefined;
 }
 
 /** A connection to a service, with the functions of the contract over it. */
 export interface ServiceConnection extends AsyncDisposable {
   /** Works for as long as this connection is open; reconnects when a daemon has ended and another one has begun. */
   readonly core: ComputeFunctions;
+  /** The service itself, for device hosts. */
+  readonly remote: RemoteService;
   /** What the service said of itself. */
   readonly service: ServiceGreeting;
   /** Closes every handle of this connection, and the connection. Safe to call twice. */
   close(): Promise<void>;
+}
+
+const DEFAULT_GREETING_LIMIT_MS = 10_000;
+
+/** Milliseconds between looks for the socket of a daemon that another process has just started. */
+const LOOK_MS = 10;
+
+/**
+ * Connects to the compute service of this user.
+ * @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE when none listens or can be started, HCS_E_ACCESS_DENIED when the socket
+ * is not for this user, HCS_E_UNSUPPORTED_PROTOCOL_VERSION when the two versions have no protocol in common
+ */
+export async function connectService(
+  options: ConnectServiceOptions = {},
+): Promise<ServiceConnection> {
+  const remote = openService(options);
+  const service = await remote.greet();
+  const close = (): Promise<void> => remote.close();
+  return {
+    core: new ComputeFunctions(remote),
+    remote,
+    service,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** The service of this user, connected when it is first asked for something. */
+export function openService(options: ConnectServiceOptions = {}): RemoteService {
+  const { greetingLimitMs = DEFAULT_GREETING_LIMIT_MS } = options;
+  return new RemoteService({ connect: () => find(options, greetingLimitMs), greetingLimitMs });
+}
+
+async function find(options: ConnectServiceOptions, limitMs: number): Promise<Socket> {
+  const { socket: path = defaultSocketPath(), startOnDemand = false } = options;
+  checkSocketPath(path);
+  try {
+    return await connectTo(path);
+  } catch (error) {
+    if (startOnDemand === false || !isNobody(error)) throw cannotConnect(path, error);
+  }
+  await startDaemon(path, startOnDemand === true ? {} : startOnDemand);
+  // One that another process has started may be on its way to its socket.
+  const end = performance.now() + limitMs;
+  while (true) {
+    try {
+      return await connectTo(path);
+    } catch (error) {
+      if (!isNobody(error) || performance.now() > end) throw cannotConnect(path, error);
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+function connectTo(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+    socket.once('error', reject);
+  });
+}
+
+/** Whether nobody listens there, as far as that can be told. */
+function isNobody(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR';
+}
+
+function cannotConnect(path: string, error: unknown): HcsError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' || code === 'EPERM') {
+    const reason = `the socket ${path} is not for this user: set HDVKIT_SOCKET to that of a service of yours`;
+    return failure('hello', 'HCS_E_ACCESS_DENIED', reason, undefined, error);
+  }
+  const reason = isNobody(error)
+    ? `no service listens on ${path}: start hcsd, or set HDVKIT_SOCKET to where it listens`
+    : `cannot connect to ${path}: ${message}`;
+  return failure('hello', 'HCS_E_SERVICE_NOT_AVAILABLE', reason, undefined, error);
 }

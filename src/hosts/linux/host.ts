@@ -1,6 +1,8 @@
 import { DeviceDirectory } from '../../compute/device-directory.ts';
 import { notImplementedStorage } from '../../compute/not-implemented-storage.ts';
+import type { ComputeServiceOptions } from '../../compute/served-systems.ts';
 import { ComputeService } from '../../compute/service.ts';
+import { crashReportsOf, type StateOptions } from '../../compute/state-folder.ts';
 import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { RuntimeFolder } from '../../device-host/runtime-folder.ts';
 import { VfioUserPlacement } from '../../device-host/vfio-user-placement.ts';
@@ -9,7 +11,6 @@ import { QemuEngine, type QemuEngineOptions } from '../../engines/qemu/engine.ts
 import { linuxHostInformation } from '../../engines/qemu/linux-host-information.ts';
 import type { HostCapabilities } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
-import { crashReportsOf, type StateOptions } from '../../compute/state-folder.ts';
 
 /** What the linux host can do. */
 export const LINUX_CAPABILITIES: HostCapabilities = {
@@ -31,6 +32,23 @@ export interface LinuxHostOptions extends StateOptions {
   readonly engine?: QemuEngineOptions;
 }
 
+/** What the service of a linux host is made of. */
+export function linuxServiceOptions({
+  directory,
+  engine,
+  ...state
+}: StateOptions & {
+  readonly directory: DeviceDirectory;
+  readonly engine?: QemuEngineOptions | undefined;
+}): ComputeServiceOptions {
+  return {
+    engines: [new QemuEngine(engine)],
+    directory,
+    host: linuxHostInformation(),
+    crashReports: crashReportsOf(state),
+  };
+}
+
 /** Makes a linux host: a service of its own in this process, QEMU for machines, vfio-user for devices. */
 export function createLinuxHost({
   engine,
@@ -39,12 +57,9 @@ export function createLinuxHost({
   ...options
 }: LinuxHostOptions = {}): HostBinding {
   const directory = new DeviceDirectory();
-  const service = new ComputeService({
-    engines: [new QemuEngine(engine)],
-    directory,
-    host: linuxHostInformation(),
-    crashReports: crashReportsOf({ stateFolder, crashReports }),
-  });
+  const service = new ComputeService(
+    linuxServiceOptions({ directory, engine, stateFolder, crashReports }),
+  );
   let folder: RuntimeFolder | undefined;
   const socketPath = (): string => {
     folder ??= RuntimeFolder.create();

@@ -1,13 +1,14 @@
 import { DeviceDirectory } from '../../compute/device-directory.ts';
 import { notImplementedStorage } from '../../compute/not-implemented-storage.ts';
+import type { ComputeServiceOptions } from '../../compute/served-systems.ts';
 import { ComputeService } from '../../compute/service.ts';
+import { crashReportsOf, type StateOptions } from '../../compute/state-folder.ts';
 import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { SimulatedEngine } from '../../engines/simulated/engine.ts';
 import { simulatedHostInformation } from '../../engines/simulated/host-information.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
 import type { HostCapabilities, Placement } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
-import { crashReportsOf, type StateOptions } from '../../compute/state-folder.ts';
 import { SimulatedPlacement } from './placement.ts';
 import { SimulatedPlatform } from './platform.ts';
 import { type RunProgramOptions, runProgram } from './processors.ts';
@@ -45,6 +46,23 @@ export interface SimulatedHostOptions extends StateOptions {
   readonly heapLimit?: number;
 }
 
+/** What the service of a simulated host is made of. */
+export function simulatedServiceOptions({
+  directory,
+  engine = new SimulatedEngine(),
+  ...state
+}: StateOptions & {
+  readonly directory: DeviceDirectory;
+  readonly engine?: SimulatedEngine;
+}): ComputeServiceOptions {
+  return {
+    engines: [engine],
+    directory,
+    host: simulatedHostInformation,
+    crashReports: crashReportsOf(state),
+  };
+}
+
 /** Makes a simulated host: a service of its own, in this process, with machines that run guest programs. */
 export function createSimulatedHost({
   placement: first = 'inline',
@@ -54,12 +72,9 @@ export function createSimulatedHost({
 }: SimulatedHostOptions = {}): SimulatedHost {
   const directory = new DeviceDirectory();
   const engine = new SimulatedEngine();
-  const service = new ComputeService({
-    engines: [engine],
-    directory,
-    host: simulatedHostInformation,
-    crashReports: crashReportsOf({ stateFolder, crashReports }),
-  });
+  const service = new ComputeService(
+    simulatedServiceOptions({ directory, engine, stateFolder, crashReports }),
+  );
   const platform = new SimulatedPlatform(engine, (handle) => service.systemIdOf(handle));
   const deviceHost = new LocalDeviceHost(directory, platform);
   const placement = new SimulatedPlacement({ deviceHost, engine, ...limits });

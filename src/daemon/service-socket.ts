@@ -1,0 +1,205 @@
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { lockFile } from '../ffi/file-lock.ts';
+import { checkSocketPath } from './socket-path.ts';
+
+/** The daemon cannot listen: the message names what is in the way and the remedy. */
+export class ServiceSocketError extends Error {
+  override readonly name = 'ServiceSocketError';
+  /** Another daemon serves the socket, or is about to. */
+  readonly isServed: boolean;
+
+  constructor(
+    message: string,
+    { isServed = false, cause }: { isServed?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.isServed = isServed;
+  }
+}
+
+/** First descriptor that a service manager passes (sd_listen_fds(3)). */
+const FIRST_PASSED_FD = 3;
+
+/**
+ * The socket that a daemon listens on, for its user alone: in a folder of mode 0700 where it makes that. A lock beside it
+ * decides between daemons that start at once, so a socket without a daemon is known, and replaced.
+ */
+export class ServiceSocket {
+  readonly path: string;
+  readonly #server: Server;
+  readonly #lock: number | undefined;
+  readonly #inode: number | undefined;
+
+  private constructor(path: string, server: Server, lock: number | undefined) {
+    this.path = path;
+    this.#server = server;
+    this.#lock = lock;
+    this.#inode = lock === undefined ? undefined : lstatSync(path).ino;
+  }
+
+  /**
+   * @param connected takes each client
+   * @throws ServiceSocketError, RangeError for an impossible path
+   */
+  static async listen(path: string, connected: (socket: Socket) => void): Promise<ServiceSocket> {
+    checkSocketPath(path);
+    const lock = takeLock(path);
+    const server = createServer(connected);
+    try {
+      await removeLeftover(path);
+      await listening(server, path);
+      chmodSync(path, 0o600);
+      return new ServiceSocket(path, server, lock);
+    } catch (error) {
+      server.close();
+      closeSync(lock);
+      throw error instanceof ServiceSocketError ? error : cannot(path, error);
+    }
+  }
+
+  /**
+   * The socket that a service manager has opened for this process (`LISTEN_PID`, `LISTEN_FDS`), or undefined.
+   * @throws ServiceSocketError when there is more than one, or it is no socket
+   */
+  static async passed(
+    connected: (socket: Socket) => void,
+    environment: NodeJS.ProcessEnv = process.env,
+  ): Promise<ServiceSocket | undefined> {
+    const { LISTEN_PID, LISTEN_FDS } = environment;
+    if (LISTEN_FDS === undefined || Number(LISTEN_PID) !== process.pid) return undefined;
+    // What this process starts must not take them for its own.
+    delete environment.LISTEN_PID;
+    delete environment.LISTEN_FDS;
+    delete environment.LISTEN_FDNAMES;
+    if (LISTEN_FDS !== '1') {
+      throw new ServiceSocketError(
+        `Cannot serve ${LISTEN_FDS} sockets (LISTEN_FDS): leave one ListenStream in the socket unit`,
+      );
+    }
+    const server = createServer(connected);
+    try {
+      await listening(server, { fd: FIRST_PASSED_FD });
+    } catch (cause) {
+      throw new ServiceSocketError(
+        `Cannot listen on descriptor ${FIRST_PASSED_FD}: LISTEN_FDS says that it is a socket`,
+        { cause },
+      );
+    }
+    const address = server.address();
+    return new ServiceSocket(typeof address === 'string' ? address : '', server, undefined);
+  }
+
+  /** Takes no more clients, and removes a socket of its own. Those that are there stay. */
+  close(): void {
+    this.#server.close();
+    if (this.#lock === undefined) return;
+    // Node has removed its own by now; the lock goes last.
+    if (statOf(this.path)?.ino === this.#inode) unlinkSync(this.path);
+    closeSync(this.#lock);
+  }
+}
+
+function listening(server: Server, where: string | { readonly fd: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** @returns the descriptor that holds the lock */
+function takeLock(path: string): number {
+  const folder = dirname(path);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw cannot(path, error);
+  }
+  checkFolder(path, folder);
+  let lock: number;
+  try {
+    lock = openSync(`${path}.lock`, 'a', 0o600);
+  } catch (error) {
+    throw cannot(path, error);
+  }
+  // Elsewhere a socket that answers is all there is to go by.
+  if (process.platform !== 'linux' || lockFile(lock)) return lock;
+  closeSync(lock);
+  throw new ServiceSocketError(
+    `Cannot listen on ${path}: a service is there already; use it, end it, or choose another path by --socket`,
+    { isServed: true },
+  );
+}
+
+function checkFolder(path: string, folder: string): void {
+  const { uid, mode } = statSync(folder);
+  const user = process.getuid?.() ?? uid;
+  if (uid !== user && uid !== 0) {
+    throw new ServiceSocketError(
+      `Cannot listen on ${path}: its folder is that of user ${uid}; choose another path by --socket`,
+    );
+  }
+  if ((mode & 0o022) === 0 || (mode & 0o1000) !== 0) return;
+  throw new ServiceSocketError(
+    `Cannot listen on ${path}: others could put a socket of theirs in its place; run chmod go-w ${folder}, or choose another path by --socket`,
+  );
+}
+
+/** Nobody else removes anything meanwhile: the caller has the lock. */
+async function removeLeftover(path: string): Promise<void> {
+  const stat = statOf(path);
+  if (stat === undefined) return;
+  if (!stat.isSocket()) {
+    throw new ServiceSocketError(
+      `Cannot listen on ${path}: a file of another kind is in its place; choose another path by --socket`,
+    );
+  }
+  if (process.getuid?.() !== stat.uid) {
+    throw new ServiceSocketError(
+      `Cannot listen on ${path}: the socket there is that of user ${stat.uid}; choose another path by --socket`,
+    );
+  }
+  if (await isServed(path)) {
+    throw new ServiceSocketError(
+      `Cannot listen on ${path}: another program listens there; end it, or choose another path by --socket`,
+    );
+  }
+  unlinkSync(path);
+}
+
+/** Whether anybody listens on a socket. */
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED'));
+  });
+}
+
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}
+
+function cannot(path: string, cause: unknown): ServiceSocketError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ServiceSocketError(
+    `Cannot listen on ${path}: ${reason}; choose another path by --socket or HDVKIT_SOCKET`,
+    { cause },
+  );
+}

@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { failure } from '../compute/failure.ts';
+
+/** The daemon that is started where none listens. */
+export interface StartOnDemandOptions {
+  readonly host?: 'linux' | 'simulated' | undefined;
+  readonly stateFolder?: string | undefined;
+  /** Milliseconds without clients and systems after which it ends by itself; 60,000. */
+  readonly idleExitMs?: number | undefined;
+}
+
+/** Exit code of a daemon that found another one at its socket. */
+export const EXIT_SERVED = 3;
+
+const DEFAULT_IDLE_EXIT_MS = 60_000;
+
+/** How far back in the log the reason of a daemon that ended is shown, in characters. */
+const SHOWN_LOG = 2000;
+
+/**
+ * Starts a daemon that outlives this process, and waits until it listens, or until it finds that another one does or is
+ * about to. What it says goes to `<socket>.log`.
+ * @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE with the last lines of the log
+ */
+export async function startDaemon(socket: string, options: StartOnDemandOptions): Promise<void> {
+  const { host, stateFolder, idleExitMs = DEFAULT_IDLE_EXIT_MS } = options;
+  const isSource = import.meta.url.endsWith('.ts');
+  const main = new URL(`../cli/hcsd/main${isSource ? '.ts' : '.js'}`, import.meta.url);
+  mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
+  const logPath = `${socket}.log`;
+  const log = openSync(logPath, 'a', 0o600);
+  const child = spawn(
+    process.execPath,
+    [
+      ...(isSource ? ['--import', import.meta.resolve('tsx'), '--conditions=hdvkit-source'] : []),
+      fileURLToPath(main),
+      ...['--socket', socket],
+      ...['--idle-exit', String(idleExitMs / 1000)],
+      ...(host === undefined ? [] : ['--host', host]),
+      ...(stateFolder === undefined ? [] : ['--state', stateFolder]),
+    ],
+    { cwd: '/', detached: true, stdio: ['ignore', 'pipe', log] },
+  );
+  closeSync(log);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      // Its first line says that it listens.
+      child.stdout?.once('data', () => resolve());
+      child.once('error', reject);
+      child.once('exit', (code, signal) => {
+        if (code === EXIT_SERVED) resolve();
+        else reject(new Error(`it ended with ${signal ?? `code ${code}`}: ${tailOf(logPath)}`));
+      });
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `a service could not be started: ${reason}`;
+    throw failure('hello', 'HCS_E_SERVICE_NOT_AVAILABLE', message, undefined, error);
+  } finally {
+    child.stdout?.destroy();
+    child.removeAllListeners();
+    child.unref();
+  }
+}
+
+function tailOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').slice(-SHOWN_LOG).trim();
+  } catch {
+    return `see ${path}`;
+  }
+}
