@@ -8,7 +8,7 @@ import { processorArguments } from './hardware/processor-model.ts';
 import { secureBootArguments, secureBootProperties } from './hardware/secure-boot.ts';
 import type { MachinePlan, PlannedShare } from './machine-plan.ts';
 import { type Part, partArguments } from './part.ts';
-import { MEMORY_FD } from './qemu-process.ts';
+import { CONTROL_FD, MEMORY_FD } from './qemu-process.ts';
 import { consoleArguments } from './resources/console.ts';
 import { BALLOON_PART, hotMemoryPart } from './resources/memory.ts';
 import { adapterPart } from './resources/network-adapter.ts';
@@ -27,8 +27,6 @@ export interface CommandLineOptions {
   /** Major version of QEMU. */
   readonly majorVersion: number;
   readonly accelerator: 'tcg' | 'kvm';
-  /** Socket on which this process waits for QEMU's control connection. */
-  readonly controlSocket: string;
   /** File in which a guest keeps error records over its end, of {@link CRASH_LOG_SIZE} bytes. */
   readonly crashLog: string;
   readonly memory: MachineMemory;
@@ -146,8 +144,8 @@ function memorySize({ memory: { baseMB, roomMB } }: CommandLineOptions): string 
 }
 
 /** QEMU connects to a socket of ours, so that nobody has to wait for one of QEMU's to appear. */
-function control({ controlSocket, majorVersion }: CommandLineOptions): string[] {
-  const chardev = ['-chardev', `socket,id=control,path=${escapeOption(controlSocket)},server=off`];
+function control({ majorVersion }: CommandLineOptions): string[] {
+  const chardev = ['-chardev', `socket,id=control,fd=${CONTROL_FD},server=on,wait=off`];
   return majorVersion >= 11
     ? [...chardev, '-object', 'monitor-qmp,id=qmp,chardev=control']
     : [...chardev, '-mon', 'chardev=control,mode=control'];

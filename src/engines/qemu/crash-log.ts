@@ -28,19 +28,36 @@ const SLOT = new Parser()
  * @param store content of the store's file
  */
 export function readCrashLog(store: Buffer): string | undefined {
-  const parts: { readonly number: number; readonly text: string }[] = [];
+  const parts = recordsOf(store);
+  if (parts.length === 0) return undefined;
+  // Part 1 is the end of the messages.
+  parts.sort((one, other) => other.number - one.number);
+  return parts.map(({ text }) => text.trimEnd()).join('\n');
+}
+
+/** Whether a guest says that it panicked: kernels write for what they survive as well (Linux, kmsg_dump_reason_str). */
+export function hasPanicRecord(store: Buffer): boolean {
+  return recordsOf(store).some(({ reason }) => reason.startsWith('Panic'));
+}
+
+/** A part of the messages, as it begins with "Panic#1 Part1". */
+interface Part {
+  readonly reason: string;
+  readonly number: number;
+  readonly text: string;
+}
+
+function recordsOf(store: Buffer): Part[] {
+  const parts: Part[] = [];
   for (let at = SLOT_SIZE; at + SLOT_SIZE <= store.length; at += SLOT_SIZE) {
     const record = store.subarray(at, at + SLOT_SIZE);
     const { signature, offset, length } = SLOT.parse(record) as Slot;
     if (signature !== SIGNATURE || offset + length > SLOT_SIZE) continue;
     const text = textOf(record.subarray(offset, offset + length));
-    const [, number, rest] = /^[^\n]*Part(\d+)\n(.*)$/s.exec(text) ?? [];
-    if (rest !== undefined) parts.push({ number: Number(number), text: rest });
+    const [, reason = '', number, rest] = /^([^\n]*)Part(\d+)\n(.*)$/s.exec(text) ?? [];
+    if (rest !== undefined) parts.push({ reason, number: Number(number), text: rest });
   }
-  if (parts.length === 0) return undefined;
-  // Part 1 is the end of the messages.
-  parts.sort((one, other) => other.number - one.number);
-  return parts.map(({ text }) => text.trimEnd()).join('\n');
+  return parts;
 }
 
 /** Messages are compressed, unless the kernel was built without. */

@@ -22,6 +22,12 @@ export interface DeviceSlotsOptions {
   readonly unplugLimit?: number | undefined;
 }
 
+/** A device of another process in a machine, as it is found again when the machine's owner is no more. */
+export interface PluggedDevice {
+  readonly instanceId: string;
+  readonly msix: boolean;
+}
+
 interface Plugged {
   readonly device: EngineDevice;
   readonly id: string;
@@ -45,6 +51,31 @@ export class DeviceSlots {
   /** Devices that are in the machine. */
   get instanceIds(): readonly string[] {
     return [...this.#plugged.values()].map(({ device }) => device.instanceId);
+  }
+
+  /** What {@link DeviceSlots.adopt} takes. */
+  get records(): readonly PluggedDevice[] {
+    return [...this.#plugged.values()].map(({ device, msix }) => ({
+      instanceId: device.instanceId,
+      msix,
+    }));
+  }
+
+  /**
+   * Knows devices again that another process has plugged. Whoever serves them has gone on, or not; nothing can be asked of
+   * them by their endpoints any more.
+   */
+  adopt(records: readonly PluggedDevice[]): void {
+    for (const { instanceId, msix } of records) {
+      const key = instanceId.toLowerCase();
+      const id = `dev-${key}`;
+      if (!this.#ports.has(id)) continue;
+      this.#plugged.set(key, {
+        device: { instanceId, configuration: [], endpoint: NOBODY },
+        id,
+        msix,
+      });
+    }
   }
 
   /**
@@ -128,6 +159,12 @@ export class DeviceSlots {
     await Promise.allSettled(all.map(({ device }) => device.endpoint.powerOff()));
   }
 }
+
+/** The endpoint of a device that another process has plugged. */
+const NOBODY: EngineDevice['endpoint'] = {
+  powerOn: () => Promise.reject(new Error('Cannot power on a device of an owner that has ended')),
+  powerOff: () => Promise.resolve(),
+};
 
 function isConnection(value: unknown): value is VfioUserConnection {
   if (typeof value !== 'object' || value === null) return false;

@@ -1,11 +1,15 @@
+// Longer than most: all that is told to a machine, when it is made and when it is taken over.
 import { closeSync, writeFileSync } from 'node:fs';
-import type { Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
+import type { Adoption, Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
+import { isAlive } from '../../provision/process-identity.ts';
 import { chooseAccelerator } from './accelerator.ts';
+import { buryMachine, catchUp, held, reapMachines } from './adoption.ts';
 import { qemuArguments } from './command-line.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { creationFailure } from './creation-failure.ts';
 import { planMachine } from './document.ts';
+import { readEngineRecord } from './engine-record.ts';
 import { QemuFiles } from './files.ts';
 import { firmwareFor } from './firmware-files.ts';
 import { createGuestMemory } from './guest-memory-file.ts';
@@ -19,7 +23,7 @@ import { isVirtiofs, startShare } from './resources/virtiofs.ts';
 import { restoreSource, type Template } from './restore.ts';
 import { RootPorts } from './root-ports.ts';
 import { SideProcesses } from './side-processes.ts';
-import { QemuSystem } from './system.ts';
+import { QemuSystem, type QemuSystemParts } from './system.ts';
 import { hasListener } from './unix-sockets.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
@@ -45,6 +49,17 @@ export interface QemuEngineOptions {
   readonly memoryRoom?: number | undefined;
   /** What network adapters are connected to, by the EndpointId of documents. */
   readonly networkEndpoints?: NetworkEndpoints | undefined;
+  /**
+   * Machines go on when this process ends, in whatever way, until they are terminated or shut down: another process takes
+   * them over by {@link QemuEngine.adopt}, and ends by {@link QemuEngine.reap} those that nobody knows. Default: machines
+   * end with this process.
+   */
+  readonly outlives?: boolean | undefined;
+  /**
+   * Folder for the sockets and files of machines that outlive this process, an absolute path of at most 80 bytes that no
+   * other engine uses. Default: XDG_RUNTIME_DIR, or the folder for temporary files.
+   */
+  readonly folder?: string | undefined;
   /** Added at the end of QEMU's arguments. */
   readonly extraArgs?: readonly string[] | undefined;
 }
@@ -55,7 +70,7 @@ const MEMORY_ROOM_MB = 16 * 1024;
 /** A message timeout that outlasts any breakpoint: 24 days, the most that QEMU takes. */
 export const NO_MESSAGE_TIMEOUT = 2147483647;
 
-/** Runs virtual machines in QEMU processes, one each, controlled by QMP. They end with this process. */
+/** Runs virtual machines in QEMU processes, one each, controlled by QMP. They end with this process, or outlive it. */
 export class QemuEngine implements Engine {
   readonly name = 'qemu';
   readonly files = new QemuFiles();
@@ -89,7 +104,8 @@ export class QemuEngine implements Engine {
       const ports = new RootPorts(source?.machine.ports);
       const sockets = socketsOf(plan);
       const listening = new Set(sockets.filter(hasListener));
-      folder = WatchedFolder.create();
+      folder =
+        options.outlives === true ? WatchedFolder.kept(options.folder) : WatchedFolder.create();
       const running = new SideProcesses(folder);
       sides = running;
       const isClone = source?.ram !== undefined;
@@ -102,14 +118,13 @@ export class QemuEngine implements Engine {
       if (!isClone) guestMemory = createGuestMemory(memory.baseMB);
       const qemuProcess = await QemuProcess.start(
         qemu.command,
-        (controlSocket) => [
+        [
           ...qemu.args,
           ...qemuArguments(plan, {
             id: request.id,
             runtimeId: request.runtimeId,
             majorVersion: majorVersion(qemu),
             accelerator,
-            controlSocket,
             crashLog,
             listening,
             memory,
@@ -130,8 +145,7 @@ export class QemuEngine implements Engine {
         ],
         folder,
         guestMemory,
-        // With a debugger in a device, QEMU's main loop may stand still for as long as it likes.
-        options.messageTimeout === NO_MESSAGE_TIMEOUT ? 0 : undefined,
+        this.#qmpTimeout,
       );
       started = qemuProcess;
       const machine = new LiveMachine({
@@ -150,8 +164,9 @@ export class QemuEngine implements Engine {
         endpoints: options.networkEndpoints ?? {},
         ownSockets,
       });
+      machine.waitsForState = source !== undefined;
       await finish(machine, request.logicalProcessors);
-      return new QemuSystem({
+      return this.#system({
         request,
         machine,
         qemu: qemuProcess,
@@ -167,15 +182,6 @@ export class QemuEngine implements Engine {
             ? { processor: linuxHostInformation().processorCapabilities() }
             : {}),
         },
-        saved: (template) => {
-          if (template === undefined) this.#templates.delete(request.id);
-          else this.#templates.set(request.id, template);
-        },
-        slots: {
-          messageTimeout: options.messageTimeout,
-          msixUnplug: options.msixUnplug ?? false,
-          unplugLimit: options.unplugLimit,
-        },
       });
     } catch (error) {
       await started?.quit();
@@ -185,6 +191,86 @@ export class QemuEngine implements Engine {
     } finally {
       if (guestMemory !== undefined) closeSync(guestMemory);
     }
+  }
+
+  async adopt(value: unknown, request: EngineRequest): Promise<Adoption> {
+    const record = readEngineRecord(value);
+    const folder = WatchedFolder.adopt(record.folder);
+    const qemu = await QemuProcess.adopt(record.process, folder, this.#qmpTimeout);
+    if (qemu === undefined) return { kind: 'ended', exit: await buryMachine(record) };
+    const sides = new SideProcesses(folder);
+    sides.adopt(record.sides);
+    const { memory } = record.make;
+    const machine = new LiveMachine({
+      id: request.id,
+      runtimeId: request.runtimeId,
+      qmp: qemu.qmp,
+      pid: qemu.pid,
+      ports: new RootPorts(record.ports),
+      folder,
+      sides,
+      plan: record.plan,
+      isClone: record.isClone,
+      baseMemoryMB: memory.baseMB,
+      memoryRoomMB: memory.roomMB,
+      guestLimit: this.#options.unplugLimit,
+      endpoints: this.#options.networkEndpoints ?? {},
+      ownSockets: record.ownSockets,
+    });
+    machine.needsReset = record.needsReset;
+    machine.waitsForState = record.source !== undefined;
+    const crashLog = folder.file('crash-log');
+    const { request: later, begin } = held(request);
+    const { source, make, createdAt } = record;
+    // From now on it hears events; what came before is in what it answers.
+    const system = this.#system({
+      ...{ request: later, machine, qemu, folder, crashLog, source, make, createdAt },
+    });
+    try {
+      const { state, isPaused, missed } = await catchUp(machine, record, crashLog);
+      system.adopt(record, isPaused);
+      system.replay(missed);
+      begin();
+      return { kind: 'machine', system, state };
+    } catch (error) {
+      if (isAlive(record.process)) {
+        system.release();
+        throw error;
+      }
+      begin();
+      return { kind: 'machine', system, state: 'Running' };
+    }
+  }
+
+  async reap(records: readonly unknown[]): Promise<number> {
+    const { folder } = this.#options;
+    if (folder === undefined) {
+      throw new Error(
+        'Cannot tell machines of this engine from those of others: make the engine with a folder of its own',
+      );
+    }
+    return await reapMachines(
+      folder,
+      records.map((record) => readEngineRecord(record).folder),
+    );
+  }
+
+  get #qmpTimeout(): number | undefined {
+    // With a debugger in a device, QEMU's main loop may stand still for as long as it likes.
+    return this.#options.messageTimeout === NO_MESSAGE_TIMEOUT ? 0 : undefined;
+  }
+
+  #system(parts: Omit<QemuSystemParts, 'saved' | 'slots'>): QemuSystem {
+    const { messageTimeout, msixUnplug = false, unplugLimit } = this.#options;
+    const { id } = parts.request;
+    return new QemuSystem({
+      ...parts,
+      saved: (template) => {
+        if (template === undefined) this.#templates.delete(id);
+        else this.#templates.set(id, template);
+      },
+      slots: { messageTimeout, msixUnplug, unplugLimit },
+    });
   }
 
   #templateOf({ template }: EngineRequest): Template | undefined {

@@ -39,6 +39,8 @@ export class LiveMachine {
   plan: MachinePlan;
   /** Whether its processors have run. */
   hasStarted = false;
+  /** Whether it has to be given the state that it goes on from before its processors run. */
+  waitsForState = false;
   /** Whether something was plugged into a root port that the firmware has to see. */
   needsReset = false;
   readonly id: string;

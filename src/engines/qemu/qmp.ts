@@ -58,10 +58,15 @@ export class QmpClient {
   /**
    * Waits for the greeting and leaves negotiation mode.
    * @param timeout milliseconds for each command, 0 for no limit
+   * @param greetingTimeout milliseconds for the greeting, which QEMU gives when it is up, and to one client at a time
    */
-  static async open(socket: Socket, timeout: number = DEFAULT_TIMEOUT): Promise<QmpClient> {
+  static async open(
+    socket: Socket,
+    timeout: number = DEFAULT_TIMEOUT,
+    greetingTimeout: number = timeout,
+  ): Promise<QmpClient> {
     const client = new QmpClient(socket, timeout);
-    await client.#waitFor('greet QEMU', timeout, (settle) => {
+    await client.#waitFor('greet QEMU', greetingTimeout, (settle) => {
       client.#greet = () => settle(undefined);
     });
     await client.execute('qmp_capabilities');

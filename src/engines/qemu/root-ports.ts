@@ -1,5 +1,6 @@
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import type { QmpClient } from './qmp.ts';
 
 /** Slots for devices: a q35 machine takes most devices behind a root port only. */
 export const ROOT_PORTS = 16;
@@ -8,6 +9,26 @@ export const ROOT_PORTS = 16;
 export function rootPort(index: number): string {
   return `rp${index}`;
 }
+
+/** Asks a machine which root ports have which devices. */
+export async function takenPorts(qmp: QmpClient): Promise<Record<string, number>> {
+  const devices = (await qmp.execute('qom-list', { path: PERIPHERAL })) as readonly {
+    readonly name: string;
+    readonly type: string;
+  }[];
+  const taken: Record<string, number> = {};
+  for (const { name, type } of devices) {
+    if (!type.startsWith('child<') || /^rp\d+$/.test(name)) continue;
+    const path = `${PERIPHERAL}/${name}`;
+    const bus = await qmp.execute('qom-get', { path, property: 'parent_bus' });
+    const [, port] = /\/rp(\d+)\//.exec(String(bus)) ?? [];
+    if (port !== undefined) taken[name] = Number(port);
+  }
+  return taken;
+}
+
+/** Where QEMU has devices with ids. */
+const PERIPHERAL = '/machine/peripheral';
 
 /** Which root port of one machine has which device, by the device's id in QEMU. */
 export class RootPorts {
@@ -21,6 +42,12 @@ export class RootPorts {
   /** All that are taken. */
   get taken(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#taken);
+  }
+
+  /** Takes over what is behind which port, whatever was known before. */
+  replace(taken: Readonly<Record<string, number>>): void {
+    this.#taken.clear();
+    for (const [id, port] of Object.entries(taken)) this.#taken.set(id, port);
   }
 
   has(id: string): boolean {

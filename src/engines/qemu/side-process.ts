@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync } from 'node:fs';
+import { chownSync, closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SideProgram } from '../../provision/find-side-program.ts';
-import { describeExit, type ProcessExit, watchEnd } from './process-end.ts';
+import { identifyProcess, type ProcessIdentity } from '../../provision/process-identity.ts';
+import { describeExit, type ProcessExit, watchEnd, watchForeignEnd } from './process-end.ts';
+import { MACHINE_VARIABLE } from './qemu-process.ts';
 import { isListening } from './unix-sockets.ts';
 import type { VmAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
@@ -22,6 +24,13 @@ export interface SideProcessOptions {
   readonly socketOwner?: VmAccount | undefined;
 }
 
+/** A program as it is found again when its owner is no more. */
+export interface SideProcessRecord {
+  readonly name: string;
+  readonly socket: string;
+  readonly identity: ProcessIdentity;
+}
+
 /** From spawn to the socket: a loaded machine takes seconds. */
 const START_LIMIT_MS = 60_000;
 /** Nothing says when a socket that is there is listened on. */
@@ -36,17 +45,22 @@ export class SideProcess {
   readonly name: string;
   /** Where it listens. */
   readonly socket: string;
-  readonly pid: number;
+  readonly #identity: ProcessIdentity;
   /** Resolves when the process is no more. */
   readonly ended: Promise<ProcessExit>;
   /** Whether its end was asked for. */
   #isAsked = false;
   #isGone = false;
 
-  private constructor(name: string, socket: string, pid: number, ended: Promise<ProcessExit>) {
+  private constructor(
+    name: string,
+    socket: string,
+    identity: ProcessIdentity,
+    ended: Promise<ProcessExit>,
+  ) {
     this.name = name;
     this.socket = socket;
-    this.pid = pid;
+    this.#identity = identity;
     this.ended = ended;
     void ended.then(() => {
       this.#isGone = true;
@@ -60,27 +74,48 @@ export class SideProcess {
   static async start(options: SideProcessOptions): Promise<SideProcess> {
     const { program, folder, account, socketOwner } = options;
     const socket = folder.file(options.socket);
+    const output = folder.outlives ? outputOf(socket) : undefined;
+    const print = output === undefined ? 'pipe' : openSync(output, 'a', 0o600);
     const child = spawn(program.command, [...program.args, ...options.args(socket)], {
       cwd: '/',
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', print, print],
+      env: { ...process.env, [MACHINE_VARIABLE]: folder.path },
       ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
     });
+    if (typeof print === 'number') closeSync(print);
     const { pid } = child;
-    const ended = watchEnd(child, () => {
+    const onEnd = (): void => {
       if (pid !== undefined) folder.processEnded(-pid);
-    });
-    if (pid === undefined) throw notStarted(program.name, await ended);
+    };
+    const ended = watchEnd(child, onEnd, output);
+    const identity = pid === undefined ? undefined : identifyProcess(pid);
+    if (pid === undefined || identity === undefined) throw notStarted(program.name, await ended);
     folder.watchProcess(-pid);
-    const process = new SideProcess(program.name, socket, pid, ended);
+    const side = new SideProcess(program.name, socket, identity, ended);
     try {
       await listening(program.name, socket, child, ended);
       if (socketOwner !== undefined) chownSync(socket, socketOwner.uid, socketOwner.gid);
-      return process;
+      return side;
     } catch (error) {
-      await process.end();
+      await side.end();
       throw error;
     }
+  }
+
+  /** Takes over a program that another process has started. */
+  static adopt({ name, socket, identity }: SideProcessRecord): SideProcess {
+    const ended = watchForeignEnd(identity, outputOf(socket));
+    return new SideProcess(name, socket, identity, ended);
+  }
+
+  /** What {@link SideProcess.adopt} takes. */
+  get record(): SideProcessRecord {
+    return { name: this.name, socket: this.socket, identity: this.#identity };
+  }
+
+  get pid(): number {
+    return this.#identity.pid;
   }
 
   /** Whether it was to end. Otherwise its end is a failure. */
@@ -104,11 +139,16 @@ export class SideProcess {
   #kill(signal: NodeJS.Signals): void {
     if (this.#isGone) return;
     try {
-      process.kill(-this.pid, signal);
+      process.kill(-this.#identity.pid, signal);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
+}
+
+/** Where a program prints that outlives its owner. */
+function outputOf(socket: string): string {
+  return `${socket}.log`;
 }
 
 async function listening(

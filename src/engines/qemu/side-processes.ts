@@ -1,9 +1,12 @@
 import { describeExit } from './process-end.ts';
-import { SideProcess, type SideProcessOptions } from './side-process.ts';
+import { SideProcess, type SideProcessOptions, type SideProcessRecord } from './side-process.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** What {@link SideProcesses.start} takes. */
 export type SideProcessRequest = Omit<SideProcessOptions, 'folder' | 'socket'>;
+
+/** Programs by the ids of their devices, as they are found again when their owner is no more. */
+export type SideProcessRecords = Readonly<Record<string, SideProcessRecord>>;
 
 /** The programs that run beside one machine's QEMU, by the ids of their devices. */
 export class SideProcesses {
@@ -31,12 +34,25 @@ export class SideProcesses {
       // A name that was used may still be there.
       socket: `side${this.#started++}`,
     });
-    this.#processes.set(device, side);
-    void side.ended.then((exit) => {
-      if (side.isEnding || (exit.code === 0 && exit.signal === null)) return;
-      this.onFailure(`${side.name} ended: ${describeExit(exit)}`);
-    });
+    this.#add(device, side);
     return side;
+  }
+
+  /**
+   * Takes over programs that another process has started.
+   * @param records what {@link SideProcesses.records} gave
+   */
+  adopt(records: SideProcessRecords): void {
+    for (const [device, record] of Object.entries(records)) {
+      this.#add(device, SideProcess.adopt(record));
+      const [, number = '0'] = /(\d+)$/.exec(record.socket) ?? [];
+      this.#started = Math.max(this.#started, Number(number) + 1);
+    }
+  }
+
+  /** What {@link SideProcesses.adopt} takes. */
+  get records(): SideProcessRecords {
+    return Object.fromEntries([...this.#processes].map(([device, side]) => [device, side.record]));
   }
 
   /** Where the program of a device listens. @throws Error when it has none */
@@ -51,6 +67,14 @@ export class SideProcesses {
     const side = this.#processes.get(device);
     this.#processes.delete(device);
     await side?.end();
+  }
+
+  #add(device: string, side: SideProcess): void {
+    this.#processes.set(device, side);
+    void side.ended.then((exit) => {
+      if (side.isEnding || (exit.code === 0 && exit.signal === null)) return;
+      this.onFailure(`${side.name} ended: ${describeExit(exit)}`);
+    });
   }
 
   /** Ends all of them. */

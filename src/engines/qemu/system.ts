@@ -1,3 +1,4 @@
+// Longer than most: the life of one machine, whose parts share one state.
 import type {
   EngineDevice,
   EngineExit,
@@ -12,9 +13,11 @@ import { HRESULT } from '../../hcs/hresult.ts';
 import { crashReport } from './crash-report.ts';
 import { placeCrashStore } from './crash-store.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
+import { type EngineRecord, RECORD_VERSION } from './engine-record.ts';
 import type { LiveMachine } from './live-machine.ts';
+import { type Cause, exitOf } from './machine-exit.ts';
 import { restoreFrom } from './migration.ts';
-import { describeExit, type ProcessExit } from './process-end.ts';
+import type { ProcessExit } from './process-end.ts';
 import { machineProperties } from './properties.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import type { QmpEvent } from './qmp.ts';
@@ -41,10 +44,9 @@ export interface QemuSystemParts {
   readonly make: Omit<SavedMachine, 'machineType' | 'plan' | 'ports' | 'memoryAddresses'>;
   /** Called when the machine has become a template, and when that has ended. */
   saved(template: Template | undefined): void;
+  /** When the machine was made, in milliseconds since 1970; now, where nothing is said. */
+  readonly createdAt?: number | undefined;
 }
-
-/** Why the machine ended, as far as QEMU said before its process did. */
-type Cause = 'guest' | 'host' | 'panic' | { readonly failure: string } | undefined;
 
 /** QKeyCodes of Ctrl, Alt and Delete. */
 const RESTART_KEYS = ['ctrl', 'alt', 'delete'].map((data) => ({ type: 'qcode', data }));
@@ -57,20 +59,24 @@ export class QemuSystem implements EngineSystem {
   readonly shutdownTypes = ['Shutdown', 'Reboot'] as const;
   readonly #parts: QemuSystemParts;
   readonly #slots: DeviceSlots;
-  readonly #createdAt = Date.now();
+  readonly #createdAt: number;
   readonly #lastSave = new LastSave();
   readonly #gone: Promise<void>;
   #cause: Cause;
   #isPaused = false;
   /** What went wrong when the guest had ended. */
   #endProblem: Pick<EngineExit, 'detail'> = {};
+  #template: Template | undefined;
+  #isReleased = false;
   #crash: { isReported: boolean } | undefined;
 
   constructor(parts: QemuSystemParts) {
     this.#parts = parts;
+    this.#createdAt = parts.createdAt ?? Date.now();
     this.#slots = new DeviceSlots(parts.qemu.qmp, parts.machine.ports, parts.slots);
     parts.qemu.qmp.listen((event) => this.#notice(event));
     parts.machine.sides.onFailure = (failure) => {
+      if (this.#isReleased) return;
       // The guest would wait for the device for ever.
       this.#cause ??= { failure };
       void parts.qemu.quit();
@@ -78,13 +84,54 @@ export class QemuSystem implements EngineSystem {
     this.#gone = parts.qemu.ended.then((exit) => this.#end(exit));
   }
 
+  /** Knows again what another process knew of the machine. Called first. */
+  adopt({ devices, template }: EngineRecord, isPaused: boolean): void {
+    this.#slots.adopt(devices);
+    this.#isPaused = isPaused;
+    this.#template = template;
+    if (template !== undefined) this.#parts.saved(template);
+  }
+
+  /** Takes events as if they came now. */
+  replay(events: readonly QmpEvent[]): void {
+    for (const event of events) this.#notice(event);
+  }
+
+  record(): EngineRecord | undefined {
+    const { qemu, folder, machine, make, source } = this.#parts;
+    if (!folder.outlives) return undefined;
+    return {
+      version: RECORD_VERSION,
+      process: qemu.identity,
+      folder: folder.path,
+      make,
+      plan: machine.plan,
+      ports: machine.ports.taken,
+      isClone: machine.isClone,
+      ownSockets: [...machine.ownSockets],
+      devices: this.#slots.records,
+      sides: machine.sides.records,
+      createdAt: this.#createdAt,
+      hasStarted: machine.hasStarted,
+      needsReset: machine.needsReset,
+      source,
+      template: this.#template,
+    };
+  }
+
+  release(): void {
+    this.#isReleased = true;
+    this.#parts.qemu.release();
+  }
+
   async start(devices: readonly EngineDevice[]): Promise<void> {
     const { source, qemu, machine } = this.#parts;
     const { qmp } = qemu;
-    if (source !== undefined) {
+    if (source !== undefined && machine.waitsForState) {
       await restoreFrom(qmp, source.uri, source.ram !== undefined);
       const { crashStore } = source.machine;
       if (crashStore !== undefined) await placeCrashStore(qmp, crashStore);
+      machine.waitsForState = false;
     }
     for (const device of devices) await this.#slots.plug(device);
     if ((devices.length > 0 || machine.needsReset) && source === undefined) {
@@ -172,7 +219,13 @@ export class QemuSystem implements EngineSystem {
       await this.#save(target.path, signal);
     } else {
       requireNoVirtiofs(this.#parts.machine);
-      saved(await saveAsTemplate(qemu, await this.#make(), folder.file('template'), signal));
+      this.#template = await saveAsTemplate(
+        qemu,
+        await this.#make(),
+        folder.file('template'),
+        signal,
+      );
+      saved(this.#template);
     }
   }
 
@@ -255,6 +308,7 @@ export class QemuSystem implements EngineSystem {
   }
 
   async #end(exit: ProcessExit): Promise<void> {
+    if (this.#isReleased) return;
     const { request, folder, machine, qemu, saved } = this.#parts;
     saved(undefined);
     await this.#lastSave.forget();
@@ -263,36 +317,6 @@ export class QemuSystem implements EngineSystem {
     machine.ended();
     await machine.sides.endAll();
     await folder.remove();
-    request.exited(this.#exitOf(exit));
-  }
-
-  #exitOf(exit: ProcessExit): EngineExit {
-    const cause = this.#cause;
-    // QEMU that crashed takes the programs beside it with it, not they QEMU.
-    if (typeof cause === 'object' && exit.code === 0) {
-      return {
-        exitType: 'UnexpectedExit',
-        status: HRESULT.HCS_E_UNEXPECTED_EXIT,
-        detail: cause.failure,
-      };
-    }
-    switch (cause) {
-      case 'guest':
-        return { exitType: 'GracefulExit', status: HRESULT.S_OK, ...this.#endProblem };
-      case 'host':
-        return { exitType: 'ForcedExit', status: HRESULT.S_OK };
-      case 'panic':
-        return {
-          exitType: 'UnexpectedExit',
-          status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR,
-          detail: 'the guest panicked',
-        };
-      default:
-        return {
-          exitType: 'UnexpectedExit',
-          status: HRESULT.HCS_E_UNEXPECTED_EXIT,
-          detail: `QEMU ended: ${describeExit(exit)}`,
-        };
-    }
+    request.exited(exitOf(this.#cause, exit, this.#endProblem));
   }
 }

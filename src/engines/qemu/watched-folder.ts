@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A unix socket's path has at most 107 bytes (unix(7)); names in the folder are short. */
 const LONGEST_FOLDER = 80;
+/** How the names of folders begin whose machines outlive their owner. */
+const KEPT = 'hdvk-';
 
 /**
  * Reads lines until its input ends, as it does when the owner is gone for whatever reason. +ID is a process (a negative
@@ -27,23 +29,21 @@ rm -rf -- "$@"`;
 
 /**
  * A private folder (mode 0700) of one virtual machine, and a small process that, when this process ends without having
- * called {@link WatchedFolder.remove}, even by SIGKILL, kills the machine's processes and removes the folder.
+ * called {@link WatchedFolder.remove}, even by SIGKILL, kills the machine's processes and removes the folder. For a machine
+ * that outlives its owner there is no such process, and all of it stays.
  */
 export class WatchedFolder {
   readonly path: string;
-  readonly #watch: ChildProcess;
+  readonly #watch: ChildProcess | undefined;
 
-  private constructor(path: string, watch: ChildProcess) {
+  private constructor(path: string, watch: ChildProcess | undefined) {
     this.path = path;
     this.#watch = watch;
   }
 
   /** Makes the folder below XDG_RUNTIME_DIR or the folder for temporary files, whichever is short enough. */
   static create(): WatchedFolder {
-    const parent = [process.env.XDG_RUNTIME_DIR, tmpdir()].find(
-      (folder) => folder?.startsWith('/') === true && Buffer.byteLength(folder) <= LONGEST_FOLDER,
-    );
-    const path = create(parent ?? '/tmp');
+    const path = create(usualParent());
     const watch = spawn('/bin/sh', ['-c', WATCH, 'hdvkit-watch', path], {
       cwd: '/',
       detached: true,
@@ -54,6 +54,37 @@ export class WatchedFolder {
     watch.unref();
     (watch.stdin as unknown as { unref(): void }).unref();
     return new WatchedFolder(path, watch);
+  }
+
+  /**
+   * Makes the folder of a machine that outlives this process.
+   * @param parent an absolute path of at most 80 bytes; it is made, for its owner alone, when it is not there
+   */
+  static kept(parent = usualParent()): WatchedFolder {
+    if (!parent.startsWith('/') || Buffer.byteLength(parent) > LONGEST_FOLDER) {
+      throw new Error(
+        `Cannot keep sockets in "${parent}": use an absolute path of at most ${LONGEST_FOLDER} bytes`,
+      );
+    }
+    mkdirSync(parent, { recursive: true, mode: 0o700 });
+    return new WatchedFolder(mkdtempSync(join(parent, KEPT)), undefined);
+  }
+
+  /** The folder of a machine that has outlived its owner. */
+  static adopt(path: string): WatchedFolder {
+    return new WatchedFolder(path, undefined);
+  }
+
+  /** Folders of machines that outlive their owners. */
+  static allKept(parent: string): string[] {
+    if (!existsSync(parent)) return [];
+    const names = readdirSync(parent).filter((name) => name.startsWith(KEPT));
+    return names.map((name) => join(parent, name));
+  }
+
+  /** Whether the machine goes on when this process ends. */
+  get outlives(): boolean {
+    return this.#watch === undefined;
   }
 
   /** The path of a file in the folder. */
@@ -80,7 +111,7 @@ export class WatchedFolder {
   async remove(): Promise<void> {
     rmSync(this.path, { recursive: true, force: true });
     const watch = this.#watch;
-    if (watch.pid === undefined || watch.exitCode !== null || watch.signalCode !== null) return;
+    if (watch?.pid === undefined || watch.exitCode !== null || watch.signalCode !== null) return;
     const gone = new Promise((resolve) => watch.once('exit', resolve));
     watch.ref();
     watch.stdin!.end();
@@ -88,8 +119,16 @@ export class WatchedFolder {
   }
 
   #tell(line: string): void {
-    this.#watch.stdin!.write(`${line}\n`);
+    this.#watch?.stdin?.write(`${line}\n`);
   }
+}
+
+/** Where folders are when nothing else is said. */
+function usualParent(): string {
+  const parents = [process.env.XDG_RUNTIME_DIR, tmpdir()];
+  const fits = (folder: string | undefined): boolean =>
+    folder?.startsWith('/') === true && Buffer.byteLength(folder) <= LONGEST_FOLDER;
+  return parents.find(fits) ?? '/tmp';
 }
 
 function create(parent: string): string {

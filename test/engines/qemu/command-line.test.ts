@@ -44,7 +44,6 @@ const OPTIONS: CommandLineOptions = {
   runtimeId: '0f6c8a2e-5b1d-4c3e-8f70-2a9b4d6e8c01',
   majorVersion: 11,
   accelerator: 'tcg',
-  controlSocket: '/run/qmp',
   crashLog: '/run/crash-log',
   listening: new Set(),
   memory: { baseMB: 512, roomMB: 1024 },

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // A stand-in for QEMU: answers its questions and speaks QMP, without a machine. "-fake WORD" says how it is to behave.
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 
 const args = process.argv.slice(2);
 const after = (option) => args.flatMap((arg, i) => (arg === option ? [args[i + 1]] : []));
@@ -19,21 +19,26 @@ if (mode === 'refuse-start') {
 }
 
 const chardevs = after('-chardev').filter((text) => text.startsWith('socket,'));
-const sockets = chardevs.map((text) => ({
-  path: /path=([^,]*(?:,,[^,]*)*)/.exec(text)[1].replaceAll(',,', ','),
-  server: text.includes('server=on'),
-}));
-for (const { path, server } of sockets) if (server) createServer().listen(path);
-const control = connect(sockets.find(({ path }) => path.endsWith('/qmp')).path);
+for (const text of chardevs) {
+  const [, path] = /path=([^,]*(?:,,[^,]*)*)/.exec(text) ?? [];
+  if (path !== undefined && text.includes('server=on')) {
+    createServer().listen(path.replaceAll(',,', ','));
+  }
+}
+const [, fd] = chardevs.map((text) => /\bfd=(\d+),server=on/.exec(text)).find(Boolean);
+let control;
 const send = (message) => control.write(`${JSON.stringify(message)}\n`);
-send({ QMP: {} });
 
 let rest = '';
-control.setEncoding('utf8').on('data', (text) => {
-  const lines = (rest + text).split('\n');
-  rest = lines.pop();
-  for (const line of lines) answer(JSON.parse(line));
-});
+createServer((socket) => {
+  control = socket;
+  send({ QMP: {} });
+  control.setEncoding('utf8').on('data', (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop();
+    for (const line of lines) answer(JSON.parse(line));
+  });
+}).listen({ fd: Number(fd) });
 
 const LISTS = ['query-cpus-fast', 'query-blockstats'];
 
