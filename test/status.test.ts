@@ -96,9 +96,9 @@ describe('docs/status.md', () => {
     expect(names(/^HcsEvent/).sort()).toEqual(events.sort());
   });
 
-  test('knows four states', () => {
+  test('knows five states', () => {
     const states = new Set(rows.flatMap(({ states }) => states));
-    expect([...states].sort()).toEqual(['E_NOTIMPL', 'later', 'stand-in', 'yes']);
+    expect([...states].sort()).toEqual(['E_NOTIMPL', 'later', 'never', 'stand-in', 'yes']);
   });
 
   test('says E_NOTIMPL of exactly what the service answers so', () => {
