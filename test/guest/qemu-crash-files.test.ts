@@ -11,6 +11,8 @@ import { readSavedState } from '../../src/engines/qemu/saved-state.ts';
 import type { CrashReport, VirtualMachine } from '../../src/hcs/schema/documents.ts';
 
 const MIB = 1024 * 1024;
+/** A loaded machine takes its time. */
+const PATIENCE = { timeout: 100_000, interval: 50 };
 
 let folder: string;
 let guest: LinuxGuest;
@@ -118,4 +120,42 @@ test('a dump that is larger than it may be is not kept, and the report says so',
   expect(report).not.toHaveProperty('WindowsCrashInfo');
   expect(readdirSync(folder).filter((name) => name.startsWith('large'))).toEqual([]);
   expect(existsSync(dump)).toBe(false);
+});
+
+test('a guest that crashes is kept where the document wants no dump, and its end is kept as well', async () => {
+  const saved = join(folder, 'no-dump.vmrs');
+  const end = join(folder, 'end.vmrs');
+  const crashed = await run('three', true, {
+    DebugOptions: {
+      BugcheckNoCrashdumpSavedStateFileName: saved,
+      ShutdownOrResetSavedStateFileName: end,
+    },
+  });
+  await crash(crashed);
+  expect(crashed.reports[0]).toMatchObject({
+    GuestCrashSaveInfo: { SaveStateFile: saved, Status: 0 },
+  });
+  expect((await readSavedState(saved)).plan.memoryMB).toBe(128);
+  // A crash is no end of the guest's own will.
+  expect(existsSync(end)).toBe(false);
+});
+
+test('a guest that is asked to start again does, and its machine is kept as it was before', async () => {
+  const end = join(folder, 'end.vmrs');
+  const first = await run('four', true, {
+    DebugOptions: { ShutdownOrResetSavedStateFileName: end },
+  });
+  await first.machine.shutDown({ type: 'Reboot', reason: undefined });
+  await expect.poll(() => existsSync(end), PATIENCE).toBe(true);
+  await first.agent[Symbol.asyncDispose]();
+  const again = await GuestAgent.connect(join(folder, 'four.sock'), {
+    signal: AbortSignal.timeout(PATIENCE.timeout),
+  });
+  const uptime = Number((await again.run('cut -d . -f 1 /proc/uptime')).stdout);
+  expect(uptime).toBeLessThan(PATIENCE.timeout / 1000);
+  rmSync(end);
+  await first.machine.shutDown({ type: 'Shutdown', reason: undefined });
+  expect(await first.ended).toEqual({ exitType: 'GracefulExit', status: 0 });
+  await again[Symbol.asyncDispose]();
+  expect((await readSavedState(end)).plan.memoryMB).toBe(128);
 });

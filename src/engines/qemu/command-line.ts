@@ -9,6 +9,7 @@ import { secureBootArguments, secureBootProperties } from './hardware/secure-boo
 import type { MachinePlan, PlannedShare } from './machine-plan.ts';
 import { type Part, partArguments } from './part.ts';
 import { CONTROL_FD, MEMORY_FD } from './qemu-process.ts';
+import { resetAction } from './reset.ts';
 import { consoleArguments } from './resources/console.ts';
 import { BALLOON_PART, hotMemoryPart } from './resources/memory.ts';
 import { adapterPart } from './resources/network-adapter.ts';
@@ -94,7 +95,7 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
       ? ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']
       : []),
     // The machine stays after its end, so that how it ended can be read. A guest that panics has to write its log.
-    ...['-action', `shutdown=pause,panic=none,reboot=${endsOnReset(plan) ? 'shutdown' : 'reset'}`],
+    ...['-action', `shutdown=pause,panic=none,reboot=${resetAction(plan)}`],
     ...control(options),
     ...json('-object', {
       // By a path, although it has none: QEMU leaves only memory with one out of the state of a template.
@@ -130,11 +131,6 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...consoleArguments(plan.console),
     ...(options.extraArgs ?? []),
   ];
-}
-
-/** A machine whose state is kept at a reset stops for it. */
-function endsOnReset({ stopOnReset, crashFiles }: MachinePlan): boolean {
-  return stopOnReset || crashFiles.endState !== undefined;
 }
 
 /** Memory at the start, and the room for memory that comes later; a slot is asked for by QEMU, and not used. */

@@ -21,6 +21,7 @@ import type { ProcessExit } from './process-end.ts';
 import { machineProperties } from './properties.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import type { QmpEvent } from './qmp.ts';
+import { resetMachine } from './reset.ts';
 import { memoryAddresses } from './resources/memory.ts';
 import { changeResource } from './resources/resource-table.ts';
 import { requireNoVirtiofs } from './resources/virtiofs.ts';
@@ -136,15 +137,7 @@ export class QemuSystem implements EngineSystem {
     for (const device of devices) await this.#slots.plug(device);
     if ((devices.length > 0 || machine.needsReset) && source === undefined) {
       // Makes a cold boot of it: slots are powered as if the devices had always been there.
-      await new Promise<void>((resolve, reject) => {
-        const stop = qmp.listen(({ event }) => {
-          if (event !== 'RESET') return;
-          stop();
-          resolve();
-        });
-        qmp.execute('system_reset').catch(reject);
-        this.#gone.then(() => reject(new Error('QEMU has ended')), reject);
-      });
+      await resetMachine(qmp, machine.plan, this.#gone);
     }
     await qmp.execute('cont');
     machine.hasStarted = true;
@@ -267,7 +260,7 @@ export class QemuSystem implements EngineSystem {
       if (isReset && !machine.plan.stopOnReset) {
         this.#cause = undefined;
         await this.#lastSave.forget();
-        await qemu.qmp.execute('system_reset');
+        await resetMachine(qemu.qmp, machine.plan, this.#gone);
         await qemu.qmp.execute('cont');
         return;
       }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type CommandLineOptions, qemuArguments } from '../../../src/engines/qemu/command-line.ts';
 import { planHardware } from '../../../src/engines/qemu/hardware/hardware.ts';
 import { planHosting } from '../../../src/engines/qemu/hardware/hosting.ts';
+import { planProcessorModel } from '../../../src/engines/qemu/hardware/processor-model.ts';
 import type { MachinePlan } from '../../../src/engines/qemu/machine-plan.ts';
 import { ROOT_PORTS, RootPorts } from '../../../src/engines/qemu/root-ports.ts';
 
@@ -67,6 +68,23 @@ function values(
 }
 
 describe('QEMU’s command line', () => {
+  test('takes from the processor what the document does not expose', () => {
+    expect(values('-cpu')).toEqual(['max,svm=off']);
+    expect(values('-cpu', {}, { accelerator: 'kvm' })).toEqual(['host,svm=off,vmx=off']);
+    const processor = planProcessorModel('', {
+      ExposeVirtualizationExtensions: true,
+      DisableSpeculationControls: true,
+    });
+    const hardware = { ...PLAN.hardware, processor };
+    expect(values('-cpu', { hardware })[0]).toMatch(/^max,svm=on,spec-ctrl=off,stibp=off,/);
+    expect(values('-cpu', { hardware }, { accelerator: 'kvm' })[0]).toMatch(/^host,spec-ctrl=off,/);
+  });
+
+  test('hands the options of a file of VmbFs to it as its command line', () => {
+    const plan = { commandLine: 'some options', uefi: true };
+    expect(values('-append', plan)).toEqual(['some options']);
+  });
+
   test('backs the guest’s memory by a file that device processes can map', () => {
     expect(values('-object')).toContainEqual({
       'qom-type': 'memory-backend-file',

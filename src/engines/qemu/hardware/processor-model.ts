@@ -94,6 +94,8 @@ export function processorArguments(
   const model = [
     accelerator === 'kvm' ? 'host' : 'max',
     ...(isStrict ? ['enforce'] : []),
+    // Where all other extensions of XSAVE are off, QEMU leaves out what describes it (CPUID leaf 0xD).
+    ...(flags.xsave === true ? ['min-level=13'] : []),
     ...Object.entries(changed).map(([flag, isOn]) => `${flag}=${isOn ? 'on' : 'off'}`),
   ].join(',');
   const engine = accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi';
