@@ -468,6 +468,42 @@ export function describeComputeCore(name: string, open: () => CoreUnderTest): vo
       });
     });
 
+    describe('a save', () => {
+      const paths = { SaveStateFilePath: '/saved.vmrs' };
+      const save = (system: HCS_SYSTEM, options: object) =>
+        run((o) => core.HcsSaveComputeSystem(system, o, JSON.stringify(options)));
+      const pause = (system: HCS_SYSTEM) => run((o) => core.HcsPauseComputeSystem(system, o, null));
+      const resume = (system: HCS_SYSTEM) =>
+        run((o) => core.HcsResumeComputeSystem(system, o, null));
+
+      test('is of a paused system, which stays paused and goes on', async () => {
+        const system = await create();
+        expect(await codeOf(() => save(system, paths))).toBe('HCS_E_INVALID_STATE');
+        await start(system);
+        expect(await codeOf(() => save(system, paths))).toBe('HCS_E_INVALID_STATE');
+        await pause(system);
+        await save(system, { SaveType: 'ToFile', ...paths });
+        expect(await enumerated()).toMatchObject([{ State: 'Paused' }]);
+        await save(system, paths);
+        await resume(system);
+        expect(await enumerated()).toMatchObject([{ State: 'Running' }]);
+        await end(system);
+      });
+
+      test('as a template leaves a system that can only be terminated', async () => {
+        const system = await create();
+        await start(system);
+        await pause(system);
+        await save(system, { SaveType: 'AsTemplate' });
+        expect(await enumerated()).toMatchObject([{ State: 'SavedAsTemplate' }]);
+        for (const call of [start, pause, resume, (one: HCS_SYSTEM) => save(one, paths)]) {
+          expect(await codeOf(() => call(system))).toBe('HCS_E_INVALID_STATE');
+        }
+        await end(system);
+        expect(await enumerated()).toEqual([]);
+      });
+    });
+
     describe('an event', () => {
       test('of the exit comes to every handle, once, after the system was terminated', async () => {
         const system = await create();
