@@ -10,7 +10,7 @@ export function addServiceOptions(command: Command): Command {
   )
     .option(
       '--socket <path>',
-      'socket of the service; default: $HCS_SOCKET, else that of this user',
+      'socket of the service; default: $HDVKIT_SOCKET, else that of this user',
     )
     .option('--embedded', 'use a service in this process, whose systems end with the command');
 }

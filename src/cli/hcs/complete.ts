@@ -93,7 +93,7 @@ async function ids(
     const host = await connect({ ...options, running: true });
     try {
       const signal = AbortSignal.timeout(PATIENCE_MS);
-      const systems = await ComputeSystem.enumerate({}, { core: host.core, signal });
+      const systems = await ComputeSystem.enumerate(undefined, { core: host.core, signal });
       return systems.map(({ Id = '', State = '' as const }) => [Id, State] as const);
     } finally {
       await host.close();

@@ -8,13 +8,18 @@ import type { Shell } from './completion-command.ts';
 const SCRIPTS: Readonly<Record<Shell, string>> = {
   bash: `# bash completion for hcs
 _hcs() {
-  local line=\${COMP_LINE:0:COMP_POINT} word typed before=
+  local line=\${COMP_LINE:0:COMP_POINT} word typed plain tail before=
   COMPREPLY=()
   typed=\${line##*[[:space:]]}
   # What stands before the last colon or equals sign is a word of its own to readline, and stays.
   case $typed in
     [\\"\\']*) ;;
-    *[:=]*) before=\${typed%"\${typed##*[:=]}"} ;;
+    *[:=]*)
+      plain=\${typed//\\\\[:=]/__}
+      [[ $plain == *[:=]* ]] && tail=\${plain##*[:=]} || tail=$plain
+      before=\${typed:0:\${#typed}-\${#tail}}
+      before=\${before//\\\\/}
+      ;;
   esac
   while IFS= read -r word; do
     word=\${word%%$'\\t'*}

@@ -56,7 +56,7 @@ async function lookForSystems(
   known: ReadonlyMap<string, unknown>,
   watch: (system: ComputeSystem) => void,
 ): Promise<void> {
-  for (const { Id } of await ComputeSystem.enumerate({}, { core, signal })) {
+  for (const { Id } of await ComputeSystem.enumerate(undefined, { core, signal })) {
     if (Id === undefined || known.has(Id)) continue;
     try {
       watch(await ComputeSystem.open(Id, { core, signal }));

@@ -26,7 +26,7 @@ export async function openSystem(
     return await ComputeSystem.open(text, options);
   } catch (error) {
     if (!isGone(error)) throw error;
-    const ids = (await ComputeSystem.enumerate({}, options)).flatMap(({ Id }) => Id ?? []);
+    const ids = (await ComputeSystem.enumerate(undefined, options)).flatMap(({ Id }) => Id ?? []);
     const id = idMeant(text, ids);
     if (id === undefined) throw error;
     return await ComputeSystem.open(id, options);

@@ -19,7 +19,8 @@ export interface ListOptions extends ServiceOptions, OutputOptions {
 /** Lists the compute systems, by their ids. */
 export async function list(context: HcsContext, options: ListOptions): Promise<void> {
   await withService(context, options, async ({ host: { core }, signal }) => {
-    const query: SystemQuery = options.owner === undefined ? {} : { Owners: options.owner };
+    const query: SystemQuery | undefined =
+      options.owner === undefined ? undefined : { Owners: options.owner };
     const found = await withPatience(
       'Listing the compute systems',
       ComputeSystem.enumerate(query, { core, signal }),

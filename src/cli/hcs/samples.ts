@@ -42,7 +42,7 @@ export class Sampler {
     if (this.#named !== undefined) return this.#named;
     const { host, signal } = this.#session;
     const { core } = host;
-    const listed = await ComputeSystem.enumerate({}, { core, signal });
+    const listed = await ComputeSystem.enumerate(undefined, { core, signal });
     const ids = listed.flatMap(({ Id }) => Id ?? []).sort();
     for (const [id, system] of this.#open) {
       if (ids.includes(id)) continue;

@@ -20,7 +20,7 @@ export async function service(
 ): Promise<void> {
   await withService(context, options, async ({ host, signal }) => {
     const answers = await ask(host);
-    const systems = await ComputeSystem.enumerate({}, { core: host.core, signal });
+    const systems = await ComputeSystem.enumerate(undefined, { core: host.core, signal });
     if (options.json) {
       print(JSON.stringify({ host: host.name, systems: systems.length, ...answers }, null, 2));
       return;
