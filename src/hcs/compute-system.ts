@@ -115,10 +115,10 @@ export class ComputeSystem implements AsyncDisposable {
 
   /** Basic properties of all systems that match: criteria combine by and, the entries of a list by or. */
   static async enumerate(
-    query: SystemQuery = {},
+    query?: SystemQuery,
     { core = selectedComputeCore(), signal }: CoreOptions = {},
   ): Promise<readonly Properties[]> {
-    const text = JSON.stringify(query);
+    const text = json(query);
     const start = (operation: HCS_OPERATION): void =>
       core.HcsEnumerateComputeSystems(text, operation);
     return JSON.parse((await beginCall(core, start, signal).awaited) ?? '[]') as Properties[];
