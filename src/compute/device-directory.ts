@@ -12,14 +12,27 @@ export interface DeviceEndpoint {
   powerOn(configuration: readonly string[]): Promise<unknown>;
   /** The machine has let go of the device: Stop and Teardown run. Safe to call twice. */
   powerOff(): Promise<void>;
-  /** Why the device has failed, once it has: what its machine says of it then is only a consequence. */
-  readonly failure?: Error | undefined;
+  /**
+   * Why the device has failed, once it has: what its machine says of it then is only a consequence. A promise where the
+   * device is in another process; it never rejects.
+   */
+  readonly failure?: Error | undefined | Promise<Error | undefined>;
 }
 
-interface Key {
+/** What a device instance is found by. */
+export interface DeviceKey {
   readonly systemId: string;
   readonly classId: string;
   readonly instanceId: string;
+}
+
+/** Takes an entry out again. */
+export type Withdraw = () => void | Promise<void>;
+
+/** Where device hosts announce device instances: the directory, or the way to one in another process. */
+export interface DeviceRegistry {
+  /** @throws RangeError when the system already has an instance with this id; HcsError of a service elsewhere */
+  register(key: DeviceKey, endpoint: DeviceEndpoint): Withdraw | Promise<Withdraw>;
 }
 
 interface Announcement {
@@ -28,13 +41,13 @@ interface Announcement {
 }
 
 /** Device instances that device hosts have announced, by system, class and instance id (GUIDs compare without case). */
-export class DeviceDirectory {
+export class DeviceDirectory implements DeviceRegistry {
   /** By system id, then by instance id. */
   readonly #systems = new Map<string, Map<string, Announcement>>();
 
   /** @returns a function that takes the entry out again
    * @throws RangeError when the system already has an instance with this id */
-  register({ systemId, classId, instanceId }: Key, endpoint: DeviceEndpoint): () => void {
+  register({ systemId, classId, instanceId }: DeviceKey, endpoint: DeviceEndpoint): () => void {
     const instances = this.#systems.get(systemId) ?? new Map<string, Announcement>();
     const key = instanceId.toLowerCase();
     if (instances.has(key)) {
@@ -60,7 +73,7 @@ export class DeviceDirectory {
   }
 
   /** The endpoint announced for a FlexibleIov entry, or undefined when no device host has it. */
-  find({ systemId, classId, instanceId }: Key): DeviceEndpoint | undefined {
+  find({ systemId, classId, instanceId }: DeviceKey): DeviceEndpoint | undefined {
     const found = this.#systems.get(systemId)?.get(instanceId.toLowerCase());
     return found?.classId === classId.toLowerCase() ? found.endpoint : undefined;
   }

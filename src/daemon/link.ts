@@ -115,12 +115,6 @@ export class Link {
     this.#keepAlive();
   }
 
-  /** Tells the service that a device has failed. */
-  deviceFailed(device: number, error: Error): void {
-    const failure = encodeFailure('HdvCreateDeviceInstance', error);
-    this.#channel.notify('failed', { device, failure });
-  }
-
   /** @throws HcsError as the service answers; HCS_E_SERVICE_DISCONNECT when the connection ends first */
   async request<M extends keyof ClientRequests>(
     name: string,
@@ -193,6 +187,10 @@ export class Link {
         return await endpoint.powerOn(configuration ?? []);
       }
       if (method === 'powerOff') return (await endpoint.powerOff()) ?? null;
+      if (method === 'failure') {
+        const failure = await endpoint.failure;
+        return failure === undefined ? null : encodeFailure(name, failure);
+      }
       throw failure(name, 'E_NOTIMPL', `this client has no method ${method}`);
     } catch (error) {
       throw failureResponse(name, error);

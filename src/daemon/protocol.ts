@@ -118,6 +118,8 @@ export interface ServiceRequests {
     result: unknown;
   };
   powerOff: { params: { readonly device: number }; result: null };
+  /** Why the device has failed, if it has. */
+  failure: { params: { readonly device: number }; result: WireFailure | null };
 }
 
 /** Notifications of the daemon. */
@@ -134,12 +136,6 @@ export interface ServiceNotices {
   begun: { readonly call: number; readonly interruptible: boolean };
   /** The daemon is about to end the connection. */
   goodbye: { readonly reason: string };
-}
-
-/** Notifications of clients. */
-export interface ClientNotices {
-  /** Why a device that was announced has failed. */
-  failed: { readonly device: number; readonly failure: WireFailure };
 }
 
 /** Data of an error. */

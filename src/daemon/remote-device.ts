@@ -1,4 +1,4 @@
-import type { DeviceEndpoint } from '../compute/device-directory.ts';
+import type { DeviceEndpoint, Withdraw } from '../compute/device-directory.ts';
 import { failure } from '../compute/failure.ts';
 import type { Channel } from './channel.ts';
 import { decodeFailure } from './wire-failure.ts';
@@ -10,17 +10,16 @@ export class RemoteDevice implements DeviceEndpoint {
   readonly #channel: Channel;
   readonly #device: number;
   #isOn = false;
-  #failure: Error | undefined;
   /** Takes the entry out of the directory. */
-  withdraw: () => void = () => {};
+  withdraw: Withdraw = () => {};
 
   constructor(channel: Channel, device: number) {
     this.#channel = channel;
     this.#device = device;
   }
 
-  get failure(): Error | undefined {
-    return this.#failure;
+  get failure(): Promise<Error | undefined> {
+    return this.#askFailure();
   }
 
   async powerOn(configuration: readonly string[]): Promise<unknown> {
@@ -29,7 +28,7 @@ export class RemoteDevice implements DeviceEndpoint {
       return await this.#channel.request('powerOn', { device: this.#device, configuration });
     } catch (error) {
       this.#isOn = false;
-      if (this.#channel.isOver) throw this.#failure ?? processGone();
+      if (this.#channel.isOver) throw processGone();
       throw decodeFailure(NAME, dataOf(error));
     }
   }
@@ -44,15 +43,18 @@ export class RemoteDevice implements DeviceEndpoint {
     }
   }
 
-  /** The client says that the device has failed. */
-  failed(value: unknown): void {
-    this.#failure ??= decodeFailure(NAME, value);
-  }
-
   /** The client is gone, and the device with it. */
   lost(): void {
-    this.#failure ??= processGone();
-    this.withdraw();
+    void this.withdraw();
+  }
+
+  async #askFailure(): Promise<Error | undefined> {
+    try {
+      const failed = await this.#channel.request('failure', { device: this.#device });
+      return failed === null ? undefined : decodeFailure(NAME, failed);
+    } catch {
+      return this.#channel.isOver ? processGone() : undefined;
+    }
   }
 }
 

@@ -1,6 +1,11 @@
 import type { Socket } from 'node:net';
 import type { Cancellation } from '../compute/cancellation.ts';
-import type { DeviceEndpoint } from '../compute/device-directory.ts';
+import type {
+  DeviceEndpoint,
+  DeviceKey,
+  DeviceRegistry,
+  Withdraw,
+} from '../compute/device-directory.ts';
 import { failure } from '../compute/failure.ts';
 import type {
   CreateRequest,
@@ -28,7 +33,7 @@ export interface RemoteServiceOptions {
  * A compute service at the other end of a socket. It connects when it is first asked for something, and again when it is
  * asked after the daemon has ended; what was open on the connection before stays dead.
  */
-export class RemoteService implements ServiceAccess {
+export class RemoteService implements ServiceAccess, DeviceRegistry {
   readonly #options: RemoteServiceOptions;
   /** The connection, or the attempt at one. */
   #link: Promise<Link> | undefined;
@@ -105,13 +110,9 @@ export class RemoteService implements ServiceAccess {
 
   /**
    * Announces a device of this process.
-   * @returns a function that withdraws it
-   * @throws HcsError ERROR_ALREADY_EXISTS, ERROR_INVALID_HANDLE
+   * @throws HcsError ERROR_ALREADY_EXISTS; ERROR_INVALID_HANDLE without an open handle of the system
    */
-  async announce(
-    key: { readonly systemId: string; readonly classId: string; readonly instanceId: string },
-    endpoint: DeviceEndpoint,
-  ): Promise<() => void> {
+  async register(key: DeviceKey, endpoint: DeviceEndpoint): Promise<Withdraw> {
     const name = 'HdvCreateDeviceInstance';
     const link = await this.#connect(name);
     const device = link.openDevice(endpoint);
@@ -121,12 +122,10 @@ export class RemoteService implements ServiceAccess {
       link.closeDevice(device);
       throw error;
     }
-    return () => {
-      if (link.isOver) return;
-      link.request(name, 'withdraw', { device }).then(
-        () => link.closeDevice(device),
-        () => link.closeDevice(device),
-      );
+    return async () => {
+      // When the connection has ended, so has the entry.
+      if (!link.isOver) await link.request(name, 'withdraw', { device }).catch(() => {});
+      link.closeDevice(device);
     };
   }
 

@@ -70,7 +70,8 @@ export class Session {
     this.#context = context;
     this.#channel = new Channel(socket, {
       request: (method, params, token) => this.#answer(method, params, token),
-      notice: (method, params) => this.#noticed(method, params),
+      // Clients have nothing to tell that nobody asked for.
+      notice: () => {},
       closed: (reason) => {
         clearTimeout(this.#helloTimer);
         this.#release();
@@ -256,6 +257,13 @@ export class Session {
   #announce(parameters: Parameters): null {
     const name = 'HdvCreateDeviceInstance';
     const number = parameters.number('device');
+    if (this.#context.greeting.host === 'simulated') {
+      throw failure(
+        name,
+        'ERROR_NOT_SUPPORTED',
+        'a simulated machine has devices of its own process only, as it reaches them through shared memory: run it in the process of the device (the host simulated, without a service), or use a service of the host linux',
+      );
+    }
     if (number <= this.#lastDevice || this.#devices.size >= MOST_HANDLES) {
       throw failure(name, 'E_INVALIDARG', `device ${number} cannot be announced: it was before`);
     }
@@ -286,15 +294,9 @@ export class Session {
 
   #withdraw(parameters: Parameters): null {
     const number = parameters.number('device');
-    this.#devices.get(number)?.withdraw();
+    void this.#devices.get(number)?.withdraw();
     this.#devices.delete(number);
     return null;
-  }
-
-  #noticed(method: string, params: unknown): void {
-    const number = new Parameters(method, params).get('device');
-    if (method !== 'failed' || typeof number !== 'number') return;
-    this.#devices.get(number)?.failed((params as { readonly failure?: unknown }).failure);
   }
 
   #newHandle(name: string, parameters: Parameters): number {

@@ -1,7 +1,8 @@
 // Longer than most files: one class has all 18 functions of the contract.
-import type { DeviceDirectory, DeviceEndpoint } from '../compute/device-directory.ts';
+import type { DeviceEndpoint, DeviceRegistry, Withdraw } from '../compute/device-directory.ts';
 import type { Aperture, GuestMemory } from '../device/services.ts';
 import type { HANDLE, HCS_SYSTEM } from '../hcs/core/handles.ts';
+import { HcsError } from '../hcs/hcs-error.ts';
 import { HDV_DEVICE_TYPE, type HDV_PCI_BAR_SELECTOR } from '../hdv/hdv-constants.ts';
 import { HdvError } from '../hdv/hdv-error.ts';
 import type {
@@ -25,7 +26,7 @@ interface HostEntry {
 interface DeviceEntry {
   readonly host: HDV_HOST;
   readonly endpoint: DeviceEndpoint;
-  readonly withdraw: () => void;
+  readonly withdraw: Withdraw;
   /** Absent for a device that runs on a worker: nothing here answers for it. */
   readonly instance: LocalInstance | undefined;
   /** Absent likewise. */
@@ -46,14 +47,14 @@ const GUID_TEXT = /^\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?$/i;
  * and leaves memory and interrupts to its platform. Handles are counted up and never used twice.
  */
 export class LocalDeviceHost implements VmDeviceHost {
-  readonly #directory: DeviceDirectory;
+  readonly #directory: DeviceRegistry;
   readonly #platform: LocalPlatform;
   readonly #hosts = new Map<HDV_HOST, HostEntry>();
   readonly #devices = new Map<HDV_DEVICE, DeviceEntry>();
   #nextHost = 0x1000n;
   #nextDevice = 0x10_0000n;
 
-  constructor(directory: DeviceDirectory, platform: LocalPlatform) {
+  constructor(directory: DeviceRegistry, platform: LocalPlatform) {
     this.#directory = directory;
     this.#platform = platform;
   }
@@ -101,7 +102,7 @@ export class LocalDeviceHost implements VmDeviceHost {
         `device type ${deviceType} is not HdvDeviceTypePCI (1)`,
       );
     }
-    const device = this.#nextDevice as HDV_DEVICE;
+    const device = this.#takeNumber();
     const instance = new CallbackInstance(
       device,
       systemId,
@@ -110,7 +111,7 @@ export class LocalDeviceHost implements VmDeviceHost {
       deviceInterface,
     );
     const direct = new LocalDirect(instance, this.#platform);
-    return this.#register(name, deviceHostHandle, instance.classId, instance.instanceId, {
+    return this.#register(name, deviceHostHandle, device, instance, {
       endpoint: new InstanceEndpoint(instance, this.#platform, direct),
       instance,
       direct,
@@ -122,16 +123,20 @@ export class LocalDeviceHost implements VmDeviceHost {
    * on workers.
    * @throws HdvError as `HdvCreateDeviceInstance`
    */
-  announce(host: HDV_HOST, classId: GUID, instanceId: GUID, endpoint: DeviceEndpoint): HDV_DEVICE {
+  async announce(
+    host: HDV_HOST,
+    classId: GUID,
+    instanceId: GUID,
+    endpoint: DeviceEndpoint,
+  ): Promise<HDV_DEVICE> {
     const name = 'HdvCreateDeviceInstance';
     this.#host(name, host);
-    return this.#register(
-      name,
-      host,
-      guid(name, 'class id', classId),
-      guid(name, 'instance id', instanceId),
-      { endpoint, instance: undefined, direct: undefined },
-    );
+    const ids = {
+      classId: guid(name, 'class id', classId),
+      instanceId: guid(name, 'instance id', instanceId),
+    };
+    const what = { endpoint, instance: undefined, direct: undefined };
+    return this.#register(name, host, this.#takeNumber(), ids, what);
   }
 
   /** Withdraws an instance before its device host is torn down: Stop and Teardown run. Safe to call twice. */
@@ -139,8 +144,8 @@ export class LocalDeviceHost implements VmDeviceHost {
     const entry = this.#devices.get(device);
     if (entry === undefined) return;
     this.#hosts.get(entry.host)?.devices.delete(device);
-    entry.withdraw();
     try {
+      await entry.withdraw();
       await entry.endpoint.powerOff();
     } finally {
       entry.direct?.clear();
@@ -321,13 +326,19 @@ export class LocalDeviceHost implements VmDeviceHost {
     return handle;
   }
 
-  #register(
+  #takeNumber(): HDV_DEVICE {
+    const device = this.#nextDevice as HDV_DEVICE;
+    this.#nextDevice += 8n;
+    return device;
+  }
+
+  async #register(
     name: string,
     host: HDV_HOST,
-    classId: GUID,
-    instanceId: GUID,
+    device: HDV_DEVICE,
+    { classId, instanceId }: { readonly classId: GUID; readonly instanceId: GUID },
     what: Pick<DeviceEntry, 'endpoint' | 'instance' | 'direct'>,
-  ): HDV_DEVICE {
+  ): Promise<HDV_DEVICE> {
     const entry = this.#host(name, host);
     if (!this.#isAlive(entry)) {
       throw new HdvError(
@@ -336,20 +347,21 @@ export class LocalDeviceHost implements VmDeviceHost {
         `the device host's compute system ${entry.systemId} has ended, or its handle was closed`,
       );
     }
-    let withdraw: () => void;
+    let withdraw: Withdraw;
     try {
       const key = { systemId: entry.systemId, classId, instanceId };
-      withdraw = this.#directory.register(key, what.endpoint);
+      withdraw = await this.#directory.register(key, what.endpoint);
     } catch (cause) {
-      throw new HdvError(
-        name,
-        'ERROR_ALREADY_EXISTS',
-        cause instanceof Error ? cause.message : String(cause),
-        { cause },
-      );
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const hresult = cause instanceof HcsError ? cause.hresult : 'ERROR_ALREADY_EXISTS';
+      throw new HdvError(name, hresult, cause instanceof HcsError ? cause.reason : reason, {
+        cause,
+      });
     }
-    const device = this.#nextDevice as HDV_DEVICE;
-    this.#nextDevice += 8n;
+    if (!this.#hosts.has(host)) {
+      await withdraw();
+      throw new HdvError(name, 'E_HANDLE', 'the device host was torn down meanwhile');
+    }
     this.#devices.set(device, { host, withdraw, apertures: new Map(), ...what });
     entry.devices.add(device);
     return device;

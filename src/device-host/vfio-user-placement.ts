@@ -38,7 +38,7 @@ export class VfioUserPlacement implements DevicePlacement {
     };
     try {
       const { host, classId, instanceId } = request;
-      const device = deviceHost.announce(host, classId, instanceId, worker);
+      const device = await deviceHost.announce(host, classId, instanceId, worker);
       return {
         device,
         get name() {

@@ -242,7 +242,7 @@ describe('device instances', () => {
         off++;
       },
     };
-    const device = hdv.announce(host, CLASS, INSTANCE, endpoint);
+    const device = await hdv.announce(host, CLASS, INSTANCE, endpoint);
     expect(await powerOn()).toBe('elsewhere');
     expect(await codeOf(() => hdv.HdvReadGuestMemory(device, 0, 4, Buffer.alloc(4)))).toBe(
       'E_ACCESSDENIED',

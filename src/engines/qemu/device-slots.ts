@@ -115,7 +115,7 @@ export class DeviceSlots {
     } catch (error) {
       this.#plugged.delete(key);
       this.#ports.release(id);
-      const { failure: own } = device.endpoint;
+      const own = await device.endpoint.failure;
       await device.endpoint.powerOff();
       if (own !== undefined) {
         throw failure('E_FAIL', `Device ${device.instanceId} failed: ${own.message}`, own);

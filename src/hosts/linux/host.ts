@@ -1,14 +1,18 @@
-import { DeviceDirectory } from '../../compute/device-directory.ts';
+import { ComputeFunctions } from '../../compute/compute-functions.ts';
+import { DeviceDirectory, type DeviceRegistry } from '../../compute/device-directory.ts';
 import { notImplementedStorage } from '../../compute/not-implemented-storage.ts';
 import type { ComputeServiceOptions } from '../../compute/served-systems.ts';
 import { ComputeService } from '../../compute/service.ts';
 import { crashReportsOf, type StateOptions } from '../../compute/state-folder.ts';
+import { type ConnectServiceOptions, openService } from '../../daemon/connect-service.ts';
+import type { RemoteService } from '../../daemon/remote-service.ts';
 import { LocalDeviceHost } from '../../device-host/local-device-host.ts';
 import { RuntimeFolder } from '../../device-host/runtime-folder.ts';
 import { VfioUserPlacement } from '../../device-host/vfio-user-placement.ts';
 import { VfioUserPlatform } from '../../device-host/vfio-user-platform.ts';
 import { QemuEngine, type QemuEngineOptions } from '../../engines/qemu/engine.ts';
 import { linuxHostInformation } from '../../engines/qemu/linux-host-information.ts';
+import type { HdvBinding } from '../../hdv/hdv-binding.ts';
 import type { HostCapabilities } from '../../hdv/host-capabilities.ts';
 import type { HostBinding } from '../host.ts';
 
@@ -30,6 +34,11 @@ export interface LinuxHostOptions extends StateOptions {
   readonly heapLimit?: number;
   /** How machines are run: another QEMU, no time limit for a debugger. */
   readonly engine?: QemuEngineOptions;
+  /**
+   * The service behind a socket that runs the machines, in place of one of this process, whose options (engine, state
+   * folder, crash reports) are then its own. Devices stay in this process all the same.
+   */
+  readonly service?: ConnectServiceOptions | undefined;
 }
 
 /** What the service of a linux host is made of. */
@@ -54,28 +63,65 @@ export function createLinuxHost({
   engine,
   stateFolder,
   crashReports,
+  service: elsewhere,
   ...options
 }: LinuxHostOptions = {}): HostBinding {
+  if (elsewhere !== undefined) return overService(openService(elsewhere), options);
   const directory = new DeviceDirectory();
   const service = new ComputeService(
     linuxServiceOptions({ directory, engine, stateFolder, crashReports }),
   );
+  const devices = serveDevices(service, directory, options);
+  return {
+    name: 'linux',
+    computeCore: service,
+    computeStorage: notImplementedStorage,
+    hdv: devices.hdv,
+    async close() {
+      await service[Symbol.asyncDispose]();
+      await devices.close();
+    },
+  };
+}
+
+/** A linux host whose machines are run by a service behind a socket; its devices are in this process. */
+function overService(
+  remote: RemoteService,
+  options: Pick<LinuxHostOptions, 'stallLimitMs' | 'heapLimit'>,
+): HostBinding {
+  const core = new ComputeFunctions(remote);
+  const devices = serveDevices(core, remote, options);
+  return {
+    name: 'linux',
+    computeCore: core,
+    computeStorage: notImplementedStorage,
+    hdv: devices.hdv,
+    async close() {
+      await devices.close();
+      await remote.close();
+    },
+  };
+}
+
+/** Devices of this process, for machines of QEMU wherever they run on this computer. */
+function serveDevices(
+  core: ComputeFunctions,
+  registry: DeviceRegistry,
+  options: Pick<LinuxHostOptions, 'stallLimitMs' | 'heapLimit'>,
+): { readonly hdv: HdvBinding; close(): Promise<void> } {
   let folder: RuntimeFolder | undefined;
   const socketPath = (): string => {
     folder ??= RuntimeFolder.create();
     return folder.fresh('.sock');
   };
   const platform = new VfioUserPlatform({
-    systemIdOf: (handle) => service.systemIdOf(handle),
+    systemIdOf: (handle) => core.systemIdOf(handle),
     socketPath,
     instanceOf: (device) => deviceHost.instanceOf(device),
   });
-  const deviceHost: LocalDeviceHost = new LocalDeviceHost(directory, platform);
+  const deviceHost: LocalDeviceHost = new LocalDeviceHost(registry, platform);
   const placement = new VfioUserPlacement({ deviceHost, socketPath, ...options });
   return {
-    name: 'linux',
-    computeCore: service,
-    computeStorage: notImplementedStorage,
     hdv: {
       hostName: 'linux',
       vmDeviceHost: deviceHost,
@@ -91,7 +137,6 @@ export function createLinuxHost({
       },
     },
     async close() {
-      await service[Symbol.asyncDispose]();
       await placement.close();
       await folder?.remove();
       folder = undefined;

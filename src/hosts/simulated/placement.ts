@@ -43,7 +43,7 @@ export class SimulatedPlacement implements DevicePlacement {
       await placed.close();
     };
     try {
-      const handle = deviceHost.announce(host, classId, instanceId, placed);
+      const handle = await deviceHost.announce(host, classId, instanceId, placed);
       return {
         device: handle,
         get name() {
