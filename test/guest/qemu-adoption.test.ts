@@ -1,0 +1,217 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Adoption, EngineExit, EngineSystem } from '../../src/compute/engine.ts';
+import type { QemuEngine } from '../../src/engines/qemu/engine.ts';
+import type { EngineRecord } from '../../src/engines/qemu/engine-record.ts';
+import { QmpClient } from '../../src/engines/qemu/qmp.ts';
+import { HRESULT } from '../../src/hcs/hresult.ts';
+import { isAlive } from '../../src/provision/process-identity.ts';
+import {
+  addAdapter,
+  lastingEngine,
+  machineDocument,
+  type OwnerRequest,
+} from './lasting-machines.ts';
+
+const OWNER = fileURLToPath(new URL('machine-owner.ts', import.meta.url));
+const PATIENCE = { timeout: 60_000 };
+
+let parent: string;
+let folder: string;
+let exits: Record<string, EngineExit>;
+let owner: ChildProcess | undefined;
+let all: EngineRecord[];
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'hdva-'));
+  folder = join(parent, 'run');
+  exits = {};
+  all = [];
+});
+afterEach(async () => {
+  owner?.kill('SIGKILL');
+  owner = undefined;
+  await lastingEngine(folder).reap([]);
+  expect(all.filter(({ process: identity }) => isAlive(identity))).toEqual([]);
+  rmSync(parent, { recursive: true, force: true });
+});
+
+/** Has an owner make machines, and kills it when they are where they should be. */
+async function leave(machines: OwnerRequest['machines']): Promise<EngineRecord[]> {
+  const request: OwnerRequest = { folder, machines };
+  owner = spawn(
+    process.execPath,
+    ['--import', 'tsx', '--conditions=hdvkit-source', OWNER, JSON.stringify(request)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const [text] = (await Promise.race([
+    once(owner.stdout!.setEncoding('utf8'), 'data'),
+    once(owner, 'exit').then(() => ['[]']),
+  ])) as [string];
+  all = JSON.parse(text) as EngineRecord[];
+  expect(all).toHaveLength(machines.length);
+  owner.kill('SIGKILL');
+  await once(owner, 'exit');
+  return all;
+}
+
+function adopt(
+  record: EngineRecord | undefined,
+  id: string,
+  engine = lastingEngine(folder),
+): Promise<Adoption> {
+  return engine.adopt(record, {
+    id,
+    runtimeId: randomUUID(),
+    document: {},
+    exited: (exit) => {
+      exits[id] = exit;
+    },
+    notify: () => {},
+  });
+}
+
+async function adopted(
+  record: EngineRecord | undefined,
+  id: string,
+  engine?: QemuEngine,
+): Promise<EngineSystem> {
+  const adoption = await adopt(record, id, engine);
+  if (adoption.kind !== 'machine') throw new Error(`It has ended: ${adoption.exit.detail}`);
+  return adoption.system;
+}
+
+/** What QEMU says of a machine that nobody has taken over. */
+async function status(record: EngineRecord): Promise<unknown> {
+  const socket = createConnection(join(record.folder, 'qmp'));
+  const qmp = await QmpClient.open(socket);
+  const { status } = (await qmp.execute('query-status')) as { readonly status: unknown };
+  qmp.close();
+  return status;
+}
+
+test('sixteen machines whose owner was killed are taken over, each in its state, and end when told to', async () => {
+  const states = ['Created', 'Running', 'Paused', 'Running'] as const;
+  const machines = Array.from({ length: 16 }, (_, i) => ({ id: `vm${i}`, state: states[i % 4]! }));
+  const records = await leave(machines);
+  const engine = lastingEngine(folder);
+  const adoptions = await Promise.all(records.map((record, i) => adopt(record, `vm${i}`, engine)));
+  expect(adoptions.map((one) => one.kind === 'machine' && one.state)).toEqual(
+    machines.map(({ state }) => state),
+  );
+  const systems = adoptions.flatMap((one) => (one.kind === 'machine' ? [one.system] : []));
+  // What is taken over is known by the same record.
+  expect(systems.map((system) => JSON.parse(JSON.stringify(system.record?.())))).toEqual(records);
+  expect(await engine.reap(records)).toBe(0);
+  await systems[0]!.start([]);
+  await systems[1]!.pause();
+  await systems[2]!.resume();
+  expect(await systems[3]!.properties(['Memory'])).toMatchObject({
+    Memory: { VirtualNodeCount: 1 },
+  });
+  await Promise.all(systems.map((system) => system.terminate()));
+  expect(exits).toEqual(
+    Object.fromEntries(machines.map(({ id }) => [id, { exitType: 'ForcedExit', status: 0 }])),
+  );
+  expect(readdirSync(folder)).toEqual([]);
+  expect(readdirSync(parent).sort()).toEqual(['kernel', 'run']);
+});
+
+test('what happened while nobody watched is told: an end of the guest, an end of QEMU, another process', async () => {
+  const [off, killed, other] = await leave([
+    { id: 'off', state: 'Running' },
+    { id: 'killed', state: 'Running' },
+    { id: 'other', state: 'Running' },
+  ]);
+  const com = createConnection(join(parent, 'off'));
+  com.end('x');
+  process.kill(killed!.process.pid, 'SIGKILL');
+  await expect.poll(() => isAlive(killed!.process), PATIENCE).toBe(false);
+  await expect.poll(() => status(off!), PATIENCE).toBe('shutdown');
+  await adopted(off, 'off');
+  await expect
+    .poll(() => exits.off, PATIENCE)
+    .toEqual({ exitType: 'GracefulExit', status: HRESULT.S_OK });
+  expect(await adopt(killed, 'killed')).toEqual({
+    kind: 'ended',
+    exit: {
+      exitType: 'UnexpectedExit',
+      status: HRESULT.HCS_E_UNEXPECTED_EXIT,
+      detail: 'QEMU ended while nobody watched it',
+    },
+  });
+  // A process with the id that began at another time, or before the system was booted again, is another one.
+  const reused = { ...other!, folder: join(parent, 'none'), ownSockets: [] };
+  for (const started of ['1', other!.process.started.replace(/@.*/, '@another-boot')]) {
+    const adoption = await adopt({ ...reused, process: { ...other!.process, started } }, 'reused');
+    expect(adoption.kind).toBe('ended');
+  }
+  expect(isAlive(other!.process)).toBe(true);
+  await (await adopted(other, 'other')).terminate();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test('a machine that has gone on since its record was made is taken over as it is', async () => {
+  const [ahead, template] = await leave([
+    { id: 'ahead', state: 'Running', isAhead: true },
+    { id: 'template', state: 'SavedAsTemplate' },
+  ]);
+  const engine = lastingEngine(folder);
+  const stale = { ...ahead!, hasStarted: false, ports: {} };
+  const adoption = await adopt(stale, 'ahead', engine);
+  if (adoption.kind !== 'machine') throw new Error('It has ended');
+  expect(adoption.state).toBe('Running');
+  await adoption.system.modify(addAdapter(randomUUID())); // In a port of its own.
+  const now = adoption.system.record?.() as EngineRecord | undefined;
+  expect(Object.values(now?.ports ?? {}).sort()).toEqual([0, 1]);
+
+  const again = await adopt(template, 'template', engine);
+  expect(again.kind === 'machine' && again.state).toBe('SavedAsTemplate');
+  const clone = await engine.create({
+    id: 'clone',
+    runtimeId: randomUUID(),
+    document: machineDocument(folder, 'clone'),
+    template: 'template',
+    exited: () => {},
+    notify: () => {},
+  });
+  await clone.start([]);
+  await clone.terminate();
+});
+
+test('machines that no record speaks of are reaped, with what they have left, and others are not', async () => {
+  const [known, unknown, ended] = await leave(
+    ['known', 'unknown', 'ended'].map((id) => ({ id, state: 'Running' as const })),
+  );
+  process.kill(ended!.process.pid, 'SIGKILL');
+  expect(await lastingEngine(folder).reap([known])).toBe(2);
+  expect([known, unknown].map((record) => isAlive(record!.process))).toEqual([true, false]);
+  expect([known, unknown, ended].map((record) => existsSync(record!.folder))).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  await (await adopted(known, 'known')).terminate();
+});
+
+test('a machine that is let go of is taken over in the same process, and one that cannot be is left as it is', async () => {
+  const [record] = await leave([{ id: 'vm', state: 'Running' }]);
+  const first = await adopted(record, 'vm');
+  first.release?.();
+  const second = await adopted(record, 'vm');
+  second.release?.();
+  rmSync(join(record!.folder, 'qmp'));
+  await expect(adopt(record, 'vm')).rejects.toThrow(
+    `Cannot control QEMU, process ${record!.process.pid}`,
+  );
+  await expect(adopt({ ...record!, version: 2 as 1 }, 'vm')).rejects.toThrow('of version 2, not 1');
+  expect(isAlive(record!.process)).toBe(true);
+  expect(exits).toEqual({});
+});
