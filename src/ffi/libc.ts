@@ -30,6 +30,7 @@ export interface LibC {
   sched_setaffinity(thread: number, length: number, mask: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   fchmod(fd: number, mode: number): number;
+  flock(fd: number, operation: number): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(fd: number, length: number): number;
   getxattr(path: string, name: string, value: number, size: number): number;
@@ -72,6 +73,7 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   sched_setaffinity: ['int', ['int', 'size_t', 'uintptr_t']],
   fcntl: ['int', ['int', 'int', 'int']],
   fchmod: ['int', ['int', 'uint32_t']],
+  flock: ['int', ['int', 'int']],
   memfd_create: ['int', ['str', 'unsigned int']],
   ftruncate: ['int', ['int', 'int64_t']],
   getxattr: ['int64_t', ['str', 'str', 'uintptr_t', 'size_t']],
