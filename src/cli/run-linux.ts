@@ -14,6 +14,7 @@ import type { RunOptions } from './run-options.ts';
 import { remark } from './terminal.ts';
 import { TraceView } from './trace-view.ts';
 import { UsageError } from './usage-error.ts';
+import { grantFiles, needsGrants } from './vm/grant-files.ts';
 
 /** Long enough for any breakpoint, and short enough for a timer. */
 const NO_STALL_LIMIT_MS = 2 ** 31 - 1;
@@ -39,6 +40,7 @@ export async function runLinux(
   const core = binding.computeCore;
   const document = overlayDocument(guest.document, options.document);
   const id = `hdvkit-run-${process.pid}`;
+  if (needsGrants('linux')) await grantFiles(core, id, document, cleanUp);
   const system = cleanUp.use(await ComputeSystem.create(id, document, { core, signal }));
   const devices = cleanUp.use(
     await DeviceHost.create(system, { binding: binding.hdv, report: showNotice }),

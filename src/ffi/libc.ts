@@ -31,6 +31,8 @@ export interface LibC {
   fcntl(fd: number, command: number, argument: number): number;
   fchmod(fd: number, mode: number): number;
   flock(fd: number, operation: number): number;
+  prlimit(pid: number, resource: number, limit: number, old: number): number;
+  ioctl(fd: number, request: number, argument: number): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(fd: number, length: number): number;
   getxattr(path: string, name: string, value: number, size: number): number;
@@ -74,6 +76,8 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   fcntl: ['int', ['int', 'int', 'int']],
   fchmod: ['int', ['int', 'uint32_t']],
   flock: ['int', ['int', 'int']],
+  prlimit: ['int', ['int', 'int', 'uintptr_t', 'uintptr_t']],
+  ioctl: ['int', ['int', 'unsigned long', 'uintptr_t']],
   memfd_create: ['int', ['str', 'unsigned int']],
   ftruncate: ['int', ['int', 'int64_t']],
   getxattr: ['int64_t', ['str', 'str', 'uintptr_t', 'size_t']],

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { readBytes, writeBytes } from './extended-attributes.ts';
 
 /** An entry of an access control list that names somebody. */
@@ -67,6 +68,49 @@ export function permissionOf(path: string, list: AclList, entry: AclEntry): numb
   const tag = entry.kind === 'user' ? Tag.USER : Tag.GROUP;
   const found = read(path, list)?.find((item) => item.tag === tag && item.id === entry.id);
   return found?.permission;
+}
+
+/** Who asks for a file: a user with one group. */
+export interface FileUserIds {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What somebody may do with a file. */
+export interface FileRights {
+  /** Bits of {@link AclPermission}. */
+  readonly permission: number;
+  /** Whether the file names the user: as its owner, or by an entry for the user or the group. */
+  readonly isNamed: boolean;
+}
+
+/**
+ * What somebody without privileges may do with a file, whatever folders are above it (acl(5), "Access check algorithm").
+ * @throws SystemCallError, Error with `code`
+ */
+export function rightsOn(path: string, { uid, gid }: FileUserIds): FileRights {
+  const status = statSync(path);
+  const items = readIfAny(path) ?? ofMode(status.mode);
+  const of = (tag: number): number => items.find((item) => item.tag === tag)?.permission ?? 0;
+  if (status.uid === uid) return { permission: of(Tag.USER_OBJ), isNamed: true };
+  const mask = items.find((item) => item.tag === Tag.MASK)?.permission ?? 7;
+  const user = items.find((item) => item.tag === Tag.USER && item.id === uid);
+  if (user !== undefined) return { permission: user.permission & mask, isNamed: true };
+  const group = items.find((item) => item.tag === Tag.GROUP && item.id === gid);
+  const isGroup = status.gid === gid;
+  if (group === undefined && !isGroup) return { permission: of(Tag.OTHER), isNamed: false };
+  const all = (group?.permission ?? 0) | (isGroup ? of(Tag.GROUP_OBJ) : 0);
+  return { permission: all & mask, isNamed: true };
+}
+
+/** The entries of a file; undefined where it has none, or its file system knows none. */
+function readIfAny(path: string): Item[] | undefined {
+  try {
+    return read(path, 'access');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EOPNOTSUPP') return undefined;
+    throw error;
+  }
 }
 
 function read(path: string, list: AclList): Item[] | undefined {

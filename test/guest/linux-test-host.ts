@@ -1,6 +1,10 @@
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { filesOf, needsGrants } from '../../src/cli/vm/grant-files.ts';
 import { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import { LinuxGuest, type LinuxGuestOptions } from '../../src/engines/qemu/linux-guest.ts';
+import type { ComputeCore } from '../../src/hcs/compute-core.ts';
+import type { ComputeSystem } from '../../src/hcs/schema/documents.ts';
 import type { HostBinding } from '../../src/hosts/host.ts';
 import { createLinuxHost, type LinuxHostOptions } from '../../src/hosts/linux/host.ts';
 import { LinuxGuestAccess } from '../../src/testing/linux-guest-access.ts';
@@ -46,6 +50,7 @@ export async function openLinuxHost(
       return document;
     },
     agent,
+    prepare: (id, document) => grantDocument(binding.computeCore, id, document),
     guestOf: async () => new LinuxGuestAccess(await agent()),
     async close() {
       await Promise.all(agents.map((connected) => connected[Symbol.asyncDispose]()));
@@ -53,4 +58,16 @@ export async function openLinuxHost(
       prepared[Symbol.dispose]();
     },
   };
+}
+
+/** Lets a machine open the files of its document, where machines have accounts of their own. */
+export async function grantDocument(
+  core: ComputeCore,
+  id: string,
+  document: ComputeSystem,
+): Promise<void> {
+  if (!needsGrants('linux')) return;
+  // What is not there is told when the machine is made.
+  const files = filesOf(document).filter((path) => isAbsolute(path) && existsSync(path));
+  for (const path of files) await core.HcsGrantVmAccess(id, path);
 }

@@ -61,9 +61,13 @@ async function inFirmware(
   ForceTransientState: boolean,
 ): Promise<string> {
   const console = join(folder, 'com1');
+  const runtimeId = randomUUID();
+  if (process.getuid?.() === 0) {
+    await engine.files.grant({ kind: 'vm', systemId: 'hdvkit-state', runtimeId }, state);
+  }
   const machine = await engine.create({
     id: 'hdvkit-state',
-    runtimeId: randomUUID(),
+    runtimeId,
     document: {
       VirtualMachine: {
         Chipset: { Uefi: {} },

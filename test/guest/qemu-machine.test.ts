@@ -49,9 +49,14 @@ beforeAll(async () => {
   ended = new Promise((resolve) => {
     settle = resolve;
   });
-  machine = await new QemuEngine().create({
+  const engine = new QemuEngine();
+  const runtimeId = randomUUID();
+  if (process.getuid?.() === 0) {
+    await engine.files.grant({ kind: 'vm', systemId: 'hdvkit-machine', runtimeId }, folder);
+  }
+  machine = await engine.create({
     id: 'hdvkit-machine',
-    runtimeId: randomUUID(),
+    runtimeId,
     document: guest.document as Readonly<Record<string, unknown>>,
     exited: settle,
     notify: ({ type }) => notices.push(type),

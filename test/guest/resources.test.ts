@@ -13,6 +13,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { needsGrants } from '../../src/cli/vm/grant-files.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import type { HcsError } from '../../src/hcs/hcs-error.ts';
 import type { ComputeSystem as Document } from '../../src/hcs/schema/documents.ts';
@@ -22,7 +23,7 @@ import { errorOf } from '../compute/recording-engine.ts';
 import { openMachine, type TestMachine } from '../host/conformance.ts';
 import { Command, PROBE } from '../host/conformance-devices.ts';
 import { ImageMaker } from './disk-images.ts';
-import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { grantDocument, type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
 import { processesOf } from './machine-processes.ts';
 
 /** A loaded machine takes its time. */
@@ -122,7 +123,21 @@ afterAll(async () => {
 
 type Request = 'Add' | 'Remove' | 'Update';
 
+interface FileSettings {
+  readonly Path?: string;
+  readonly HostPath?: string;
+  readonly SectionName?: string;
+}
+
+/** Lets a machine open what settings name, where that is there. */
+async function grant(id: string, { Path, HostPath, SectionName }: FileSettings): Promise<void> {
+  const file = Path ?? HostPath ?? (SectionName && `/dev/shm/${SectionName}`);
+  if (file === undefined || !existsSync(file) || !needsGrants('linux')) return;
+  await host.binding.computeCore.HcsGrantVmAccess(id, file);
+}
+
 async function modify(path: string, RequestType: Request, Settings?: unknown): Promise<void> {
+  if (typeof Settings === 'object') await grant(machine.system.id, Settings as FileSettings);
   const ResourcePath = `VirtualMachine/${path}`;
   await machine.system.modify({
     ResourcePath,
@@ -555,10 +570,12 @@ describe('a machine that is saved with what was added', () => {
       ...change,
     },
   });
-  const create = (made: Document): Promise<ComputeSystem> =>
-    ComputeSystem.create(`hdvkit-${randomUUID()}`, made as Record<string, unknown>, {
-      core: host.binding.computeCore,
-    });
+  const create = async (made: Document): Promise<ComputeSystem> => {
+    const id = `hdvkit-${randomUUID()}`;
+    const core = host.binding.computeCore;
+    await grantDocument(core, id, made);
+    return await ComputeSystem.create(id, made as Record<string, unknown>, { core });
+  };
 
   test('is not restored without it', async () => {
     const error = await errorOf(() => create(restoring({})));

@@ -12,7 +12,7 @@ import type {
 } from '../../src/hcs/schema/documents.ts';
 import { ComputeSystem } from '../../src/index.ts';
 import { errorOf } from '../compute/recording-engine.ts';
-import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { grantDocument, type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 60_000, interval: 100 };
@@ -45,22 +45,22 @@ interface Shares {
 async function create(shares: Shares, RestoreState?: RestoreState): Promise<ComputeSystem> {
   const { VirtualMachine, ...document } = host.document() as Document;
   const { smb, plan9 } = shares;
-  const created = await ComputeSystem.create(
-    `hdvkit-${randomUUID()}`,
-    {
-      ...document,
-      VirtualMachine: {
-        ...VirtualMachine,
-        Devices: {
-          ...VirtualMachine?.Devices,
-          ...(smb === undefined ? {} : { VirtualSmb: { Shares: smb } }),
-          ...(plan9 === undefined ? {} : { Plan9: { Shares: plan9 } }),
-        },
-        ...(RestoreState === undefined ? {} : { RestoreState }),
+  const id = `hdvkit-${randomUUID()}`;
+  const core = host.binding.computeCore;
+  const made: Document = {
+    ...document,
+    VirtualMachine: {
+      ...VirtualMachine,
+      Devices: {
+        ...VirtualMachine?.Devices,
+        ...(smb === undefined ? {} : { VirtualSmb: { Shares: smb } }),
+        ...(plan9 === undefined ? {} : { Plan9: { Shares: plan9 } }),
       },
+      ...(RestoreState === undefined ? {} : { RestoreState }),
     },
-    { core: host.binding.computeCore },
-  );
+  };
+  await grantDocument(core, id, made);
+  const created = await ComputeSystem.create(id, made, { core });
   systems.push(created);
   return created;
 }

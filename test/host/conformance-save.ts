@@ -62,7 +62,9 @@ export function describeSave(name: string, openHost: () => Promise<SaveTestHost>
         restore === undefined ? machine : { ...machine, RestoreState: restore };
       const id = `hdvkit-${randomUUID()}`;
       const core = host.binding.computeCore;
-      const system = await ComputeSystem.create(id, { ...document, VirtualMachine }, { core });
+      const made = { ...document, VirtualMachine };
+      await host.prepare?.(id, made);
+      const system = await ComputeSystem.create(id, made, { core });
       systems.add(system);
       return system;
     }

@@ -24,6 +24,8 @@ export interface TestHost {
   document(): Record<string, unknown>;
   /** Reaches the guest of a running system; waits until it answers. */
   guestOf(system: ComputeSystem): Promise<GuestAccess>;
+  /** Called before a system is created: grants it the files of its document, where it needs that. */
+  prepare?(id: string, document: Record<string, unknown>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -49,7 +51,9 @@ export async function openMachine(
   report: (notice: DeviceNotice) => void = () => {},
 ): Promise<TestMachine> {
   const id = `hdvkit-${randomUUID()}`;
-  const system = await ComputeSystem.create(id, host.document(), {
+  const document = host.document();
+  await host.prepare?.(id, document);
+  const system = await ComputeSystem.create(id, document, {
     core: host.binding.computeCore,
   });
   const devices = await DeviceHost.create(system, {

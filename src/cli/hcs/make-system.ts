@@ -3,7 +3,7 @@ import { ComputeSystem } from '../../hcs/compute-system.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import type { ComputeSystem as Document } from '../../hcs/schema/documents.ts';
 import { remark } from '../terminal.ts';
-import { filesOf } from '../vm/grant-files.ts';
+import { filesOf, needsGrants } from '../vm/grant-files.ts';
 import { withConsole } from './console-path.ts';
 import { type OutputOptions, tell } from './output.ts';
 import { withPatience } from './patience.ts';
@@ -25,7 +25,7 @@ export async function makeSystem(session: Session, making: Making): Promise<void
   const { core } = host;
   const name = shownId(id);
   const document = withConsole(host.name, id, making.document);
-  const granted = host.name === 'windows' ? await grant(session, id, document) : [];
+  const granted = needsGrants(host.name) ? await grant(session, id, document) : [];
   let system: ComputeSystem;
   try {
     const creation = ComputeSystem.create(id, document, { core, signal });

@@ -1,7 +1,14 @@
 import { isAbsolute } from 'node:path';
+import { backingChain } from '../../engines/qemu/qcow2-backing.ts';
 import type { ComputeCore } from '../../hcs/compute-core.ts';
-import type { ComputeSystem } from '../../hcs/schema/documents.ts';
+import type { ComputeSystem, SharedMemoryConfiguration } from '../../hcs/schema/documents.ts';
+import type { HostName } from '../../hosts/host.ts';
 import type { CleanUp } from '../clean-up.ts';
+
+/** Whether machines of a host open only what was granted to them: under Windows, and where root runs them on Linux. */
+export function needsGrants(host: HostName): boolean {
+  return host === 'windows' || (host === 'linux' && process.getuid?.() === 0);
+}
 
 /** Lets a machine open the files of its document, as long as this command runs. */
 export async function grantFiles(
@@ -16,10 +23,10 @@ export async function grantFiles(
   }
 }
 
-/** Files that the account of a machine opens. */
+/** Files and folders that the account of a machine opens. */
 export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly string[] {
   const boot = machine?.Chipset?.LinuxKernelDirect;
-  const { Scsi = {} } = machine?.Devices ?? {};
+  const { Scsi = {}, VirtualPMem, SharedMemory, Plan9 } = machine?.Devices ?? {};
   return [
     boot?.KernelFilePath,
     boot?.InitRdPath,
@@ -27,7 +34,27 @@ export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly st
     machine?.GuestState?.RuntimeStateFilePath,
     machine?.RestoreState?.SaveStateFilePath,
     ...Object.values(Scsi).flatMap(({ Attachments = {} }) =>
-      Object.values(Attachments).map(({ Path }) => Path),
+      Object.values(Attachments).flatMap(({ Path }) => withImagesBelow(Path)),
     ),
+    ...Object.values(VirtualPMem?.Devices ?? {}).map(({ HostPath }) => HostPath),
+    ...(process.platform === 'linux' ? sectionsOf(SharedMemory) : []),
+    ...(process.platform === 'linux' ? (Plan9?.Shares ?? []).map(({ Path }) => Path) : []),
   ].filter((path) => path !== undefined);
+}
+
+/** Under Linux shared memory has a name among files. */
+function sectionsOf(memory: SharedMemoryConfiguration = {}): readonly string[] {
+  return (memory.Regions ?? []).flatMap(({ SectionName }) =>
+    SectionName === undefined ? [] : [`/dev/shm/${SectionName.replace(/^.*\\/, '')}`],
+  );
+}
+
+/** An image, and what it stands on where it says so; what cannot be read is told when the machine is made. */
+function withImagesBelow(path: string | undefined): readonly (string | undefined)[] {
+  if (path === undefined || !/\.qcow2$/i.test(path)) return [path];
+  try {
+    return [path, ...backingChain(path)];
+  } catch {
+    return [path];
+  }
 }

@@ -11,7 +11,7 @@ import { errorColors, remark } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 import { type ConsolePort, consolePort } from './console-port.ts';
 import { exitCodeOf } from './exit-code.ts';
-import { grantFiles } from './grant-files.ts';
+import { grantFiles, needsGrants } from './grant-files.ts';
 import { JsonOutput, type MachineOutput, TextOutput } from './machine-output.ts';
 import { MachinePrompt } from './machine-prompt.ts';
 import type { VmRunOptions } from './run-options.ts';
@@ -32,7 +32,7 @@ export async function runMachine(path: string, options: VmRunOptions): Promise<v
   const port = consolePort(binding.name, given, cleanUp);
   const id = options.id ?? idFor(binding);
   const core = binding.computeCore;
-  if (binding.name === 'windows') await grantFiles(core, id, port.document, cleanUp);
+  if (needsGrants(binding.name)) await grantFiles(core, id, port.document, cleanUp);
   const system = cleanUp.use(await ComputeSystem.create(id, port.document, { core, signal }));
   const shutdownMs = options.shutdownTimeout * 1000;
   const machine = cleanUp.use(new RunningMachine(system, binding, cleanUp, output, shutdownMs));

@@ -6,6 +6,7 @@ import { identifyProcess, isAlive } from '../../provision/process-identity.ts';
 import { hasPanicRecord } from './crash-log.ts';
 import type { EngineRecord } from './engine-record.ts';
 import type { LiveMachine } from './live-machine.ts';
+import { readOwnFileNow } from './own-file.ts';
 import { tailOf } from './process-end.ts';
 import { killForeign, MACHINE_VARIABLE, outputFile } from './qemu-process.ts';
 import type { QmpClient, QmpEvent } from './qmp.ts';
@@ -47,7 +48,7 @@ export async function catchUp(
     // The group is there with its limits. Without the right to it now, only its folder will be left.
     await limitProcessors(machine, record.plan.processorLimits).catch(() => undefined);
   }
-  const hasPanicked = status === 'guest-panicked' || hasPanicRecord(readFileSync(crashLog));
+  const hasPanicked = status === 'guest-panicked' || hasPanicRecord(readOwnFileNow(crashLog));
   return {
     state: stateOf(machine, record, isPaused),
     isPaused: isPaused && machine.hasStarted,

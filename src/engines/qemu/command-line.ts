@@ -1,5 +1,7 @@
+import { constants, openSync } from 'node:fs';
 import type { Firmware } from '../../provision/find-firmware.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
+import type { HandedFiles } from './handed-files.ts';
 import { inBootOrder } from './hardware/boot.ts';
 import { hardwareArguments } from './hardware/hardware.ts';
 import { hostingArguments, nameProperties } from './hardware/hosting.ts';
@@ -7,6 +9,7 @@ import { layoutProperties } from './hardware/memory-layout.ts';
 import { processorArguments } from './hardware/processor-model.ts';
 import { secureBootArguments, secureBootProperties } from './hardware/secure-boot.ts';
 import type { MachinePlan, PlannedShare } from './machine-plan.ts';
+import { escapeOption, socketOptions } from './option-text.ts';
 import { type Part, partArguments } from './part.ts';
 import { CONTROL_FD, MEMORY_FD } from './qemu-process.ts';
 import { resetAction } from './reset.ts';
@@ -37,6 +40,10 @@ export interface CommandLineOptions {
   readonly listening: ReadonlySet<string>;
   /** The programs beside QEMU for what the document has; they run. */
   readonly sides: Pick<SideProcesses, 'socketOf'>;
+  /** How QEMU comes by files and sockets. */
+  readonly files: HandedFiles;
+  /** Where QEMU makes the socket of the monitor, if not where the document has it. */
+  readonly monitorSocket?: string | undefined;
   /** Lets QEMU start no process and gain no right, where it is built for that. */
   readonly sandbox: boolean;
   /** The machine's UEFI firmware; `variables` is its own copy. Undefined: QEMU's BIOS. */
@@ -61,8 +68,8 @@ const PERSISTENT_ROOM_MB = 16 * 1024;
 export interface RestoredMake {
   /** QEMU's versioned name of the machine type. */
   readonly machineType: string;
-  /** File with the RAM, of which the machine gets a private copy on write. Undefined: the state has it. */
-  readonly ram: string | undefined;
+  /** Whether the machine gets a private copy on write of its template's RAM; otherwise the state has it. */
+  readonly isClone: boolean;
   /** Guest-physical addresses of memory that is a device, by the device's id. */
   readonly memoryAddresses: Readonly<Record<string, number>>;
 }
@@ -72,7 +79,7 @@ export interface RestoredMake {
  * name goes in as JSON or as an argument of its own, so that none is taken for an option.
  */
 export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): string[] {
-  const { id, runtimeId, accelerator, restore } = options;
+  const { id, runtimeId, accelerator, restore, files } = options;
   const machine = restore?.machineType ?? 'q35';
   return [
     '-S',
@@ -83,9 +90,9 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
       '-machine',
       `${machine},memory-backend=ram${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}${layoutProperties(plan.hardware.layout)}${secureBootProperties(plan.secureBoot)}`,
     ],
-    ...flash(options.firmware),
+    ...flash(options.firmware, files),
     ...secureBootArguments(plan.secureBoot),
-    ...processorArguments(accelerator, plan.hardware.processor),
+    ...withKvm(processorArguments(accelerator, plan.hardware.processor), accelerator, files),
     ...hardwareArguments(plan.hardware),
     ...hostingArguments(plan.hosting),
     '-nodefaults',
@@ -100,35 +107,38 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...json('-object', {
       // By a path, although it has none: QEMU leaves only memory with one out of the state of a template.
       'qom-type': 'memory-backend-file',
-      'mem-path': restore?.ram ?? `/proc/self/fd/${MEMORY_FD}`,
-      share: restore?.ram === undefined,
+      'mem-path': `/proc/self/fd/${MEMORY_FD}`,
+      // A template's is its own: clones may read it.
+      ...(restore?.isClone === true
+        ? { share: false, readonly: true, rom: 'off' }
+        : { share: true }),
       id: 'ram',
       size: options.memory.baseMB * 1024 * 1024,
     }),
     ...['-m', memorySize(options), '-smp', String(plan.processors)],
-    ...(plan.kernel === undefined ? [] : ['-kernel', plan.kernel]),
-    ...(plan.initrd === undefined ? [] : ['-initrd', plan.initrd]),
+    ...(plan.kernel === undefined ? [] : ['-kernel', files.name(plan.kernel)]),
+    ...(plan.initrd === undefined ? [] : ['-initrd', files.name(plan.initrd)]),
     ...(plan.commandLine === '' ? [] : ['-append', plan.commandLine]),
-    ...plan.comPorts.flatMap((path, index) => comPort(index, path, options.listening)),
+    ...plan.comPorts.flatMap((path, index) => comPort(index, path, options)),
     ...json('-device', { driver: 'pvpanic-pci' }),
     ...json('-object', {
       'qom-type': 'memory-backend-file',
       id: 'crash-log',
-      'mem-path': options.crashLog,
+      'mem-path': files.name(options.crashLog),
       size: CRASH_LOG_SIZE,
       share: true,
     }),
     ...json('-device', { driver: 'acpi-erst', memdev: 'crash-log' }),
     ...rootPorts(),
-    ...disks(plan),
+    ...disks(plan, files),
     ...pciParts(plan, options),
-    ...serialPortArguments(plan.serialPorts, options.listening),
+    ...serialPortArguments(plan.serialPorts, options.listening, files),
     ...plan9Shares(plan, options).flatMap(({ tag, path, readOnly }, index) => [
       '-fsdev',
-      `local,id=fs${index},path=${escapeOption(path)},security_model=none,multidevs=remap${readOnly ? ',readonly=on' : ''}`,
+      `local,id=fs${index},path=${escapeOption(files.name(path))},security_model=none,multidevs=remap${readOnly ? ',readonly=on' : ''}`,
       ...json('-device', { driver: 'virtio-9p-pci', fsdev: `fs${index}`, mount_tag: tag }),
     ]),
-    ...consoleArguments(plan.console),
+    ...consoleArguments(plan.console, options.monitorSocket),
     ...(options.extraArgs ?? []),
   ];
 }
@@ -147,14 +157,14 @@ function control({ majorVersion }: CommandLineOptions): string[] {
     : [...chardev, '-mon', 'chardev=control,mode=control'];
 }
 
-function flash(firmware: CommandLineOptions['firmware']): string[] {
+function flash(firmware: CommandLineOptions['firmware'], files: HandedFiles): string[] {
   if (firmware === undefined) return [];
   return (['code', 'variables'] as const).flatMap((name) =>
     json('-blockdev', {
       driver: firmware[name].format,
       'node-name': name,
       'read-only': name === 'code',
-      file: { driver: 'file', filename: firmware[name].path },
+      file: { driver: 'file', filename: files.name(firmware[name].path) },
     }),
   );
 }
@@ -162,13 +172,24 @@ function flash(firmware: CommandLineOptions['firmware']): string[] {
 function comPort(
   index: number,
   path: string | undefined,
-  listening: ReadonlySet<string>,
+  { listening, files }: CommandLineOptions,
 ): string[] {
   const id = `com${index + 1}`;
-  const role = path !== undefined && listening.has(path) ? 'server=off' : 'server=on,wait=off';
   const backend =
-    path === undefined ? `null,id=${id}` : `socket,id=${id},path=${escapeOption(path)},${role}`;
+    path === undefined
+      ? `null,id=${id}`
+      : `socket,id=${id},${socketOptions(path, listening.has(path), files)}`;
   return ['-chardev', backend, '-serial', `chardev:${id}`];
+}
+
+/** KVM's device is the service's to open, where QEMU has an account of its own. */
+function withKvm(args: readonly string[], accelerator: string, files: HandedFiles): string[] {
+  if (accelerator !== 'kvm' || files.account === undefined) return [...args];
+  const fd = files.give(openSync('/dev/kvm', constants.O_RDWR));
+  return [
+    ...['-add-fd', `fd=${fd},set=0`],
+    ...args.map((arg) => (arg === 'kvm' ? 'kvm,device=/dev/fdset/0' : arg)),
+  ];
 }
 
 /** Windows that fit the BARs of devices that come later; no I/O space, of which there is not enough for all. */
@@ -188,21 +209,26 @@ function rootPorts(): string[] {
 }
 
 /** All controllers of the document, whether or not something is attached. */
-function disks({ controllers, disks: planned, storageLimits, bootFirst }: MachinePlan): string[] {
+function disks(
+  { controllers, disks: planned, storageLimits, bootFirst }: MachinePlan,
+  files: HandedFiles,
+): string[] {
   return [
     ...limitsArguments(storageLimits),
     ...controllers.flatMap((_, controller) =>
       json('-device', { driver: 'virtio-scsi-pci', id: `scsi${controller}` }),
     ),
     ...planned.flatMap((disk) =>
-      partArguments(inBootOrder(diskPart(disk, storageLimits), bootFirst), undefined),
+      partArguments(inBootOrder(diskPart(disk, storageLimits), bootFirst), undefined, (args) =>
+        files.backend(args),
+      ),
     ),
   ];
 }
 
 /** What is behind root ports: those of the document, and those that a machine that goes on had besides. */
 function pciParts(plan: MachinePlan, options: CommandLineOptions): string[] {
-  const { ports, memory, runtimeId, sides } = options;
+  const { ports, memory, runtimeId, sides, files } = options;
   const hotMB = Math.max(0, plan.memoryMB - memory.baseMB);
   const parts: Part[] = [
     ...plan.adapters.map((adapter) => inBootOrder(adapterPart(adapter, runtimeId), plan.bootFirst)),
@@ -210,12 +236,14 @@ function pciParts(plan: MachinePlan, options: CommandLineOptions): string[] {
     ...plan.sharedMemory.map(sharedRegionPart),
     ...plan.shares
       .filter((share) => isVirtiofs(share, ports))
-      .map((share) => virtiofsPart(share, sides.socketOf(shareId(share)))),
+      .map((share) => virtiofsPart(share, files.name(sides.socketOf(shareId(share))))),
     ...(plan.serialPorts.length > 0 || ports.has(SERIAL_CONTROLLER.id) ? [SERIAL_CONTROLLER] : []),
     ...[BALLOON_PART, hotMemoryPart(memory.roomMB, hotMB)].filter(({ id }) => ports.has(id)),
   ];
   const addresses = options.restore?.memoryAddresses ?? {};
-  return parts.flatMap((part) => partArguments(placed(part, addresses), ports.take(part.id)));
+  return parts.flatMap((part) =>
+    partArguments(placed(part, addresses), ports.take(part.id), (args) => files.backend(args)),
+  );
 }
 
 /** Shares that QEMU serves itself, from its start to its end. */
@@ -231,9 +259,4 @@ function placed(part: Part, addresses: Readonly<Record<string, number>>): Part {
 
 function json(option: string, value: Readonly<Record<string, unknown>>): string[] {
   return [option, JSON.stringify(value)];
-}
-
-/** In a list of options a comma is written twice. */
-function escapeOption(text: string): string {
-  return text.replaceAll(',', ',,');
 }

@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DebugOptions, GuestCrashReporting } from '../../hcs/schema/documents.ts';
 import type { PlannedCrashFiles } from './machine-plan.ts';
-import type { QmpClient } from './qmp.ts';
+import type { QemuProcess } from './qemu-process.ts';
 import { resourceFailure } from './resources/resource-failure.ts';
 
 /** Reads GuestCrashReporting and DebugOptions of a document. */
@@ -55,15 +55,18 @@ interface DumpStatus {
  * @throws Error with the reason
  */
 export async function dumpMemory(
-  qmp: QmpClient,
+  { qmp, files }: Pick<QemuProcess, 'qmp' | 'files'>,
   path: string,
   limit: number | undefined,
 ): Promise<void> {
   const part = `${path}.part`;
+  await rm(part, { force: true });
+  await writeFile(part, '', { flag: 'wx', mode: 0o600 });
+  const out = await files.lendForWriting(qmp, part);
   try {
     await qmp.execute('dump-guest-memory', {
       paging: false,
-      protocol: `file:${part}`,
+      protocol: `file:${out.name}`,
       format: 'kdump-zlib',
       detach: true,
     });
@@ -81,5 +84,7 @@ export async function dumpMemory(
   } catch (error) {
     await rm(part, { force: true });
     throw error;
+  } finally {
+    await out.back();
   }
 }

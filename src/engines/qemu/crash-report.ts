@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { HRESULT, signedHresult } from '../../hcs/hresult.ts';
 import type { CrashReport } from '../../hcs/schema/documents.ts';
 import { dumpMemory } from './crash-files.ts';
 import { readCrashLog } from './crash-log.ts';
 import type { PlannedCrashFiles } from './machine-plan.ts';
-import type { QmpClient } from './qmp.ts';
+import { readOwnFile } from './own-file.ts';
+import type { QemuProcess } from './qemu-process.ts';
 
 /** What a report is made from. */
 export interface CrashedGuest {
@@ -12,7 +12,7 @@ export interface CrashedGuest {
   /** File of the guest's error records. */
   readonly crashLog: string;
   readonly files: PlannedCrashFiles;
-  readonly qmp: QmpClient;
+  readonly qemu: Pick<QemuProcess, 'qmp' | 'files'>;
   /** Saves the machine, which is stopped. */
   save(path: string): Promise<void>;
 }
@@ -20,7 +20,7 @@ export interface CrashedGuest {
 /** Writes what the document asks for at a crash, and reports it with the guest's last messages. */
 export async function crashReport(guest: CrashedGuest): Promise<CrashReport> {
   const { dump, dumpLimit, savedStateWithoutDump, ...files } = guest.files;
-  const log = readCrashLog(readFileSync(guest.crashLog));
+  const log = readCrashLog(await readOwnFile(guest.crashLog));
   const savedStates = [files.savedState, dump === undefined ? savedStateWithoutDump : undefined];
   const [savedState, ...copies] = savedStates.filter((path) => path !== undefined);
   const problems: string[] = [];
@@ -35,13 +35,13 @@ export async function crashReport(guest: CrashedGuest): Promise<CrashReport> {
   };
   if (savedState !== undefined || dump !== undefined) {
     // A guest that hangs after its panic is not to change what is written.
-    await guest.qmp.execute('stop').catch(() => undefined);
+    await guest.qemu.qmp.execute('stop').catch(() => undefined);
   }
   const isSaved =
     savedState !== undefined && (await attempt('saved state', () => guest.save(savedState)));
   for (const copy of copies) await attempt('saved state', () => guest.save(copy));
   const isDumped =
-    dump !== undefined && (await attempt('dump', () => dumpMemory(guest.qmp, dump, dumpLimit)));
+    dump !== undefined && (await attempt('dump', () => dumpMemory(guest.qemu, dump, dumpLimit)));
   return {
     SystemId: guest.id,
     CrashLog: [

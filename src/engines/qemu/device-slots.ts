@@ -1,6 +1,7 @@
 import type { EngineDevice } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
+import type { HandedFiles } from './handed-files.ts';
 import type { QmpClient } from './qmp.ts';
 import { type RootPorts, rootPort } from './root-ports.ts';
 import { unplugDevice } from './unplug.ts';
@@ -14,6 +15,8 @@ export interface VfioUserConnection {
 
 /** How devices are plugged. */
 export interface DeviceSlotsOptions {
+  /** How QEMU comes by the sockets of devices. */
+  readonly files: Pick<HandedFiles, 'lendSocket'>;
   /** Milliseconds QEMU waits for a device to answer; its own default is 5000. */
   readonly messageTimeout?: number | undefined;
   /** May devices with MSI-X be unplugged? QEMU 11.1.3 and those before it abort then. */
@@ -102,15 +105,24 @@ export class DeviceSlots {
           `device ${device.instanceId} cannot be reached by QEMU: its device host offers no vfio-user socket`,
         );
       }
-      await this.#qmp.execute('device_add', {
+      const { name: path, back } = await this.#options.files.lendSocket(
+        this.#qmp,
+        connection.socketPath,
+      );
+      const connected = this.#qmp.execute('device_add', {
         driver: 'vfio-user-pci',
         id: entry.id,
         bus: rootPort(port),
-        socket: { type: 'unix', path: connection.socketPath },
+        socket: { type: 'unix', path },
         ...(this.#options.messageTimeout === undefined
           ? {}
           : { 'x-msg-timeout': this.#options.messageTimeout }),
       });
+      try {
+        await connected;
+      } finally {
+        await back();
+      }
       this.#plugged.set(key, { ...entry, msix: connection.msix });
     } catch (error) {
       this.#plugged.delete(key);

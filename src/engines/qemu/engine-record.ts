@@ -4,6 +4,7 @@ import type { MachinePlan } from './machine-plan.ts';
 import type { RestoreSource, Template } from './restore.ts';
 import type { Make } from './save.ts';
 import type { SideProcessRecords } from './side-processes.ts';
+import type { VmAccount } from './vm-account.ts';
 
 /** Version of {@link EngineRecord}; another one is not understood. */
 export const RECORD_VERSION = 1;
@@ -14,6 +15,8 @@ export interface EngineRecord {
   readonly process: ProcessIdentity;
   /** Folder of its sockets and files. */
   readonly folder: string;
+  /** As whom it runs, where it has an account of its own. */
+  readonly account?: VmAccount | undefined;
   readonly make: Pick<Make, 'qemu' | 'accelerator' | 'processor' | 'memory'>;
   readonly plan: MachinePlan;
   /** Root ports by what is behind them. */

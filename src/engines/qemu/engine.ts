@@ -1,6 +1,7 @@
 // Longer than most: all that is told to a machine, when it is made and when it is taken over.
-import { closeSync, writeFileSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import type { Adoption, Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
+import { liftMemoryLockLimit } from '../../ffi/memory-lock-limit.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
 import { isAlive } from '../../provision/process-identity.ts';
 import { chooseAccelerator } from './accelerator.ts';
@@ -13,18 +14,23 @@ import { readEngineRecord } from './engine-record.ts';
 import { QemuFiles } from './files.ts';
 import { firmwareFor } from './firmware-files.ts';
 import { createGuestMemory } from './guest-memory-file.ts';
+import { HandedFiles, O_PATH } from './handed-files.ts';
 import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
+import { type AccessUser, requireAccess, requireAccessToAll } from './machine-access.ts';
 import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
-import { QemuProcess } from './qemu-process.ts';
+import { giveFolderTo } from './own-file.ts';
+import { type OwnMonitorSocket, ownMonitorSocket } from './own-monitor-socket.ts';
+import { listenForControl, QemuProcess } from './qemu-process.ts';
 import { setLink } from './resources/network-adapter.ts';
 import { bindProcessors, limitProcessors } from './resources/processor.ts';
 import { isVirtiofs, startShare } from './resources/virtiofs.ts';
-import { restoreSource, type Template } from './restore.ts';
+import { restoreSource, type Template, uriOf } from './restore.ts';
 import { RootPorts } from './root-ports.ts';
 import { SideProcesses } from './side-processes.ts';
 import { QemuSystem, type QemuSystemParts } from './system.ts';
 import { hasListener } from './unix-sockets.ts';
+import { keepAccount, releaseAccount, takeAccount } from './vm-account.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
 /** How machines are run; everything has a default. */
@@ -60,6 +66,12 @@ export interface QemuEngineOptions {
    * other engine uses. Default: XDG_RUNTIME_DIR, or the folder for temporary files.
    */
   readonly folder?: string | undefined;
+  /**
+   * As whom QEMU runs. `'per-vm'`, the default of a service that is root: each machine has an account of its own, which
+   * opens only what HcsGrantVmAccess lets it. `'service'`, which is all that others can: machines have the rights of the
+   * service.
+   */
+  readonly accounts?: 'per-vm' | 'service' | undefined;
   /** Added at the end of QEMU's arguments. */
   readonly extraArgs?: readonly string[] | undefined;
 }
@@ -92,34 +104,54 @@ export class QemuEngine implements Engine {
     let folder: WatchedFolder | undefined;
     let sides: SideProcesses | undefined;
     let started: QemuProcess | undefined;
-    let guestMemory: number | undefined;
+    let files: HandedFiles | undefined;
+    let monitor: OwnMonitorSocket | undefined;
+    const account = hasAccounts(options) ? takeAccount(request.runtimeId) : undefined;
     try {
+      requireAccessToAll({ id: request.id, account }, plan);
       const qemu = await findQemu({ explicit: options.qemu });
       const accelerator = await chooseAccelerator(qemu, options.accelerator ?? 'tcg');
-      const source = await restoreSource(plan, this.#templateOf(request), qemu.version);
-      const memory = source?.machine.memory ?? {
+      const restored = await restoreSource(plan, this.#templateOf(request), qemu.version);
+      const memory = restored?.machine.memory ?? {
         baseMB: plan.memoryMB,
         roomMB: options.memoryRoom ?? MEMORY_ROOM_MB,
       };
-      const ports = new RootPorts(source?.machine.ports);
+      const ports = new RootPorts(restored?.machine.ports);
       const sockets = socketsOf(plan);
       const listening = new Set(sockets.filter(hasListener));
       folder =
         options.outlives === true ? WatchedFolder.kept(options.folder) : WatchedFolder.create();
-      const running = new SideProcesses(folder);
+      const running = new SideProcesses(folder, account);
       sides = running;
-      const isClone = source?.ram !== undefined;
+      const isClone = restored?.ram !== undefined;
       await startSides(running, plan, ports, isClone);
+      requireShareAccess({ id: request.id, account }, plan.shares, ports);
+      files = new HandedFiles(account);
+      const memoryFd =
+        restored?.ram === undefined
+          ? createGuestMemory(memory.baseMB, account)
+          : openSync(restored.ram, O_PATH);
+      files.give(memoryFd);
+      files.give(listenForControl(folder));
+      files.giveFolder(folder.path);
+      const source = restored && {
+        ...restored,
+        uri: uriOf(files.name(restored.path), restored.offset),
+      };
       const ownSockets = sockets.filter((path) => !listening.has(path));
       for (const path of ownSockets) folder.watchFile(path);
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
       const firmware = plan.uefi ? firmwareFor(folder, plan) : undefined;
-      if (!isClone) guestMemory = createGuestMemory(memory.baseMB);
-      const qemuProcess = await QemuProcess.start(
-        qemu.command,
+      monitor = ownMonitorSocket(plan.console, listening, files);
+      if (account !== undefined) giveFolderTo(account, folder.path);
+      const [program, args] = files.program(qemu.command, qemu.args);
+      const isPinned = account !== undefined && plan.hosting.isPinned;
+      const restoreLimit = isPinned ? liftMemoryLockLimit() : undefined;
+      const starting = QemuProcess.start(
+        program,
         [
-          ...qemu.args,
+          ...args,
           ...qemuArguments(plan, {
             id: request.id,
             runtimeId: request.runtimeId,
@@ -130,13 +162,15 @@ export class QemuEngine implements Engine {
             memory,
             ports,
             sides: running,
+            files,
+            monitorSocket: monitor?.name,
             firmware,
             restore:
               source === undefined
                 ? undefined
                 : {
                     machineType: source.machine.machineType,
-                    ram: source.ram,
+                    isClone,
                     memoryAddresses: source.machine.memoryAddresses,
                   },
             sandbox: qemu.source !== 'explicit',
@@ -144,10 +178,13 @@ export class QemuEngine implements Engine {
           }),
         ],
         folder,
-        guestMemory,
+        files,
         this.#qmpTimeout,
       );
+      restoreLimit?.();
+      const qemuProcess = await starting;
       started = qemuProcess;
+      monitor?.place();
       const machine = new LiveMachine({
         id: request.id,
         runtimeId: request.runtimeId,
@@ -156,6 +193,7 @@ export class QemuEngine implements Engine {
         ports,
         folder,
         sides: running,
+        files,
         plan,
         isClone,
         baseMemoryMB: memory.baseMB,
@@ -186,19 +224,22 @@ export class QemuEngine implements Engine {
     } catch (error) {
       await started?.quit();
       await sides?.endAll();
+      monitor?.discard();
       await folder?.remove();
+      files?.close();
+      releaseAccount(account);
       throw creationFailure(error, plan);
-    } finally {
-      if (guestMemory !== undefined) closeSync(guestMemory);
     }
   }
 
   async adopt(value: unknown, request: EngineRequest): Promise<Adoption> {
     const record = readEngineRecord(value);
     const folder = WatchedFolder.adopt(record.folder);
-    const qemu = await QemuProcess.adopt(record.process, folder, this.#qmpTimeout);
+    const files = HandedFiles.adopt(record.account, record.folder);
+    const qemu = await QemuProcess.adopt(record.process, folder, files, this.#qmpTimeout);
     if (qemu === undefined) return { kind: 'ended', exit: await buryMachine(record) };
-    const sides = new SideProcesses(folder);
+    const sides = new SideProcesses(folder, record.account);
+    keepAccount(record.account);
     sides.adopt(record.sides);
     const { memory } = record.make;
     const machine = new LiveMachine({
@@ -209,6 +250,7 @@ export class QemuEngine implements Engine {
       ports: new RootPorts(record.ports),
       folder,
       sides,
+      files,
       plan: record.plan,
       isClone: record.isClone,
       baseMemoryMB: memory.baseMB,
@@ -269,7 +311,7 @@ export class QemuEngine implements Engine {
         if (template === undefined) this.#templates.delete(id);
         else this.#templates.set(id, template);
       },
-      slots: { messageTimeout, msixUnplug, unplugLimit },
+      slots: { files: parts.qemu.files, messageTimeout, msixUnplug, unplugLimit },
     });
   }
 
@@ -278,6 +320,20 @@ export class QemuEngine implements Engine {
     const found = this.#templates.get(template);
     if (found !== undefined) return found;
     throw new Error(`Cannot make a clone of system ${template}: it is no template any more`);
+  }
+}
+
+/** Looks for the shares that QEMU serves itself. */
+function requireShareAccess(
+  user: AccessUser,
+  shares: MachinePlan['shares'],
+  ports: RootPorts,
+): void {
+  for (const share of shares) {
+    const { kind, tag, path, readOnly } = share;
+    if (isVirtiofs(share, ports)) continue;
+    const at = `$.VirtualMachine.Devices.${kind}.Shares "${tag}"`;
+    requireAccess(user, at, path, !readOnly, true);
   }
 }
 
@@ -291,6 +347,17 @@ async function startSides(
   for (const share of shares) {
     if (isVirtiofs(share, ports)) await startShare(sides, share, isClone);
   }
+}
+
+/** Whether machines have accounts of their own: only root can start a process as somebody else. */
+function hasAccounts({ accounts }: QemuEngineOptions): boolean {
+  const isRoot = process.getuid?.() === 0;
+  if (accounts === 'per-vm' && !isRoot) {
+    throw new Error(
+      "Cannot run machines under accounts of their own (accounts: 'per-vm'): only a service that is root can; leave the option out",
+    );
+  }
+  return isRoot && accounts !== 'service';
 }
 
 /** What QEMU's arguments cannot say. */

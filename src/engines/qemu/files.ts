@@ -1,20 +1,15 @@
 import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { FileUser, VmFiles } from '../../compute/vm-files.ts';
-import {
-  type AclEntry,
-  AclPermission,
-  allow,
-  disallow,
-  permissionOf,
-} from '../../ffi/posix-acl.ts';
+import { type AclEntry, AclPermission, allow, disallow } from '../../ffi/posix-acl.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
 import { findFirmware } from '../../provision/find-firmware.ts';
 import { SavedStateError } from '../saved-state-head.ts';
+import { withFileLock } from './locked-file.ts';
 import { emptySavedState, readSavedState } from './saved-state.ts';
-import { VM_GROUP, vmAccount } from './vm-account.ts';
+import { VM_GROUP, vmAccounts } from './vm-account.ts';
 
 const { READ, WRITE, SEARCH } = AclPermission;
 
@@ -22,11 +17,9 @@ const { READ, WRITE, SEARCH } = AclPermission;
  * Files of machines that QEMU runs. A guest state is a copy of the firmware's variables, a runtime state the head of a
  * saved machine with nothing after it.
  *
- * Access is an entry in the file's access control list: for the account of a machine ({@link vmAccount}) to read and
- * write, for the group of all machines to read. A folder that is granted to a machine lets it make files there; one that
- * is granted to the group is so with everything in it, and with what comes into it later. Windows lets an account open a
- * file whatever folders are above it; here the account is let through those that are closed to others, where a service
- * that is root can do so. That stays after a revoke, as another file may need it, and shows nothing but what is granted.
+ * Access is an entry in the file's access control list: for the accounts of a machine ({@link vmAccounts}) to read and
+ * write, for the group of all machines to read. A folder is granted with everything in it, and with what comes into it
+ * later. As on Windows a grant counts whatever folders are above the file: machines get it from the service.
  */
 export class QemuFiles implements VmFiles {
   async createGuestState(path: string): Promise<void> {
@@ -54,46 +47,26 @@ export class QemuFiles implements VmFiles {
   }
 
   async grant(user: FileUser, path: string): Promise<void> {
-    const status = await stat(path);
-    const entry = entryOf(user);
-    if (process.getuid?.() === 0) await letThrough(entry, path);
-    if (user.kind === 'vm') {
-      rights(path, () =>
-        allow(
-          path,
-          'access',
-          status.mode,
-          entry,
-          READ | WRITE | (status.isDirectory() ? SEARCH : 0),
-        ),
-      );
-      return;
-    }
-    await forEach(path, (inner, { mode, isFolder }) => {
-      const permission = READ | (isFolder ? SEARCH : 0);
+    const write = user.kind === 'vm' ? WRITE : 0;
+    await forEach(path, user, (entry, inner, { mode, isFolder }) => {
+      const permission = READ | write | (isFolder ? SEARCH : 0);
       allow(inner, 'access', mode, entry, permission);
-      if (isFolder) allow(inner, 'default', mode, entry, READ | SEARCH);
+      if (isFolder) allow(inner, 'default', mode, entry, READ | write | SEARCH);
     });
   }
 
   async revoke(user: FileUser, path: string): Promise<void> {
-    await stat(path);
-    const entry = entryOf(user);
-    if (user.kind === 'vm') {
-      rights(path, () => disallow(path, 'access', entry));
-      return;
-    }
-    await forEach(path, (inner, { isFolder }) => {
+    await forEach(path, user, (entry, inner, { isFolder }) => {
       disallow(inner, 'access', entry);
       if (isFolder) disallow(inner, 'default', entry);
     });
   }
 }
 
-function entryOf(user: FileUser): AclEntry {
-  return user.kind === 'group'
-    ? { kind: 'group', id: VM_GROUP }
-    : { kind: 'user', id: vmAccount(user.runtimeId).uid };
+/** A machine has one of two accounts, which is not known before it is created. */
+function entriesOf(user: FileUser): readonly AclEntry[] {
+  if (user.kind === 'group') return [{ kind: 'group', id: VM_GROUP }];
+  return vmAccounts(user.runtimeId).map(({ uid }) => ({ kind: 'user', id: uid }));
 }
 
 /** Makes a file that must not be there, and removes it when it cannot be filled. */
@@ -113,32 +86,27 @@ async function make(path: string, content: Uint8Array): Promise<void> {
   }
 }
 
-/** Lets an account through the folders above a path that are closed to others. */
-async function letThrough(entry: AclEntry, path: string): Promise<void> {
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    const { mode } = await stat(folder);
-    const isClosed = (mode & SEARCH) === 0;
-    if (isClosed) {
-      rights(folder, () => {
-        const before = permissionOf(folder, 'access', entry) ?? 0;
-        if ((before & SEARCH) === 0) allow(folder, 'access', mode, entry, before | SEARCH);
-      });
-    }
-    if (folder === dirname(folder)) return;
-  }
-}
-
-/** Something on a path, and on everything in it where it is a folder. Symbolic links in it are left alone. */
+/** Something for a path, and for everything in it where it is a folder. Symbolic links in it are left alone. */
 async function forEach(
   path: string,
-  change: (path: string, about: { readonly mode: number; readonly isFolder: boolean }) => void,
+  user: FileUser,
+  change: (
+    entry: AclEntry,
+    path: string,
+    about: { readonly mode: number; readonly isFolder: boolean },
+  ) => void,
 ): Promise<void> {
   const status = await stat(path);
+  const { mode } = status;
   const isFolder = status.isDirectory();
-  rights(path, () => change(path, { mode: status.mode, isFolder }));
+  await withFileLock(path, () =>
+    rights(path, () => {
+      for (const entry of entriesOf(user)) change(entry, path, { mode, isFolder });
+    }),
+  );
   if (!isFolder) return;
   for (const entry of await readdir(path, { withFileTypes: true })) {
-    if (entry.isFile() || entry.isDirectory()) await forEach(join(path, entry.name), change);
+    if (entry.isFile() || entry.isDirectory()) await forEach(join(path, entry.name), user, change);
   }
 }
 

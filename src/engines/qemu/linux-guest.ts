@@ -6,6 +6,7 @@ import { KernelModules, type PciModuleQuery } from '../../provision/kernel-modul
 import { provisionAgent } from '../../provision/provision-agent.ts';
 import { ProvisionError } from '../../provision/provision-error.ts';
 import { findGuest } from '../../provision/provision-guest.ts';
+import { QemuFiles } from './files.ts';
 import { GuestAgent } from './guest-agent.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
@@ -90,6 +91,9 @@ export class LinuxGuest implements Disposable {
     }
     const kernel = options.kernel ?? findGuest(options.cache).kernel;
     const initrd = options.initrd ?? (await initramfs(options));
+    // What is in the cache is anybody's; files of the user's own are the user's to grant.
+    if (options.kernel === undefined) await letMachinesRead(kernel);
+    if (options.initrd === undefined) await letMachinesRead(initrd);
     const folder = WatchedFolder.create();
     return new LinuxGuest(folder, describe(options, resolve(kernel), resolve(initrd), folder.path));
   }
@@ -103,6 +107,11 @@ export class LinuxGuest implements Disposable {
   [Symbol.dispose](): void {
     void this.#folder.remove(); // The files are gone when it returns; the process that watched them is soon.
   }
+}
+
+/** Machines of a service that is root have accounts of their own, which find nothing in the cache by themselves. */
+async function letMachinesRead(path: string): Promise<void> {
+  if (process.getuid?.() === 0) await new QemuFiles().grant({ kind: 'group' }, path);
 }
 
 async function initramfs(options: LinuxGuestOptions): Promise<string> {

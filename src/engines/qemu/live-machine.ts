@@ -1,6 +1,8 @@
 import { rmSync } from 'node:fs';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import type { HandedFiles } from './handed-files.ts';
+import type { AccessUser } from './machine-access.ts';
 import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { deviceOf, type Part } from './part.ts';
 import type { ProcessorCgroup } from './processor-cgroup.ts';
@@ -19,6 +21,8 @@ export interface LiveMachineParts {
   readonly ports: RootPorts;
   readonly folder: WatchedFolder;
   readonly sides: SideProcesses;
+  /** How QEMU comes by files and sockets. */
+  readonly files: HandedFiles;
   readonly plan: MachinePlan;
   /** Whether its memory is a private copy of a template's. */
   readonly isClone: boolean;
@@ -53,6 +57,8 @@ export class LiveMachine {
   readonly sides: SideProcesses;
   /** Whether its memory is a private copy of a template's, which no other process has. */
   readonly isClone: boolean;
+  /** How QEMU comes by files and sockets. */
+  readonly files: HandedFiles;
   readonly baseMemoryMB: number;
   readonly memoryRoomMB: number;
   readonly guestLimit: number | undefined;
@@ -62,6 +68,8 @@ export class LiveMachine {
   /** Once its processors have been limited. */
   processorCgroup: ProcessorCgroup | undefined;
   readonly #cleanups = new Set<() => void>();
+  /** What QEMU was given for parts that are there, by their ids. */
+  readonly #lent = new Map<string, readonly (() => Promise<void>)[]>();
 
   constructor(parts: LiveMachineParts) {
     this.plan = parts.plan;
@@ -73,11 +81,17 @@ export class LiveMachine {
     this.folder = parts.folder;
     this.sides = parts.sides;
     this.isClone = parts.isClone;
+    this.files = parts.files;
     this.baseMemoryMB = parts.baseMemoryMB;
     this.memoryRoomMB = parts.memoryRoomMB;
     this.guestLimit = parts.guestLimit;
     this.endpoints = parts.endpoints;
     this.ownSockets = new Set(parts.ownSockets);
+  }
+
+  /** Who opens the machine's files. */
+  get user(): AccessUser {
+    return { id: this.id, account: this.files.account };
   }
 
   /** A socket that QEMU has made, which must not outlive it. */
@@ -89,6 +103,14 @@ export class LiveMachine {
   /** Calls `cleanup` when QEMU has ended. */
   atEnd(cleanup: () => void): void {
     this.#cleanups.add(cleanup);
+  }
+
+  /** Keeps what QEMU was lent for a part, and takes back what it had for it before. */
+  async keep(id: string, lent: readonly (() => Promise<void>)[]): Promise<void> {
+    const before = this.#lent.get(id) ?? [];
+    if (lent.length > 0) this.#lent.set(id, lent);
+    else this.#lent.delete(id);
+    for (const back of before) await back();
   }
 
   /** QEMU has ended. */
@@ -103,15 +125,23 @@ export class LiveMachine {
   async plug(part: Part): Promise<void> {
     const port = part.isPci ? this.ports.take(part.id) : undefined;
     const undo: Part['backends'][number]['remove'][] = [];
+    const lent: (() => Promise<void>)[] = [];
     try {
-      for (const { add, remove } of part.backends) {
-        await this.qmp.execute(...add);
+      for (const {
+        add: [command, args],
+        remove,
+      } of part.backends) {
+        const given = await this.files.lend(this.qmp, args);
+        lent.push(given.back);
+        await this.qmp.execute(command, given.args);
         undo.unshift(remove);
       }
       await this.qmp.execute('device_add', deviceOf(part, port));
       if (part.isPci && !this.hasStarted) this.needsReset = true;
+      await this.keep(part.id, lent);
     } catch (error) {
       for (const remove of undo) await this.qmp.execute(...remove).catch(() => undefined);
+      for (const back of lent) await back();
       this.ports.release(part.id);
       throw error;
     }
@@ -132,6 +162,7 @@ export class LiveMachine {
     }
     await unplugDevice(this.qmp, { id: part.id, what, limit: this.guestLimit });
     for (const { remove } of [...part.backends].reverse()) await this.qmp.execute(...remove);
+    await this.keep(part.id, []);
     this.ports.release(part.id);
   }
 }

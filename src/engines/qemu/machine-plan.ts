@@ -86,11 +86,14 @@ export interface PlannedPersistentMemory {
   readonly size: number;
 }
 
+/** Where a system keeps shared memory by name (shm_overview(7)). */
+export const SHARED_MEMORY_FOLDER = '/dev/shm';
+
 /** Shared memory of this machine that the guest has as BAR 2 of a device (ivshmem). */
 export interface PlannedSharedRegion {
   /** SectionName as the document has it. */
   readonly section: string;
-  /** Name of the file in {@link FOLDER}. */
+  /** Name of the file in {@link SHARED_MEMORY_FOLDER}. */
   readonly name: string;
   readonly offset: number;
   readonly length: number;

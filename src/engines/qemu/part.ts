@@ -30,12 +30,19 @@ export function deviceOf(part: Part, port: number | undefined): Fields {
   return { ...part.device, id: part.id, ...(port === undefined ? {} : { bus: rootPort(port) }) };
 }
 
-/** QEMU's arguments for a part that is there from the start. */
-export function partArguments(part: Part, port: number | undefined): string[] {
+/**
+ * QEMU's arguments for a part that is there from the start.
+ * @param handed makes of a backend's arguments those with the names that QEMU has for files
+ */
+export function partArguments(
+  part: Part,
+  port: number | undefined,
+  handed: (args: Fields) => Fields = (args) => args,
+): string[] {
   return [
     ...part.backends.flatMap(({ option, value, add: [, args] }) => [
       option,
-      value ?? JSON.stringify(args),
+      value ?? JSON.stringify(handed(args)),
     ]),
     '-device',
     JSON.stringify(deviceOf(part, port)),

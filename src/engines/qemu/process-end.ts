@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity } from '../../provision/process-identity.ts';
 
@@ -55,10 +55,13 @@ export async function watchForeignEnd(
   return { code: null, signal: null, output: tailOf(output) };
 }
 
+/** What is in a machine's folder may be a link to something that only the service can read. */
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+
 /** The end of what a process has printed into a file. */
 export function tailOf(file: string): string {
   try {
-    const fd = openSync(file, 'r');
+    const fd = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
       const size = Math.min(fstatSync(fd).size, KEPT_OUTPUT);
       const bytes = Buffer.alloc(size);

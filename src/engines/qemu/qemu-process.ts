@@ -1,15 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
-import { closeFd } from '../../ffi/descriptors.ts';
 import { listenUnix } from '../../ffi/unix-socket.ts';
 import {
   identifyProcess,
   isAlive,
   type ProcessIdentity,
 } from '../../provision/process-identity.ts';
+import type { HandedFiles } from './handed-files.ts';
 import { describeExit, type ProcessExit, watchEnd, watchForeignEnd } from './process-end.ts';
 import { QmpClient, QmpError } from './qmp.ts';
+import { asAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** The descriptor by which QEMU has the file that is the guest's memory. */
@@ -35,6 +36,8 @@ const OUTPUT = 'output';
 export class QemuProcess {
   readonly qmp: QmpClient;
   readonly identity: ProcessIdentity;
+  /** How it comes by files and sockets. */
+  readonly files: HandedFiles;
   /** Resolves when the process is no more. */
   readonly ended: Promise<ProcessExit>;
   /** Undefined for one that another process has started. */
@@ -45,8 +48,10 @@ export class QemuProcess {
     child: ChildProcess | undefined,
     qmp: QmpClient,
     ended: Promise<ProcessExit>,
+    files: HandedFiles,
   ) {
     this.identity = identity;
+    this.files = files;
     this.#child = child;
     this.qmp = qmp;
     this.ended = ended;
@@ -55,30 +60,30 @@ export class QemuProcess {
   /**
    * Starts QEMU and waits until it can be controlled. In a folder that outlives this process QEMU does, too: it is in a
    * session of its own, and prints into a file of the folder.
-   * @param memory descriptor of the file that is the guest's memory, {@link MEMORY_FD} in QEMU; it stays the caller's
+   * @param files what QEMU is given, and whose account it has: first {@link MEMORY_FD}, then {@link CONTROL_FD}
    * @throws Error with QEMU's own words when it does not come up; nothing is left then
    */
   static async start(
     command: string,
     args: readonly string[],
     folder: WatchedFolder,
-    memory: number | undefined,
+    files: HandedFiles,
     qmpTimeout?: number,
   ): Promise<QemuProcess> {
     const path = folder.file(CONTROL_SOCKET);
-    const listener = listenUnix(path);
     const output = folder.outlives ? folder.file(OUTPUT) : undefined;
     let child: ChildProcess;
     try {
       const print = output === undefined ? 'pipe' : openSync(output, 'a', 0o600);
       child = spawn(command, args, {
-        stdio: ['ignore', print, print, memory ?? 'ignore', listener],
+        stdio: ['ignore', print, print, ...files.descriptors],
+        ...asAccount(files.account),
         detached: folder.outlives,
-        env: { ...process.env, [MACHINE_VARIABLE]: folder.path },
+        env: { ...environmentFor(files), [MACHINE_VARIABLE]: folder.path },
       });
       if (typeof print === 'number') closeSync(print);
     } finally {
-      closeFd(listener);
+      files.close();
     }
     const { pid } = child;
     const onEnd = (): void => {
@@ -93,7 +98,7 @@ export class QemuProcess {
       if (identity === undefined) throw new QmpError('start', 'Closed', 'QEMU has ended');
       socket = await connectTo(path);
       const qmp = await QmpClient.open(socket, qmpTimeout, START_LIMIT_MS);
-      return new QemuProcess(identity, child, qmp, ended);
+      return new QemuProcess(identity, child, qmp, ended, files);
     } catch (error) {
       socket?.destroy();
       child.kill('SIGKILL');
@@ -114,13 +119,14 @@ export class QemuProcess {
   static async adopt(
     identity: ProcessIdentity,
     folder: WatchedFolder,
+    files: HandedFiles,
     qmpTimeout?: number,
   ): Promise<QemuProcess | undefined> {
     if (!isAlive(identity)) return undefined;
     const ended = watchForeignEnd(identity, folder.file(OUTPUT));
     try {
       const qmp = await QmpClient.open(await connectTo(folder.file(CONTROL_SOCKET)), qmpTimeout);
-      return new QemuProcess(identity, undefined, qmp, ended);
+      return new QemuProcess(identity, undefined, qmp, ended, files);
     } catch (error) {
       if (!isAlive(identity)) return undefined;
       throw new Error(
@@ -156,6 +162,16 @@ export class QemuProcess {
     if (this.#child !== undefined) this.#child.kill('SIGKILL');
     else killForeign(this.identity);
   }
+}
+
+/** What a service that is root has in its environment is nothing for its machines. */
+function environmentFor({ account }: HandedFiles): NodeJS.ProcessEnv {
+  return account === undefined ? process.env : { PATH: process.env.PATH, LANG: 'C.UTF-8' };
+}
+
+/** The socket on which QEMU is to be controlled; it listens. @returns its descriptor, to be given to QEMU */
+export function listenForControl(folder: WatchedFolder): number {
+  return listenUnix(folder.file(CONTROL_SOCKET));
 }
 
 /** What a process that was left alone has printed last. */

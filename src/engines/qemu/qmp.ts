@@ -1,4 +1,9 @@
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { addressOf, nativeBuffer } from '../../ffi/libc.ts';
+import { SocketMessage } from '../../ffi/socket-message.ts';
+import { SystemCallError } from '../../ffi/system-call-error.ts';
 
 /** An event of QEMU (QMP specification, 2.5). */
 export interface QmpEvent {
@@ -21,12 +26,15 @@ export class QmpError extends Error {
 interface Pending {
   readonly command: string;
   readonly resolve: (value: unknown) => void;
-  readonly reject: (error: QmpError) => void;
+  readonly reject: (error: unknown) => void;
   readonly timer: NodeJS.Timeout | undefined;
 }
 
 /** Milliseconds for which a command is waited for. QEMU answers in its main loop, which a device may hold up. */
 const DEFAULT_TIMEOUT = 30_000;
+/** errno of a socket that can take nothing more. */
+const EAGAIN = 11;
+const RETRY_MS = 1;
 
 /** One connection to QEMU's control socket: JSON, one message a line. */
 export class QmpClient {
@@ -36,6 +44,8 @@ export class QmpClient {
   readonly #timeout: number;
   readonly #pending = new Map<number, Pending>();
   readonly #listeners = new Set<(event: QmpEvent) => void>();
+  /** Of commands with a descriptor one is under way at a time: QEMU keeps the last that it was sent. */
+  #passing: Promise<unknown> = Promise.resolve();
   #next = 0;
   #rest = '';
   #isClosed = false;
@@ -73,13 +83,31 @@ export class QmpClient {
     return client;
   }
 
-  /** Runs a command. @throws QmpError when QEMU refuses, does not answer in time, or goes away */
-  execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
-    return this.#waitFor(command, this.#timeout, (_settle, id) => {
-      this.#socket.write(
-        `${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }), id })}\n`,
-      );
-    });
+  /**
+   * Runs a command.
+   * @param fd descriptor that goes along (`add-fd`, `getfd`); it stays the caller's
+   * @throws QmpError when QEMU refuses, does not answer in time, or goes away
+   */
+  execute(
+    command: string,
+    args?: Readonly<Record<string, unknown>>,
+    fd?: number,
+  ): Promise<unknown> {
+    const run = (): Promise<unknown> =>
+      this.#waitFor(command, this.#timeout, (_settle, id) => {
+        const message = {
+          execute: command,
+          ...(args === undefined ? {} : { arguments: args }),
+          id,
+        };
+        const line = `${JSON.stringify(message)}\n`;
+        if (fd === undefined) this.#socket.write(line);
+        else this.#pass(line, fd).catch((error: unknown) => this.#settle(id)?.reject(error));
+      });
+    if (fd === undefined) return run();
+    const passed = this.#passing.then(run, run);
+    this.#passing = passed.catch(() => undefined);
+    return passed;
   }
 
   /** Calls `listener` with each event from now on. @returns a function that ends it */
@@ -90,6 +118,25 @@ export class QmpClient {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  /** Sends a line with a descriptor, which Node cannot, after what Node has to send. */
+  async #pass(line: string, fd: number): Promise<void> {
+    const socket = this.#socket;
+    if (socket.writableLength > 0) await once(socket, 'drain');
+    const text = Buffer.from(line);
+    const bytes = nativeBuffer(text.length);
+    bytes.set(text);
+    const message = new SocketMessage();
+    for (let at = 0; at < text.length; ) {
+      const own = descriptorOf(socket);
+      if (own < 0) return; // What waits for the answer is told that QEMU has ended.
+      const fds = at === 0 ? [fd] : [];
+      const sent = message.send(own, addressOf(bytes) + at, text.length - at, fds);
+      if (sent >= 0) at += sent;
+      else if (sent === -EAGAIN) await delay(RETRY_MS);
+      else throw new SystemCallError('pass a descriptor to', -sent, 'QEMU');
+    }
   }
 
   #waitFor(
@@ -148,4 +195,10 @@ export class QmpClient {
       pending?.reject(new QmpError(pending.command, 'Closed', 'QEMU has ended'));
     }
   }
+}
+
+/** The descriptor below a socket of Node; -1 when it is closed. */
+function descriptorOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { _handle?: { readonly fd: number } | null };
+  return handle?.fd ?? -1;
 }

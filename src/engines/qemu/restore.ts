@@ -21,6 +21,10 @@ export interface RestoreSource {
   readonly machine: SavedMachine;
   /** Where QEMU reads the state. */
   readonly uri: string;
+  /** File with the state. */
+  readonly path: string;
+  /** Where the state begins in it, in bytes. */
+  readonly offset: number;
   /** RAM that is not in the state. */
   readonly ram: string | undefined;
 }
@@ -42,17 +46,25 @@ export async function restoreSource(
     const share = plan.shares.find(({ kind }) => kind === 'VirtualSmb');
     if (share !== undefined) throw noShareInClone(share);
     checkFit(machine, plan, qemu);
-    return { machine, uri: `file:${state}`, ram };
+    return { machine, uri: uriOf(state, 0), path: state, offset: 0, ram };
   }
   if (path === undefined) return undefined;
   try {
     const machine = await readSavedState(path);
     checkFit(machine, plan, qemu);
-    return { machine, uri: `file:${path},offset=${STREAM_OFFSET}`, ram: undefined };
+    return {
+      ...{ machine, path, ram: undefined },
+      ...{ uri: uriOf(path, STREAM_OFFSET), offset: STREAM_OFFSET },
+    };
   } catch (error) {
     if (!(error instanceof SavedStateError)) throw error;
     throw failure('ERROR_VID_SAVED_STATE_CORRUPT', error.message);
   }
+}
+
+/** A state for QEMU. @param name of the file, for QEMU */
+export function uriOf(name: string, offset: number): string {
+  return `file:${name}${offset === 0 ? '' : `,offset=${offset}`}`;
 }
 
 /** A stream fits the make of machine that wrote it and no other; what is plugged outside may differ. */

@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { copyFile, type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HcsError } from '../../hcs/hcs-error.ts';
@@ -12,6 +12,7 @@ import type { QemuProcess } from './qemu-process.ts';
 import { HOT_MEMORY_ID } from './resources/memory.ts';
 import type { Template } from './restore.ts';
 import { type SavedMachine, sealSavedState } from './saved-state.ts';
+import { VM_GROUP } from './vm-account.ts';
 
 /** What is known before the machine is asked. */
 export type Make = Omit<SavedMachine, 'machineType' | 'crashStore'>;
@@ -36,7 +37,12 @@ export class LastSave {
     await replaceFile(path, async (part) => {
       if (this.#file === undefined) {
         const machine = await savedMachine(qemu, make);
-        await saveTo(qemu.qmp, `file:${part},offset=${STREAM_OFFSET}`, false, signal);
+        const out = await qemu.files.lendForWriting(qemu.qmp, part);
+        try {
+          await saveTo(qemu.qmp, `file:${out.name},offset=${STREAM_OFFSET}`, false, signal);
+        } finally {
+          await out.back();
+        }
         await sealSavedState(part, machine);
       } else {
         await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
@@ -64,7 +70,20 @@ export async function saveAsTemplate(
   }
   const ram = ramOf(qemu.pid);
   const machine = await savedMachine(qemu, make);
-  await saveTo(qemu.qmp, `file:${state}`, true, signal);
+  writeFileSync(state, '', { flag: 'wx', mode: 0o600 });
+  const out = await qemu.files.lendForWriting(qemu.qmp, state);
+  try {
+    await saveTo(qemu.qmp, `file:${out.name}`, true, signal);
+  } finally {
+    await out.back();
+  }
+  if (qemu.files.account !== undefined) {
+    // Clones have accounts of their own, and read what they are handed of both.
+    for (const file of [state, ram]) {
+      chownSync(file, 0, VM_GROUP);
+      chmodSync(file, 0o640);
+    }
+  }
   return { machine, state, ram };
 }
 

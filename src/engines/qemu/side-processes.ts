@@ -1,5 +1,6 @@
 import { describeExit } from './process-end.ts';
 import { SideProcess, type SideProcessOptions, type SideProcessRecord } from './side-process.ts';
+import type { VmAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** What {@link SideProcesses.start} takes. */
@@ -16,11 +17,14 @@ export class SideProcesses {
    */
   onFailure: (text: string) => void = () => {};
   readonly #folder: WatchedFolder;
+  readonly #account: VmAccount | undefined;
   readonly #processes = new Map<string, SideProcess>();
   #started = 0;
 
-  constructor(folder: WatchedFolder) {
+  /** @param account whose QEMU is, which has to be able to connect; by default this process's own */
+  constructor(folder: WatchedFolder, account?: VmAccount) {
     this.#folder = folder;
+    this.#account = account;
   }
 
   /**
@@ -29,6 +33,7 @@ export class SideProcesses {
    */
   async start(device: string, request: SideProcessRequest): Promise<SideProcess> {
     const side = await SideProcess.start({
+      socketOwner: this.#account,
       ...request,
       folder: this.#folder,
       // A name that was used may still be there.

@@ -28,6 +28,7 @@ import { requireNoVirtiofs } from './resources/virtiofs.ts';
 import type { RestoreSource, Template } from './restore.ts';
 import { LastSave, saveAsTemplate } from './save.ts';
 import type { SavedMachine } from './saved-state.ts';
+import { releaseAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** What a {@link QemuSystem} is made of. */
@@ -105,6 +106,7 @@ export class QemuSystem implements EngineSystem {
       version: RECORD_VERSION,
       process: qemu.identity,
       folder: folder.path,
+      account: qemu.files.account,
       make,
       plan: machine.plan,
       ports: machine.ports.taken,
@@ -293,7 +295,7 @@ export class QemuSystem implements EngineSystem {
       id: request.id,
       crashLog,
       files: machine.plan.crashFiles,
-      qmp: qemu.qmp,
+      qemu,
       save: (path) => this.#save(path),
     });
     request.notify({ type: 'crashed', document: JSON.stringify(report) });
@@ -310,6 +312,7 @@ export class QemuSystem implements EngineSystem {
     machine.ended();
     await machine.sides.endAll();
     await folder.remove();
+    releaseAccount(qemu.files.account);
     request.exited(exitOf(this.#cause, exit, this.#endProblem));
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Who the process of a machine is to the file system. */
 export interface VmAccount {
@@ -17,14 +18,65 @@ const IDS = 0x0fff_fffe;
 export const VM_GROUP = FIRST_ID;
 
 /**
- * The account of a machine. It follows from the system's runtime id alone, so that files can be granted before the system
- * is there, by any process, and nothing has to be written down. Two systems among a hundred have the same account once in
- * 50,000 times.
+ * The accounts that a machine may have: the first, or the second while another machine runs with the first. They follow
+ * from the system's runtime id alone, so that files can be granted before the system is there, by any process, and nothing
+ * has to be written down: a grant names both. Two systems among a hundred share one once in 25,000 times.
  * @param runtimeId Properties.RuntimeId of the system
  */
-export function vmAccount(runtimeId: string): VmAccount {
+export function vmAccounts(runtimeId: string): readonly [VmAccount, VmAccount] {
   const hash = createHash('sha256').update(runtimeId.toLowerCase()).digest();
-  return { uid: FIRST_ID + 1 + (hash.readUInt32LE(0) % IDS), gid: VM_GROUP };
+  const account = (word: number): VmAccount => ({
+    uid: FIRST_ID + 1 + (hash.readUInt32LE(word * 4) % IDS),
+    gid: VM_GROUP,
+  });
+  return [account(0), account(1)];
+}
+
+/** The account that a machine has unless another one runs with it: the first of {@link vmAccounts}. */
+export function vmAccount(runtimeId: string): VmAccount {
+  return vmAccounts(runtimeId)[0];
+}
+
+/** uids of the machines of this process. */
+const taken = new Set<number>();
+
+/**
+ * Takes an account for a machine: of {@link vmAccounts} the first that no other machine of this system has.
+ * @throws Error when others have both
+ */
+export function takeAccount(runtimeId: string): VmAccount {
+  const accounts = vmAccounts(runtimeId);
+  const free = accounts.find(({ uid }) => !taken.has(uid) && !isInUse(uid));
+  if (free === undefined) {
+    throw new Error(
+      `Cannot give the machine an account: other machines run with the uids ${accounts.map(({ uid }) => uid).join(' and ')}, one of which it must have; use another id for the system, or end those machines`,
+    );
+  }
+  taken.add(free.uid);
+  return free;
+}
+
+/** Keeps the account of a machine that runs already. */
+export function keepAccount(account: VmAccount | undefined): void {
+  if (account !== undefined) taken.add(account.uid);
+}
+
+/** Gives an account back, when no process has it any more. */
+export function releaseAccount(account: VmAccount | undefined): void {
+  if (account !== undefined) taken.delete(account.uid);
+}
+
+/** Whether a process has a uid. Machines of other services of this system are known by that alone. */
+function isInUse(uid: number): boolean {
+  const line = new RegExp(`^Uid:.*\\b${uid}\\b`, 'm');
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return line.test(readFileSync(`/proc/${name}/status`, 'utf8'));
+    } catch {
+      return false; // It has ended.
+    }
+  });
 }
 
 /**

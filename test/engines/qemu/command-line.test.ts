@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type CommandLineOptions, qemuArguments } from '../../../src/engines/qemu/command-line.ts';
+import { HandedFiles } from '../../../src/engines/qemu/handed-files.ts';
 import { planHardware } from '../../../src/engines/qemu/hardware/hardware.ts';
 import { planHosting } from '../../../src/engines/qemu/hardware/hosting.ts';
 import { planProcessorModel } from '../../../src/engines/qemu/hardware/processor-model.ts';
@@ -47,6 +48,7 @@ const OPTIONS: CommandLineOptions = {
   accelerator: 'tcg',
   crashLog: '/run/crash-log',
   listening: new Set(),
+  files: new HandedFiles(undefined),
   memory: { baseMB: 512, roomMB: 1024 },
   ports: new RootPorts(),
   sides: { socketOf: (device) => `/run/${device}` },
@@ -218,7 +220,7 @@ describe('QEMU’s command line', () => {
     };
     const restore = {
       machineType: 'pc-q35-11.1',
-      ram: undefined,
+      isClone: false,
       memoryAddresses: { 'hot-memory': 2 ** 32 },
     };
     const devices = values('-device', plan, { ports, restore }) as { id?: string; bus?: string }[];

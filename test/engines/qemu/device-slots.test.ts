@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EngineDevice } from '../../../src/compute/engine.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from '../../../src/engines/qemu/device-slots.ts';
+import { HandedFiles } from '../../../src/engines/qemu/handed-files.ts';
 import { QmpClient } from '../../../src/engines/qemu/qmp.ts';
 import { ROOT_PORTS, RootPorts } from '../../../src/engines/qemu/root-ports.ts';
 import { HcsError } from '../../../src/hcs/hcs-error.ts';
@@ -21,7 +22,11 @@ beforeEach(async () => {
 afterEach(() => peer.close());
 
 function slotsWith(options: Partial<DeviceSlotsOptions> = {}): DeviceSlots {
-  return new DeviceSlots(qmp, new RootPorts(), { msixUnplug: false, ...options });
+  return new DeviceSlots(qmp, new RootPorts(), {
+    files: new HandedFiles(undefined),
+    msixUnplug: false,
+    ...options,
+  });
 }
 
 interface TestDevice extends EngineDevice {

@@ -21,11 +21,11 @@ if (mode === 'refuse-start') {
 const chardevs = after('-chardev').filter((text) => text.startsWith('socket,'));
 for (const text of chardevs) {
   const [, path] = /path=([^,]*(?:,,[^,]*)*)/.exec(text) ?? [];
-  if (path !== undefined && text.includes('server=on')) {
-    createServer().listen(path.replaceAll(',,', ','));
-  }
+  const [, given] = /\bfd=(\d+)/.exec(text) ?? [];
+  if (text.includes('id=control,') || !text.includes('server=on')) continue;
+  createServer().listen(path === undefined ? { fd: Number(given) } : path.replaceAll(',,', ','));
 }
-const [, fd] = chardevs.map((text) => /\bfd=(\d+),server=on/.exec(text)).find(Boolean);
+const [, fd] = chardevs.map((text) => /id=control,fd=(\d+),server=on/.exec(text)).find(Boolean);
 let control;
 const send = (message) => control.write(`${JSON.stringify(message)}\n`);
 

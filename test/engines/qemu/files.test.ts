@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -7,8 +16,15 @@ import { DeviceDirectory } from '../../../src/compute/device-directory.ts';
 import { ComputeService } from '../../../src/compute/service.ts';
 import { runtimeIdOf } from '../../../src/compute/system-id.ts';
 import { QemuEngine } from '../../../src/engines/qemu/engine.ts';
+import { O_PATH } from '../../../src/engines/qemu/handed-files.ts';
 import { type SavedMachine, sealSavedState } from '../../../src/engines/qemu/saved-state.ts';
-import { VM_GROUP, vmAccount } from '../../../src/engines/qemu/vm-account.ts';
+import {
+  releaseAccount,
+  takeAccount,
+  VM_GROUP,
+  vmAccount,
+  vmAccounts,
+} from '../../../src/engines/qemu/vm-account.ts';
 import { STREAM_OFFSET } from '../../../src/engines/saved-state-head.ts';
 import { permissionOf } from '../../../src/ffi/posix-acl.ts';
 import { findFirmware } from '../../../src/provision/find-firmware.ts';
@@ -103,15 +119,25 @@ test('the group may read a folder with what is in it, and with what comes later'
   expect(permissionOf(root, 'default', entry)).toBeUndefined();
 });
 
-/** What a process of the account of a machine gets to see of a file. Root only: nobody else can take an account. */
+/**
+ * What a process of the account of a machine gets to see of a file that it is handed as QEMU is: by a descriptor that opens
+ * nothing. Root only: nobody else can take an account.
+ */
 function readAs(systemId: string, path: string): string {
   const { uid, gid } = vmAccount(runtimeIdOf(systemId));
-  const { status, stdout, stderr } = spawnSync('cat', [path], { uid, gid, encoding: 'utf8' });
-  if (status === 0) return stdout;
-  return stderr.includes('Permission denied') ? 'denied' : stderr;
+  const fd = openSync(path, O_PATH);
+  try {
+    const { status, stdout, stderr } = spawnSync('cat', ['/proc/self/fd/3'], {
+      ...{ uid, gid, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe', fd] },
+    });
+    if (status === 0) return stdout;
+    return stderr.includes('Permission denied') ? 'denied' : stderr;
+  } finally {
+    closeSync(fd);
+  }
 }
 
-test('a grant opens the folders above a file as well, for the account of the machine alone', async () => {
+test('a grant counts whatever folders are above a file, which stay closed, for the account of the machine alone', async () => {
   const root = join(folder, 'closed');
   mkdirSync(root, { mode: 0o700 });
   const path = join(root, 'disk.raw');
@@ -120,12 +146,57 @@ test('a grant opens the folders above a file as well, for the account of the mac
   const seen = (id: string): string => (isRoot ? readAs(id, path) : 'not root');
   expect(seen('opens')).toBe(isRoot ? 'denied' : 'not root');
   await core().HcsGrantVmAccess('opens', path);
-  const entry = { kind: 'user', id: vmAccount(runtimeIdOf('opens')).uid } as const;
-  expect(permissionOf(path, 'access', entry)).toBe(6);
-  // The machines of a service that is not root run under its own account, which is through already.
-  expect(permissionOf(root, 'access', entry)).toBe(isRoot ? 1 : undefined);
+  const [first, second] = vmAccounts(runtimeIdOf('opens'));
+  // Whichever of its accounts the machine will have.
+  for (const { uid } of [first, second]) {
+    const entry = { kind: 'user', id: uid } as const;
+    expect(permissionOf(path, 'access', entry)).toBe(6);
+    expect(permissionOf(root, 'access', entry)).toBeUndefined();
+  }
   expect(seen('opens')).toBe(isRoot ? 'disk' : 'not root');
   expect(seen('other')).toBe(isRoot ? 'denied' : 'not root');
   await core().HcsRevokeVmAccess('opens', path);
   expect(seen('opens')).toBe(isRoot ? 'denied' : 'not root');
+});
+
+test('a folder is granted to a machine with what is in it, and with what comes later', async () => {
+  const root = join(folder, 'whole');
+  mkdirSync(join(root, 'inner'), { recursive: true, mode: 0o700 });
+  const file = join(root, 'inner', 'file');
+  writeFileSync(file, '', { mode: 0o600 });
+  const entry = { kind: 'user', id: vmAccount(runtimeIdOf('whole')).uid } as const;
+  await core().HcsGrantVmAccess('whole', root);
+  const later = join(root, 'inner', 'later');
+  writeFileSync(later, '', { mode: 0o664 });
+  expect([root, file, later].map((path) => permissionOf(path, 'access', entry))).toEqual([7, 6, 7]);
+  await core().HcsRevokeVmAccess('whole', root);
+  const rights = [root, file, later].map((path) => permissionOf(path, 'access', entry));
+  expect(rights).toEqual([undefined, undefined, undefined]);
+});
+
+test('grants of many processes at once to one file are all kept', async () => {
+  const path = join(folder, 'popular');
+  writeFileSync(path, '', { mode: 0o600 });
+  const ids = Array.from({ length: 20 }, (_, i) => `popular ${i}`);
+  await Promise.all(ids.map((id) => core().HcsGrantVmAccess(id, path)));
+  const granted = ids.filter((id) => {
+    const entry = { kind: 'user', id: vmAccount(runtimeIdOf(id)).uid } as const;
+    return permissionOf(path, 'access', entry) === 6;
+  });
+  expect(granted).toEqual(ids);
+});
+
+test('a machine whose account is taken gets its other one, and none when both are', () => {
+  const runtimeId = '5a1f6a52-1f5e-4b53-9f1c-7a2b6d3c9e10';
+  const [first, second] = vmAccounts(runtimeId);
+  const one = takeAccount(runtimeId);
+  const other = takeAccount(runtimeId);
+  expect([one, other]).toEqual([first, second]);
+  expect(() => takeAccount(runtimeId)).toThrow(
+    `Cannot give the machine an account: other machines run with the uids ${first.uid} and ${second.uid}`,
+  );
+  releaseAccount(one);
+  expect(takeAccount(runtimeId)).toEqual(first);
+  releaseAccount(first);
+  releaseAccount(second);
 });

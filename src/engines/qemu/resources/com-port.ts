@@ -49,10 +49,16 @@ export async function changeComPort(
   const path = request === 'Remove' ? undefined : planComPort('$.Settings', settings as ComPort);
   if (path === old) return;
   const isListening = path === undefined || hasListener(path);
-  await machine.qmp.execute('chardev-change', {
+  const { args, back } = await machine.files.lend(machine.qmp, {
     id: `com${index + 1}`,
     backend: chardevBackend(path, isListening),
   });
+  try {
+    await machine.qmp.execute('chardev-change', args);
+  } catch (error) {
+    await back();
+    throw error;
+  }
   if (old !== undefined && machine.ownSockets.delete(old)) rmSync(old, { force: true });
   if (path !== undefined && !isListening) machine.ownSocket(path);
   machine.plan = {

@@ -1,7 +1,8 @@
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Devices, RdpConnectionOptions } from '../../../hcs/schema/documents.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedConsole } from '../machine-plan.ts';
+import { readOwnFile } from '../own-file.ts';
 import { requireSocketPath } from '../unix-sockets.ts';
 import { cannotHonour, resourceFailure } from './resource-failure.ts';
 
@@ -42,8 +43,11 @@ function socketOf(at: string, options: RdpConnectionOptions = {}): string | unde
   return NamedPipe;
 }
 
-/** QEMU's arguments for it. */
-export function consoleArguments({ monitor, keyboard, mouse }: PlannedConsole): string[] {
+/** QEMU's arguments for it. @param socket where QEMU makes the monitor's */
+export function consoleArguments(
+  { monitor, keyboard, mouse }: PlannedConsole,
+  socket: string | undefined = monitor?.socket,
+): string[] {
   const size =
     monitor?.width === undefined || monitor.height === undefined
       ? {}
@@ -54,9 +58,7 @@ export function consoleArguments({ monitor, keyboard, mouse }: PlannedConsole): 
   ];
   return [
     ...(monitor === undefined ? [] : device({ driver: 'VGA', id: 'video', ...size })),
-    ...(monitor?.socket === undefined
-      ? []
-      : ['-vnc', `unix:${monitor.socket.replaceAll(',', ',,')}`]),
+    ...(socket === undefined ? [] : ['-vnc', `unix:${socket.replaceAll(',', ',,')}`]),
     ...(keyboard || mouse ? device({ driver: 'qemu-xhci', id: 'usb' }) : []),
     ...(keyboard ? device({ driver: 'usb-kbd', bus: 'usb.0' }) : []),
     ...(mouse ? device({ driver: 'usb-tablet', bus: 'usb.0' }) : []),
@@ -73,8 +75,9 @@ export async function consoleImage(machine: LiveMachine): Promise<{ readonly Ima
   }
   const path = machine.folder.file('screen.png');
   try {
-    await machine.qmp.execute('screendump', { filename: path, format: 'png' });
-    return { Image: (await readFile(path)).toString('base64') };
+    const { args } = await machine.files.lend(machine.qmp, { filename: path, format: 'png' });
+    await machine.qmp.execute('screendump', args);
+    return { Image: (await readOwnFile(path)).toString('base64') };
   } finally {
     await rm(path, { force: true });
   }

@@ -4,6 +4,7 @@ import type { VirtualPMemController, VirtualPMemDevice } from '../../../hcs/sche
 import { PERSISTENT_MEMORY_FIELDS } from '../document-fields.ts';
 import { imageFailure, requireImage } from '../image-file.ts';
 import type { LiveMachine } from '../live-machine.ts';
+import { requireAccess } from '../machine-access.ts';
 import type { PlannedPersistentMemory } from '../machine-plan.ts';
 import { objectBackend, type Part } from '../part.ts';
 import { cannotHonour, refuseFields, resourceFailure, wholeNumber } from './resource-failure.ts';
@@ -116,6 +117,7 @@ export async function changePersistentMemory(
     throw resourceFailure('ERROR_ALREADY_EXISTS', `${what} is "${there.path}" already`);
   }
   const memory = planDevice('$.Settings', key, settings as VirtualPMemDevice);
+  requireAccess(machine.user, '$.Settings.HostPath', memory.path, !memory.readOnly);
   try {
     await machine.plug(persistentMemoryPart(memory));
   } catch (error) {

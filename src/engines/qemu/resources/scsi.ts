@@ -6,6 +6,7 @@ import type { Attachment, Scsi, StorageQoS } from '../../../hcs/schema/documents
 import { ATTACHMENT_FIELDS } from '../document-fields.ts';
 import { imageFailure, requireImage } from '../image-file.ts';
 import type { LiveMachine } from '../live-machine.ts';
+import { requireDiskAccess } from '../machine-access.ts';
 import type { PlannedDisk, PlannedStorageLimits } from '../machine-plan.ts';
 import { type Backend, objectBackend, type Part } from '../part.ts';
 import { cannotHonour, refuseFields, resourceFailure, wholeNumber } from './resource-failure.ts';
@@ -198,6 +199,7 @@ function controllerNumber({ plan: { controllers } }: LiveMachine, name: string):
 }
 
 async function add(machine: LiveMachine, disk: PlannedDisk): Promise<void> {
+  requireDiskAccess(machine.user, '$.Settings.Path', disk);
   try {
     await machine.plug(diskPart(disk, machine.plan.storageLimits));
   } catch (error) {
@@ -245,21 +247,25 @@ async function changeMedium(
   const { qmp } = machine;
   const id = diskId(disk);
   if (old.path === disk.path) return;
+  requireDiskAccess(machine.user, '$.Settings.Path', disk);
   // The node of the medium that is there has the name that the new one is to have.
   const draft = `${id}-next`;
   const { add, remove } = diskBackend(disk, draft, machine.plan.storageLimits);
+  const { args, back } = await machine.files.lend(qmp, add[1]);
   try {
-    await qmp.execute(...add);
+    await qmp.execute(add[0], args);
   } catch (error) {
+    await back();
     throw imageFailure('$.Settings.Path', disk.path, error);
   }
   await qmp.execute(...remove);
   await qmp.execute('blockdev-open-tray', { id, force: true });
   await qmp.execute('blockdev-remove-medium', { id });
   await qmp.execute('blockdev-del', { 'node-name': id });
-  await qmp.execute(...diskBackend(disk, id, machine.plan.storageLimits).add);
+  await qmp.execute(add[0], { ...args, 'node-name': id });
   await qmp.execute('blockdev-insert-medium', { id, 'node-name': id });
   await qmp.execute('blockdev-close-tray', { id });
+  await machine.keep(id, [back]);
 }
 
 /** Tells the guest that the image has grown. */

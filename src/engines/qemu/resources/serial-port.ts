@@ -2,8 +2,10 @@ import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { VirtioSerialPort } from '../../../hcs/schema/documents.ts';
+import type { HandedFiles } from '../handed-files.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedSerialPort } from '../machine-plan.ts';
+import { socketOptions } from '../option-text.ts';
 import { type Part, partArguments } from '../part.ts';
 import { hasListener, requireSocketPath } from '../unix-sockets.ts';
 import { chardevBackend } from './com-port.ts';
@@ -42,19 +44,21 @@ export function planSerialPorts(
   });
 }
 
-/** A port for QEMU. */
+/** A port for QEMU. @param files how QEMU comes by its socket, where it is there from the start */
 export function serialPortPart(
   { name, path, number, isConsole }: PlannedSerialPort,
   isListening: boolean,
+  files?: HandedFiles,
 ): Part {
   const id = `pipe${number}`;
-  const role = isListening ? 'server=off' : 'server=on,wait=off';
   return {
     id,
     backends: [
       {
         option: '-chardev',
-        value: `socket,id=${id},path=${path.replaceAll(',', ',,')},${role}`,
+        ...(files === undefined
+          ? {}
+          : { value: `socket,id=${id},${socketOptions(path, isListening, files)}` }),
         add: ['chardev-add', { id, backend: chardevBackend(path, isListening) }],
         remove: ['chardev-remove', { id }],
       },
@@ -74,9 +78,10 @@ export function serialPortPart(
 export function serialPortArguments(
   ports: readonly PlannedSerialPort[],
   listening: ReadonlySet<string>,
+  files: HandedFiles,
 ): string[] {
   return ports.flatMap((port) =>
-    partArguments(serialPortPart(port, listening.has(port.path)), undefined),
+    partArguments(serialPortPart(port, listening.has(port.path), files), undefined),
   );
 }
 

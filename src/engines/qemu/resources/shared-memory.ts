@@ -2,12 +2,11 @@ import type { ResourceChange } from '../../../compute/engine.ts';
 import type { SharedMemoryRegion, SharedMemoryRegionInfo } from '../../../hcs/schema/documents.ts';
 import { requireImage } from '../image-file.ts';
 import type { LiveMachine } from '../live-machine.ts';
-import type { PlannedSharedRegion } from '../machine-plan.ts';
+import { requireAccess } from '../machine-access.ts';
+import { SHARED_MEMORY_FOLDER as FOLDER, type PlannedSharedRegion } from '../machine-plan.ts';
 import { objectBackend, type Part } from '../part.ts';
 import { cannotHonour, resourceFailure, wholeNumber } from './resource-failure.ts';
 
-/** Where a system keeps shared memory by name (shm_overview(7)). */
-const FOLDER = '/dev/shm';
 /** Namespaces of Windows, which has one of the names' own. */
 const NAMESPACE = /^(Global\\|\\BaseNamedObjects\\)/;
 const PAGE = 4096;
@@ -98,6 +97,7 @@ export async function changeSharedMemory(
     throw resourceFailure('ERROR_ALREADY_EXISTS', `the machine has ${what} already`);
   }
   const region = planRegion('$.Settings', given);
+  requireAccess(machine.user, '$.Settings.SectionName', `${FOLDER}/${name}`, region.guestWrites);
   await machine.plug(sharedRegionPart(region));
   machine.plan = { ...machine.plan, sharedMemory: [...others, region] };
 }
