@@ -11,7 +11,9 @@ export function readOptions<T extends object>(
   text: string | null,
   name: string,
 ): T {
-  return parseDocument<T>(type, text === null || text === '' ? '{}' : text, name);
+  // No type of the schema asks for a field. Validators are not loaded for this: programs that only look are to be quick.
+  if (text === null || text === '') return {} as T;
+  return parseDocument<T>(type, text, name);
 }
 
 /**
