@@ -36,5 +36,5 @@ test('machines that were saved, restored and cloned leave no file, handle or mem
   expect(fds).toBeLessThanOrEqual(2);
   // Without a long warm-up heaps still find their size.
   expect(grown).toBeLessThan((LONG ? 5 : 40) * MIB);
-  expect(used).toBeLessThan((LONG ? 1 : 4) * MIB);
+  expect(used).toBeLessThan(4 * MIB);
 }, 300_000);

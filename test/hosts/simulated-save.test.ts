@@ -166,7 +166,9 @@ describe.each(['inline', 'worker'] as const)(
       const options = { export: 'Adder', instanceId: ids.adder, placement };
       await template.devices.attach(DEVICES, options);
       await template.system.start();
-      driver(template, 0).bar(0).write32(0, 5);
+      const registers = driver(template, 0).bar(0);
+      // Posted to a worker, and there before the device stops.
+      for (let i = 0; i < 200; i++) registers.write32(ADDER.offsets.TERM, 1);
       await template.system.pause();
       await template.system.save({ SaveType: 'AsTemplate' });
       const clones: Machine[] = [];
@@ -178,7 +180,7 @@ describe.each(['inline', 'worker'] as const)(
         clones.push(clone);
       }
       await template.system.terminate();
-      expect(clones.map((clone) => driver(clone, 0).bar(0).read32(4))).toEqual([15, 25]);
+      expect(clones.map((clone) => driver(clone, 0).bar(0).read32(4))).toEqual([210, 220]);
     });
 
     test.each([
