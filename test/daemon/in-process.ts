@@ -23,6 +23,7 @@ export class InProcessDaemon {
   readonly #server: Server;
   readonly #listening: Promise<void>;
   readonly #remotes: RemoteService[] = [];
+  readonly #sockets = new Set<Socket>();
 
   constructor(
     options: Partial<DaemonOptions> = {},
@@ -39,7 +40,11 @@ export class InProcessDaemon {
       log: (line) => this.log.push(line),
       ...options,
     });
-    this.#server = createServer((socket) => this.daemon.serve(socket));
+    this.#server = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      this.daemon.serve(socket);
+    });
     this.#listening = new Promise((resolve) => this.#server.listen(this.path, () => resolve()));
   }
 
@@ -64,8 +69,14 @@ export class InProcessDaemon {
     return new ComputeFunctions(this.remote());
   }
 
+  /** Ends every connection without a word, as when the daemon dies. */
+  dropClients(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async close(): Promise<void> {
     await this.daemon.close('the test is over');
+    this.dropClients();
     for (const remote of this.#remotes) await remote.close();
     await new Promise((resolve) => this.#server.close(resolve));
     rmSync(this.#folder, { recursive: true, force: true });
