@@ -166,6 +166,17 @@ export function describeSave(name: string, openHost: () => Promise<SaveTestHost>
         expect(readFileSync(second).equals(bytes)).toBe(true);
       });
 
+      test('asks nothing of a processor that is made up', async () => {
+        const { computeCore: core } = host.binding;
+        const text = await core.HcsGetProcessorCompatibilityFromSavedState(path);
+        expect(JSON.parse(text)).toEqual({ ProcessorFeatures: [], XsaveProcessorFeatures: [] });
+        const damaged = join(folder, 'cut');
+        copyFileSync(path, damaged);
+        truncateSync(damaged, statSync(path).size - 1);
+        const error = await errorOf(() => core.HcsGetProcessorCompatibilityFromSavedState(damaged));
+        expect(error.code).toBe('ERROR_INVALID_DATA');
+      });
+
       test('is not restored from a file that is damaged', async () => {
         const damaged = join(folder, 'damaged');
         const size = statSync(path).size;
