@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { PciDevice } from '../device/pci-device.ts';
 import { DeviceLoadError, loadDevice } from '../hdv/load-device.ts';
 import { PciFunction } from '../pci/pci-function.ts';
+import { loadLimitMs, loadTooLong } from '../transport/load-limit.ts';
 import { ExitCode, presentFailure } from './failure.ts';
 import { startLoadLimit } from './load-limit.ts';
 import { loadTypeScript } from './typescript.ts';
@@ -49,9 +50,10 @@ export async function openDeviceFile(
   await loadTypeScript();
   const module = pathToFileURL(file);
   if (generation > 0) module.searchParams.set('generation', String(generation));
+  const limitMs = loadLimit();
   using _limit = startLoadLimit({
-    limitMs: LOAD_LIMIT_MS,
-    text: presentFailure(tooLong(path)).text,
+    limitMs,
+    text: presentFailure(tooLong(path, limitMs)).text,
     code: ExitCode.BAD_INPUT,
   });
   const device = await load(module, path, exportName, generation === 0);
@@ -63,14 +65,19 @@ export async function openDeviceFile(
   }
 }
 
-/** Longest that the module and its constructor may take, on this thread, where nothing else happens meanwhile. */
-const LOAD_LIMIT_MS = 10_000;
+/** Seconds that the module and its constructor may take, on this thread, where nothing else happens meanwhile. */
+const LOAD_LIMIT_SECONDS = 10;
 
-function tooLong(path: string): UsageError {
-  return new UsageError(
-    `Cannot load ${path}: it did not finish within ${LOAD_LIMIT_MS / 1000} s; a constructor, or the module itself, does not return`,
-    'leave what takes long to start()',
-  );
+function loadLimit(): number {
+  try {
+    return loadLimitMs(LOAD_LIMIT_SECONDS);
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, undefined, { cause });
+  }
+}
+
+function tooLong(path: string, limitMs: number): UsageError {
+  return new UsageError(loadTooLong(path, limitMs).message, 'leave what takes long to start()');
 }
 
 /** @param isAlone nothing else keeps the process alive meanwhile: what it would end on is the module's */

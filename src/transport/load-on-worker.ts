@@ -1,8 +1,6 @@
 import { DeviceWorker } from './device-worker.ts';
+import { loadLimitMs, loadTooLong } from './load-limit.ts';
 import type { DeviceWorkerOptions } from './worker-launch.ts';
-
-/** Longest that loading a module and constructing its device may take. */
-const LOAD_LIMIT_MS = 30_000;
 
 /**
  * Starts a worker whose entry loads a device's module, which may never return from being loaded.
@@ -13,13 +11,10 @@ export async function loadOnWorker(
   options: Omit<DeviceWorkerOptions, 'modules' | 'signal'>,
 ): Promise<DeviceWorker> {
   const controller = new AbortController();
+  const limit = loadLimitMs();
   const timer = setTimeout(() => {
-    controller.abort(
-      new Error(
-        `Cannot load ${fileName(module)}: it did not finish within ${LOAD_LIMIT_MS / 1000} s; a constructor or the module itself does not return`,
-      ),
-    );
-  }, LOAD_LIMIT_MS);
+    controller.abort(loadTooLong(fileName(module), limit));
+  }, limit);
   try {
     return await DeviceWorker.start({ ...options, modules: [module], signal: controller.signal });
   } finally {

@@ -62,14 +62,28 @@ describe.concurrent('a device file', () => {
     ['run', devices.ENDLESS_MODULE, ['run', 'device.ts', '--host', 'simulated']],
     ['serve', devices.PENDING_MODULE, ['serve', 'device.ts', '--socket', 's']],
   ] as const)('that never finishes to load ends %s', async ([, text, args]) => {
-    const result = await refuse((place) => {
-      place.write('device.ts', text);
-      return args;
-    });
+    const result = await refuse(
+      (place) => {
+        place.write('device.ts', text);
+        return args;
+      },
+      { env: { HDVKIT_LOAD_LIMIT: '2.5' } },
+    );
     expectOneMessage(
       result,
-      /Cannot load device\.ts: it did not finish within 10 s; a constructor/,
+      /Cannot load device\.ts: it did not finish within 2\.5 s; a constructor/,
     );
+  });
+
+  test('is not loaded under a limit that is no time', async () => {
+    const result = await refuse(
+      (place) => {
+        place.write('device.ts', devices.GOOD);
+        return ['show', 'device.ts'];
+      },
+      { env: { HDVKIT_LOAD_LIMIT: 'soon' } },
+    );
+    expectOneMessage(result, /HDVKIT_LOAD_LIMIT is "soon": set it to seconds/);
   });
 
   test('without such an export is refused', async () => {

@@ -7,6 +7,7 @@ import { GuestSetup } from '../../pci/guest-setup.ts';
 import type { FunctionNotice } from '../../pci/host.ts';
 import type { DeviceWorker } from '../../transport/device-worker.ts';
 import { decodeError } from '../../transport/error-message.ts';
+import { loadLimitMs, loadTooLong } from '../../transport/load-limit.ts';
 import { loadOnWorker } from '../../transport/load-on-worker.ts';
 import { DEFAULT_STALL_LIMIT_MS, ProgressWatch } from '../../transport/progress-watch.ts';
 import { SlotChannel } from '../../transport/slot/slot-channel.ts';
@@ -31,9 +32,6 @@ const ENTRY = new URL(`./device-worker${moduleExtension}`, import.meta.url);
 
 /** A worker of several devices must be able to load any of them. */
 const ANY_TYPESCRIPT = new URL('./any.ts', import.meta.url);
-
-/** Longest that loading a further device may take. */
-const LOAD_LIMIT_MS = 30_000;
 
 /** Why a dead device leaves no state. */
 const DEAD = 'the old device was dead';
@@ -339,9 +337,8 @@ export class DeviceThread {
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<DeviceWorkerNotice>((resolve, reject) => {
       this.#loading.set(number, resolve);
-      timer = setTimeout(() => {
-        reject(new Error(`Cannot load ${module.module}: it did not finish within 30 s`));
-      }, LOAD_LIMIT_MS);
+      const limit = loadLimitMs();
+      timer = setTimeout(() => reject(loadTooLong(module.module, limit)), limit);
     });
     const ended = this.#life!.worker.ended.then(({ error }) => {
       throw error ?? new Error(`Cannot load ${module.module}: its worker was stopped`);

@@ -9,7 +9,7 @@ import { runWine, windowsPath } from './wine.ts';
  * Milliseconds without the end of a test after which a file is killed: tests have shorter limits of their own. Not of the
  * file as a whole: a loaded machine takes its time.
  */
-const TIME_LIMIT = process.env.HDVKIT_LONG === '1' ? 600_000 : 150_000;
+const TIME_LIMIT = process.env.HDVKIT_LONG === '1' ? 600_000 : 300_000;
 
 /** The URL of a built module, as Windows programs under Wine name it. */
 function windowsUrl(path: string): string {

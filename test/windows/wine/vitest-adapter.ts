@@ -8,7 +8,7 @@ import { rowTitle } from './titles.ts';
 export { expect } from './expect.ts';
 
 /** As in the Vitest configuration. */
-const TIME_LIMIT = 60_000;
+const TIME_LIMIT = 240_000;
 
 type Body = (...args: readonly unknown[]) => unknown;
 type Limit = number | { readonly timeout?: number } | undefined;

@@ -43,7 +43,13 @@ export function wineEnvironment(prefix: string): NodeJS.ProcessEnv {
     delete env[name];
   }
   // Neither .NET nor a browser is wanted in the prefix, and no dialog that offers them.
-  return { ...env, WINEPREFIX: prefix, WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree=;mshtml=' };
+  return {
+    HDVKIT_LOAD_LIMIT: '180',
+    ...env,
+    WINEPREFIX: prefix,
+    WINEDEBUG: '-all',
+    WINEDLLOVERRIDES: 'mscoree=;mshtml=',
+  };
 }
 
 /** How {@link runWine} runs a program. */
