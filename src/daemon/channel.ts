@@ -4,7 +4,7 @@ import {
   createMessageConnection,
   type MessageConnection,
 } from 'vscode-jsonrpc/node';
-import { BatchingWriter, BoundedReader } from './message-stream.ts';
+import { BatchingWriter, BoundedReader, END_OF_STREAM } from './message-stream.ts';
 
 /** Bytes that wait for the other end, from which on nothing more is read of it. */
 const HIGH_WATER = 1024 * 1024;
@@ -52,11 +52,13 @@ export class Channel {
     this.#connection.onRequest((method: string, params: unknown, token: CancellationToken) =>
       options.request(method, params, token),
     );
-    this.#connection.onNotification((method: string, params: unknown) =>
-      options.notice(method, params),
-    );
-    socket.on('error', ({ message }) => this.#over(message));
-    socket.on('close', () => this.#over('the other end is gone'));
+    this.#connection.onNotification((method: string, params: unknown) => {
+      if (method === END_OF_STREAM) this.#over('the other end is gone');
+      else options.notice(method, params);
+    });
+    socket.on('error', ({ message }) => {
+      this.#reason ??= message;
+    });
     socket.on('drain', () => socket.resume());
     this.#connection.listen();
   }

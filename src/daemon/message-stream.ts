@@ -20,7 +20,13 @@ export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
-/** Reads messages from a socket, within limits of size and depth. What is wrong ends the reading, and is told once. */
+/** Method of the notification that stands for the end of a socket, behind all that came before it. */
+export const END_OF_STREAM = '$/endOfStream';
+
+/**
+ * Reads messages from a socket, within limits of size and depth. What is wrong ends the reading, and is told once. The end
+ * comes as a message: what was sent before it is dealt with first.
+ */
 export class BoundedReader extends AbstractMessageReader implements MessageReader {
   readonly #socket: Socket;
   #pieces: Buffer[] = [];
@@ -36,7 +42,7 @@ export class BoundedReader extends AbstractMessageReader implements MessageReade
 
   listen(callback: DataCallback): Disposable {
     const onData = (data: Buffer): void => this.#take(data, callback);
-    const onClose = (): void => this.fireClose();
+    const onClose = (): void => callback({ jsonrpc: '2.0', method: END_OF_STREAM } as Message);
     this.#socket.on('data', onData);
     this.#socket.on('close', onClose);
     return {
