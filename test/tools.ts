@@ -7,6 +7,8 @@ const TOOLS: Readonly<Record<string, readonly string[]>> = {
   gcc: ['gcc'],
   'x86_64-w64-mingw32-gcc': ['gcc-mingw-w64-x86-64-win32'],
   wine: ['wine64', 'wine'],
+  zsh: ['zsh'],
+  fish: ['fish'],
 };
 
 const present = (command: string): boolean =>

@@ -27,12 +27,16 @@ export async function attach(
   options: AttachOptions,
 ): Promise<void> {
   const device = await openFile(file, options.export);
-  await withService(context, options, async ({ host, open, cleanUp, signal }) => {
+  const needs = { ...options, devices: true };
+  await withService(context, needs, async ({ host, open, cleanUp, signal }) => {
     const system = await open(id);
     const name = shownId(system.id);
     const { exited } = system;
     const devices = cleanUp.use(
-      await DeviceHost.create(system, { binding: await host.hdv(), report: showNotice }),
+      await DeviceHost.create(system, {
+        report: showNotice,
+        ...(host.hdv === undefined ? {} : { binding: host.hdv }),
+      }),
     );
     const { configuration } = options;
     const attachment = await withPatience(

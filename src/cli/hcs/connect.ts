@@ -1,3 +1,4 @@
+import type { HdvBinding } from '../../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostName } from '../../hosts/host.ts';
 import { UsageError } from '../usage-error.ts';
 import type { ServiceHost, ServiceOptions } from './service-host.ts';
@@ -20,29 +21,42 @@ export async function connect(options: ServiceOptions): Promise<ServiceHost> {
     return serviceOfBinding(openHost(host));
   }
   const { connectService } = await import('../../daemon/connect-service.ts');
-  const { core, service, close } = await connectService({
-    socket: options.socket,
-    startOnDemand: options.running ? false : { host },
-  });
-  if (asked !== undefined && asked !== service.host) {
+  const { socket } = options;
+  const startOnDemand = options.running ? false : { host };
+  const { core, service, close } = await connectService({ socket, startOnDemand }).catch(
+    (cause: unknown) => {
+      // A path that no socket can have.
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new UsageError(cause.message, undefined, { cause });
+    },
+  );
+  const { host: name, version, pid } = service;
+  if (asked !== undefined && asked !== name) {
     await close();
     throw new UsageError(
-      `Cannot use the host ${asked}: the systems of the service that runs are of the host ${service.host}`,
+      `Cannot use the host ${asked}: the systems of the service that runs are of the host ${name}`,
       'leave out --host and HDVKIT_HOST, name another service by --socket, or use --embedded',
     );
   }
+  const daemon = { version, pid };
+  if (!options.devices) return { name, core, outlivesCommand: true, daemon, close };
+  if (name !== 'linux') {
+    await close();
+    throw new UsageError(
+      `Cannot give a device to a system of a daemon of the host ${name}: its machines are in the daemon alone`,
+      'use hdvkit vm run --device, or a service of the host linux',
+    );
+  }
+  const { createLinuxHost } = await import('../../hosts/linux/host.ts');
+  const binding = createLinuxHost({ service: { socket } });
+  // The daemon goes on as long as this connection does.
   return {
-    name: service.host,
-    core,
-    outlivesCommand: true,
-    hdv: () =>
-      Promise.reject(
-        new UsageError(
-          'Cannot give a device to a system of the daemon: device hosts do not reach it yet',
-          'use hdvkit vm run --device',
-        ),
-      ),
-    close,
+    ...serviceOfBinding(binding, true),
+    daemon,
+    async close() {
+      await binding.close();
+      await close();
+    },
   };
 }
 
@@ -66,7 +80,7 @@ function platformHost(): HostName {
 interface Binding {
   readonly name: HostName;
   readonly computeCore: ServiceHost['core'];
-  readonly hdv: Awaited<ReturnType<ServiceHost['hdv']>>;
+  readonly hdv: HdvBinding;
   close(): Promise<void>;
 }
 
@@ -79,7 +93,7 @@ export function serviceOfBinding(
     name: binding.name,
     core: binding.computeCore,
     outlivesCommand,
-    hdv: () => Promise.resolve(binding.hdv),
+    hdv: binding.hdv,
     close: () => binding.close(),
   };
 }

@@ -8,8 +8,10 @@ export interface ServiceHost {
   readonly core: ComputeCore;
   /** Systems go on when the command ends. */
   readonly outlivesCommand: boolean;
-  /** What gives devices of this process to systems of the service. */
-  hdv(): Promise<HdvBinding>;
+  /** What gives devices of this process to its systems; there when the options ask for devices. */
+  readonly hdv?: HdvBinding | undefined;
+  /** What a daemon says of itself; absent for a service of this process, and under Windows. */
+  readonly daemon?: { readonly version: string; readonly pid: number };
   /** Leaves the service; a service of this process ends, with its systems. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -21,6 +23,8 @@ export interface ServiceOptions {
   readonly socket?: string;
   /** Only a service that runs already: none is started. */
   readonly running?: boolean;
+  /** Devices of this process are to be given to its systems. */
+  readonly devices?: boolean;
 }
 
 /** Finds the service that the options mean, and starts it where it has to be started. */

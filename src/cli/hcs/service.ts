@@ -22,19 +22,26 @@ export async function service(
     const answers = await ask(host);
     const systems = await ComputeSystem.enumerate(undefined, { core: host.core, signal });
     if (options.json) {
-      print(JSON.stringify({ host: host.name, systems: systems.length, ...answers }, null, 2));
+      const { name, daemon } = host;
+      const known = { host: name, ...(daemon && { daemon }), systems: systems.length, ...answers };
+      print(JSON.stringify(known, null, 2));
       return;
     }
     const c = colors();
     for (const [title, text] of [
       ['host', host.name],
-      ['service', host.outlivesCommand ? 'systems outlive commands' : 'in this command'],
+      ['service', serviceText(host)],
       ['systems', String(systems.length)],
       ...rows(answers),
     ] as const) {
       print(`${c.dim(title.padEnd(10))}  ${text}`);
     }
   });
+}
+
+function serviceText({ daemon, outlivesCommand }: ServiceHost): string {
+  if (daemon !== undefined) return `hcsd ${daemon.version}, process ${daemon.pid}`;
+  return outlivesCommand ? 'that of this computer' : 'in this command';
 }
 
 async function ask({ core }: ServiceHost): Promise<Answers> {

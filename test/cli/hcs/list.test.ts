@@ -39,7 +39,6 @@ const context: HcsContext = {
       name: 'simulated' as const,
       core: new ManySystems() as unknown as ComputeCore,
       outlivesCommand: true,
-      hdv: () => Promise.reject(new Error('Cannot give devices to systems that are not there')),
       close: () => Promise.resolve(),
     }),
 };
