@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AptRoot, unpackPackages } from './apt-root.ts';
 import { cacheDirectory } from './cache-directory.ts';
@@ -12,8 +12,10 @@ import { runTool } from './run-tool.ts';
 
 /** What a test guest is made of: a distribution's kernel, its modules, and a few of its programs. */
 export interface GuestFiles {
-  /** Kernel image for QEMU's -kernel. */
+  /** Kernel image for QEMU's -kernel, which a machine with QEMU's BIOS boots fastest. */
   readonly kernel: string;
+  /** The same as a program for UEFI firmware. */
+  readonly efiKernel: string;
   /** `'6.1.0-50-amd64'`: what `uname -r` says in the guest. */
   readonly kernelRelease: string;
   /** Root of the unpacked packages; modules are in lib/modules/RELEASE, with modules.dep. */
@@ -21,7 +23,7 @@ export interface GuestFiles {
 }
 
 /** Grows when what lies in the folder changes. */
-const FOLDER = 'guest-3';
+const FOLDER = 'guest-4';
 const SUITE = 'bookworm';
 
 /** The guest that {@link provisionGuest} left in the cache, if it has run. */
@@ -31,6 +33,7 @@ export function provisionedGuest(cache: string = cacheDirectory()): GuestFiles |
   if (!existsSync(file)) return undefined;
   return {
     kernel: join(folder, 'vmlinux'),
+    efiKernel: join(folder, 'vmlinuz'),
     kernelRelease: readFileSync(file, 'utf8'),
     root: join(folder, 'root'),
   };
@@ -74,11 +77,12 @@ export async function provisionGuest(options: ProvisionOptions = {}): Promise<Gu
         'run "hdvkit provision --force"',
       );
     }
-    const image = join(root, `boot/vmlinuz-${release}`);
+    const image = join(folder, 'vmlinuz');
+    renameSync(join(root, `boot/vmlinuz-${release}`), image);
     const kernel = join(folder, 'vmlinux');
     options.progress?.({ step: 'unpack the kernel', done: 0, total: 1 });
     if (!(await extractKernel(image, guestProgram(root, 'usr/bin/xz'), kernel)))
-      renameSync(image, kernel);
+      copyFileSync(image, kernel);
     options.progress?.({ step: 'unpack the kernel', done: 1, total: 1 });
     for (const name of ['boot', 'usr/share/doc', 'usr/share/man', 'usr/share/locale']) {
       rmSync(join(root, name), { recursive: true, force: true });

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -14,8 +14,19 @@ const OWNER = `
   import { LinuxGuest } from '${url('src/engines/qemu/linux-guest.ts')}';
   import { EduDevice } from '${url('sample-devices/edu.ts')}';
   const host = useHost('linux');
-  const guest = await LinuxGuest.prepare({ memory: 256 });
-  const system = await ComputeSystem.create('hdvkit-owned', guest.document);
+  const guest = await LinuxGuest.prepare({ memory: 256, uefi: true });
+  const { VirtualMachine, ...document } = guest.document;
+  const system = await ComputeSystem.create('hdvkit-owned', {
+    ...document,
+    VirtualMachine: {
+      ...VirtualMachine,
+      SecuritySettings: { EnableTpm: true },
+      Devices: {
+        ...VirtualMachine.Devices,
+        VirtualSmb: { Shares: [{ Name: 'share', Path: process.argv[2] }] },
+      },
+    },
+  });
   const devices = await DeviceHost.create(system);
   await devices.attach(new URL('${url('sample-devices/edu.ts')}'), { export: 'EduDevice' });
   await devices.attach(new EduDevice());
@@ -32,12 +43,12 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-test('a killed owner of a machine with devices leaves no process, socket or file', async () => {
+test('a killed owner of a machine with devices, a share and a TPM leaves no process, socket or file', async () => {
   const temporary = join(folder, 't');
   mkdirSync(temporary);
   const program = join(folder, 'owner.mts');
   writeFileSync(program, OWNER);
-  const args = ['--import', 'tsx', '--conditions=hdvkit-source', program];
+  const args = ['--import', 'tsx', '--conditions=hdvkit-source', program, folder];
   const owner = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, TMPDIR: temporary, XDG_RUNTIME_DIR: temporary },
@@ -49,7 +60,10 @@ test('a killed owner of a machine with devices leaves no process, socket or file
   const alive = (): string[] =>
     children.filter((pid) => identifyProcess(Number(pid)) !== undefined);
   const left = (): string[] => readdirSync(temporary).filter((name) => name.startsWith('hdv'));
-  expect(alive().length).toBeGreaterThan(0);
+  const programs = alive().map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+  for (const name of ['qemu-system', 'virtiofsd', 'swtpm']) {
+    expect(programs.some((line) => line.includes(name))).toBe(true);
+  }
   expect(left().length).toBeGreaterThan(0);
   owner.kill('SIGKILL');
   await expect.poll(() => [...alive(), ...left()], { timeout: 60_000 }).toEqual([]);

@@ -26,7 +26,12 @@ let guest: GuestFiles;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'hdvi-'));
   const root = join(folder, 'root');
-  guest = { root, kernelRelease: RELEASE, kernel: join(folder, 'vmlinux') };
+  guest = {
+    root,
+    kernelRelease: RELEASE,
+    kernel: join(folder, 'vmlinux'),
+    efiKernel: join(folder, 'vmlinuz'),
+  };
   // Stand-ins: a busybox that lists its applets, and a loader that lists a program's libraries.
   program('root/bin/busybox', 'printf "bin/busybox\\nbin/sh\\nsbin/insmod\\n"');
   program(

@@ -20,6 +20,7 @@ import { persistentMemoryPart } from './resources/persistent-memory.ts';
 import { diskPart, limitsArguments } from './resources/scsi.ts';
 import { SERIAL_CONTROLLER, serialPortArguments } from './resources/serial-port.ts';
 import { sharedRegionPart } from './resources/shared-memory.ts';
+import { tpmArguments } from './resources/tpm.ts';
 import { isVirtiofs, shareId, virtiofsPart } from './resources/virtiofs.ts';
 import { ROOT_PORTS, type RootPorts, rootPort } from './root-ports.ts';
 import type { SideProcesses } from './side-processes.ts';
@@ -139,6 +140,9 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
       ...json('-device', { driver: 'virtio-9p-pci', fsdev: `fs${index}`, mount_tag: tag }),
     ]),
     ...consoleArguments(plan.console, options.monitorSocket),
+    ...tpmArguments(plan.tpm, {
+      socketOf: (device) => files.name(options.sides.socketOf(device)),
+    }),
     ...(options.extraArgs ?? []),
   ];
 }

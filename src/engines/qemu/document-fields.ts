@@ -288,6 +288,7 @@ export const QEMU_FIELDS: FieldTable = {
     ShutdownOrResetSavedStateFileName: 'honoured',
   },
   SecuritySettings: {
+    EnableTpm: 'honoured',
     Isolation: {
       refused:
         'memory is kept from the host by processors with SEV-SNP or TDX, which this host does not drive',

@@ -27,6 +27,7 @@ import { diskId, planDisks, planStorageLimits } from './resources/scsi.ts';
 import { planSerialPorts } from './resources/serial-port.ts';
 import { planShares } from './resources/share.ts';
 import { planSharedMemory } from './resources/shared-memory.ts';
+import { planTpm } from './resources/tpm.ts';
 
 const DEFAULT_MEMORY_MB = 512;
 const LARGEST_MEMORY_MB = 1024 * 1024;
@@ -97,6 +98,7 @@ function readMachine(
     console: planConsole(Devices ?? {}),
     processorLimits: planLimits(`${topology}.Processor`, ComputeTopology?.Processor),
     guestState: planGuestState(machine.GuestState, boot.uefi),
+    tpm: planTpm(machine.SecuritySettings, boot.uefi, machine.GuestState),
     isTransient: machine.GuestState?.ForceTransientState ?? false,
     crashFiles: planCrashFiles(machine.DebugOptions, Devices?.GuestCrashReporting),
     shares: planShares(Devices ?? {}),

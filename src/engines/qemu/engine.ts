@@ -24,6 +24,7 @@ import { type OwnMonitorSocket, ownMonitorSocket } from './own-monitor-socket.ts
 import { listenForControl, QemuProcess } from './qemu-process.ts';
 import { setLink } from './resources/network-adapter.ts';
 import { bindProcessors, limitProcessors } from './resources/processor.ts';
+import { startTpm } from './resources/tpm.ts';
 import { isVirtiofs, startShare } from './resources/virtiofs.ts';
 import { restoreSource, type Template, uriOf } from './restore.ts';
 import { RootPorts } from './root-ports.ts';
@@ -103,6 +104,7 @@ export class QemuEngine implements Engine {
     const plan = planMachine(request.document, options.networkEndpoints);
     let folder: WatchedFolder | undefined;
     let sides: SideProcesses | undefined;
+    let forgetTpm = (): void => {};
     let started: QemuProcess | undefined;
     let files: HandedFiles | undefined;
     let monitor: OwnMonitorSocket | undefined;
@@ -125,6 +127,7 @@ export class QemuEngine implements Engine {
       sides = running;
       const isClone = restored?.ram !== undefined;
       await startSides(running, plan, ports, isClone);
+      forgetTpm = await startTpm(running, folder, plan);
       requireShareAccess({ id: request.id, account }, plan.shares, ports);
       files = new HandedFiles(account);
       const memoryFd =
@@ -224,6 +227,7 @@ export class QemuEngine implements Engine {
     } catch (error) {
       await started?.quit();
       await sides?.endAll();
+      forgetTpm();
       monitor?.discard();
       await folder?.remove();
       files?.close();

@@ -26,6 +26,6 @@ function firmwareKind(secureBoot: MachinePlan['secureBoot']): 'enrolled' | 'empt
 }
 
 /** Whether a file is as HcsCreateEmptyGuestStateFile makes it. */
-function isBlank(guestState: string): boolean {
+export function isBlank(guestState: string): boolean {
   return readFileSync(findFirmware().variables.path).equals(readFileSync(guestState));
 }

@@ -15,6 +15,8 @@ export interface LinuxGuestOptions {
   /** MiB of memory; 512. */
   readonly memory?: number | undefined;
   readonly processors?: number | undefined;
+  /** Boots by UEFI firmware, which takes longer; default: no. */
+  readonly uefi?: boolean | undefined;
   /** A kernel of the user's own. */
   readonly kernel?: string | undefined;
   /** An initramfs of the user's own: there is no agent then, unless it has one. */
@@ -89,7 +91,7 @@ export class LinuxGuest implements Disposable {
     ]) {
       if (file !== undefined) requirePath(option!, file);
     }
-    const kernel = options.kernel ?? findGuest(options.cache).kernel;
+    const kernel = options.kernel ?? kernelOf(options);
     const initrd = options.initrd ?? (await initramfs(options));
     // What is in the cache is anybody's; files of the user's own are the user's to grant.
     if (options.kernel === undefined) await letMachinesRead(kernel);
@@ -107,6 +109,11 @@ export class LinuxGuest implements Disposable {
   [Symbol.dispose](): void {
     void this.#folder.remove(); // The files are gone when it returns; the process that watched them is soon.
   }
+}
+
+function kernelOf({ cache, uefi = false }: LinuxGuestOptions): string {
+  const { kernel, efiKernel } = findGuest(cache);
+  return uefi ? efiKernel : kernel;
 }
 
 /** Machines of a service that is root have accounts of their own, which find nothing in the cache by themselves. */
@@ -155,6 +162,7 @@ function describe(
     VirtualMachine: {
       Chipset: {
         UseUtc: true,
+        ...(options.uefi === true ? { Uefi: {} } : {}),
         LinuxKernelDirect: {
           KernelFilePath: kernel,
           InitRdPath: initrd,

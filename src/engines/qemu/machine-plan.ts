@@ -23,13 +23,21 @@ export interface MachinePlan extends PlannedBoot {
   readonly processorLimits: PlannedProcessorLimits | undefined;
   /** File in which the firmware's variables are kept. Undefined: they end with the machine. */
   readonly guestState: string | undefined;
-  /** Whether what the machine writes there ends with it. */
+  /** Undefined: the machine has no TPM. */
+  readonly tpm: PlannedTpm | undefined;
+  /** Whether what the machine writes to the files of both ends with it. */
   readonly isTransient: boolean;
   /** What is written when the guest crashes. */
   readonly crashFiles: PlannedCrashFiles;
   readonly shares: readonly PlannedShare[];
   /** File with the state that the machine goes on from. */
   readonly savedState: string | undefined;
+}
+
+/** A TPM 2.0. */
+export interface PlannedTpm {
+  /** File in which it is kept. Undefined: it ends with the machine. */
+  readonly state: string | undefined;
 }
 
 /** An attachment of a SCSI controller. */

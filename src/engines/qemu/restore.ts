@@ -97,6 +97,7 @@ function makeOf(plan: MachinePlan, ports: SavedMachine['ports']): unknown {
     disks: byName(plan.disks.map((disk) => [diskId(disk), disk])),
     adapters: byName(plan.adapters.map(({ id, mac }) => [id, { mac }])),
     persistentMemory: byName(plan.persistentMemory.map((memory) => [memory.number, memory])),
+    tpm: plan.tpm !== undefined,
     // A share that came to the running machine is of another kind than one of the document.
     shares: plan.shares
       .filter((share) => !isVirtiofs(share, taken))

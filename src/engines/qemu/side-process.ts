@@ -18,6 +18,8 @@ export interface SideProcessOptions {
   readonly socket: string;
   /** Makes the arguments for the socket's path. */
   readonly args: (socket: string) => readonly string[];
+  /** Open files of this process that the program has as 3 and on; they stay the caller's. */
+  readonly descriptors?: readonly number[] | undefined;
   /** Who the process is; by default who this one is. */
   readonly account?: VmAccount | undefined;
   /** Whose the socket is; by default the process's own. QEMU has to be able to connect. */
@@ -79,7 +81,7 @@ export class SideProcess {
     const child = spawn(program.command, [...program.args, ...options.args(socket)], {
       cwd: '/',
       detached: true,
-      stdio: ['ignore', print, print],
+      stdio: ['ignore', print, print, ...(options.descriptors ?? [])],
       env: { ...process.env, [MACHINE_VARIABLE]: folder.path },
       ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
     });

@@ -36,6 +36,7 @@ const PLAN: MachinePlan = {
   console: { monitor: undefined, keyboard: false, mouse: false },
   processorLimits: undefined,
   guestState: undefined,
+  tpm: undefined,
   isTransient: false,
   crashFiles: { dump: undefined, ...NO_FILES },
   shares: [],

@@ -72,6 +72,7 @@ describe('a document', () => {
       console: { monitor: undefined, keyboard: false, mouse: false },
       processorLimits: undefined,
       guestState: undefined,
+      tpm: undefined,
       isTransient: false,
       crashFiles: { dump: undefined, dumpLimit: undefined, savedState: undefined },
       shares: [],
@@ -114,6 +115,49 @@ describe('a document', () => {
       disks: [{ controller: 0, lun: 3, path: disk, format: 'qcow2', readOnly: true, isIso: false }],
       shares: [{ kind: 'Plan9', tag: 'src', path: folder, readOnly: true }],
     });
+  });
+});
+
+describe('a TPM', () => {
+  const SecuritySettings = { EnableTpm: true };
+
+  test('is kept beside the guest state', () => {
+    const Chipset = { Uefi: {} };
+    expect(plan({ Chipset, SecuritySettings }).tpm).toEqual({ state: undefined });
+    const state = join(folder, 'state');
+    writeFileSync(state, 'variables');
+    const GuestState = { GuestStateFilePath: state };
+    expect(plan({ Chipset, SecuritySettings, GuestState }).tpm).toEqual({ state: `${state}.tpm` });
+  });
+
+  test('comes with UEFI only', () => {
+    const error = refusal({ SecuritySettings });
+    expect(error.code).toBe('E_NOTIMPL');
+    expect(error.message).toMatch(/SecuritySettings\.EnableTpm: .*; boot by Chipset\.Uefi/);
+  });
+});
+
+describe('shares', () => {
+  const at = (Devices: Fields) => ({ Devices });
+  const share = (options: Fields) => ({ Name: 'data', Path: folder, ...options });
+
+  test('of both kinds have names of their own', () => {
+    const Plan9 = { Shares: [{ Name: 'data', Path: folder }] };
+    const VirtualSmb = { Shares: [share({ Name: 'other', Options: { ReadOnly: true } })] };
+    expect(plan(at({ Plan9, VirtualSmb })).shares).toEqual([
+      { kind: 'Plan9', tag: 'data', path: folder, readOnly: false },
+      { kind: 'VirtualSmb', tag: 'other', path: folder, readOnly: true },
+    ]);
+    const twice = refusal(at({ Plan9, VirtualSmb: { Shares: [share({})] } }));
+    expect(twice.code).toBe('ERROR_ALREADY_EXISTS');
+  });
+
+  test('are folders', () => {
+    const error = refusal(at({ VirtualSmb: { Shares: [share({ Path: kernel })] } }));
+    expect([error.code, error.message]).toEqual([
+      'ERROR_INVALID_DATA',
+      expect.stringContaining('which is no folder'),
+    ]);
   });
 });
 

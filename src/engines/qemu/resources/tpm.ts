@@ -1,0 +1,156 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchownSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { lockFile } from '../../../ffi/file-lock.ts';
+import type { GuestState, SecuritySettings } from '../../../hcs/schema/documents.ts';
+import { findSideProgram } from '../../../provision/find-side-program.ts';
+import { isBlank } from '../firmware-files.ts';
+import type { MachinePlan, PlannedTpm } from '../machine-plan.ts';
+import type { SideProcesses } from '../side-processes.ts';
+import type { WatchedFolder } from '../watched-folder.ts';
+import { cannotHonour, resourceFailure } from './resource-failure.ts';
+
+const ID = 'tpm';
+/** The descriptor by which swtpm has its state. */
+const STATE_FD = 3;
+const AT = '$.VirtualMachine.GuestState.GuestStateFilePath';
+
+/** The file beside a guest state that keeps what a TPM keeps. */
+export function tpmStateOf(guestState: string): string {
+  return `${guestState}.tpm`;
+}
+
+/** The TPM of a document, if it asks for one. */
+export function planTpm(
+  settings: SecuritySettings | undefined,
+  uefi: boolean,
+  { GuestStateFilePath }: GuestState = {},
+): PlannedTpm | undefined {
+  if (settings?.EnableTpm !== true) return undefined;
+  if (!uefi) {
+    // The log of a TPM's measurements leaves no room for the BIOS's tables above an initrd: the kernel finds no hardware.
+    throw cannotHonour(
+      '$.VirtualMachine.SecuritySettings.EnableTpm',
+      "beside a TPM, a kernel that is booted directly loses the tables of QEMU's BIOS; boot by Chipset.Uefi, which takes LinuxKernelDirect as well, with a kernel for UEFI as distributions have it",
+    );
+  }
+  return { state: GuestStateFilePath === undefined ? undefined : tpmStateOf(GuestStateFilePath) };
+}
+
+/**
+ * Starts the TPM of a machine, if it has one: what it keeps is in the file of the plan, or ends with the machine.
+ * @returns removes the file again where it is a new one, for a machine that does not come to be
+ * @throws ProvisionError when there is no swtpm, HcsError ERROR_FILE_NOT_FOUND for a guest state whose TPM is not with it,
+ * ERROR_SHARING_VIOLATION when another machine has it
+ */
+export async function startTpm(
+  sides: SideProcesses,
+  folder: WatchedFolder,
+  plan: Pick<MachinePlan, 'tpm' | 'isTransient' | 'guestState'>,
+): Promise<() => void> {
+  if (plan.tpm === undefined) return () => {};
+  const { state: path } = plan.tpm;
+  const isNew = path !== undefined && !plan.isTransient && !existsSync(path);
+  const undo = (): void => {
+    if (isNew) rmSync(path, { force: true });
+  };
+  const program = await findSideProgram('swtpm');
+  const state = openState(folder, plan, plan.tpm);
+  try {
+    await sides.start(ID, {
+      program,
+      // By its descriptor: swtpm takes a comma for the end of a path.
+      descriptors: [state],
+      args: (socket) => [
+        ...['socket', '--tpm2', '--tpmstate', `backend-uri=file:///proc/self/fd/${STATE_FD}`],
+        ...['--ctrl', `type=unixio,path=${socket}`],
+        '--terminate',
+      ],
+    });
+    return undo;
+  } catch (error) {
+    undo();
+    throw error;
+  } finally {
+    closeSync(state); // swtpm has its own, and with it the lock.
+  }
+}
+
+/** A descriptor of the file with what the TPM keeps, empty for a new one. */
+function openState(
+  folder: WatchedFolder,
+  { isTransient, guestState }: Pick<MachinePlan, 'isTransient' | 'guestState'>,
+  { state }: PlannedTpm,
+): number {
+  const own = folder.file('tpm-state');
+  if (state === undefined || guestState === undefined) return openSync(own, 'w+', 0o600);
+  const isThere = existsSync(state);
+  if (!isThere) requireFresh(guestState, state);
+  if (isTransient) {
+    if (isThere) writeFileSync(own, readOwned(state, guestState), { mode: 0o600 });
+    return openSync(own, 'a+', 0o600);
+  }
+  const fd = openOwned(state, guestState, constants.O_RDWR | constants.O_CREAT);
+  if (lockFile(fd)) return fd;
+  closeSync(fd);
+  throw resourceFailure(
+    'ERROR_SHARING_VIOLATION',
+    `${AT}: another machine uses the TPM "${state}"; end it, or use a copy of both files`,
+  );
+}
+
+/** A new file is whose the guest state is. One of somebody else may be one that its owner's service must not touch. */
+function openOwned(state: string, guestState: string, flags: number): number {
+  const { uid, gid } = statSync(guestState);
+  const isNew = !existsSync(state);
+  const fd = openSync(state, flags | constants.O_NOFOLLOW, 0o600);
+  if (isNew) fchownSync(fd, uid, gid);
+  const status = fstatSync(fd);
+  if (status.isFile() && status.uid === uid) return fd;
+  closeSync(fd);
+  throw resourceFailure(
+    'E_ACCESSDENIED',
+    `${AT} is "${guestState}", and "${state}" beside it is not of the same owner (uid ${status.uid}, not ${uid}), or no file`,
+  );
+}
+
+function readOwned(state: string, guestState: string): Buffer {
+  const fd = openOwned(state, guestState, constants.O_RDONLY);
+  try {
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A machine that has run with a TPM must not find a new one in its place. */
+function requireFresh(guestState: string, state: string): void {
+  if (isBlank(guestState)) return;
+  throw resourceFailure(
+    'ERROR_FILE_NOT_FOUND',
+    `${AT} is "${guestState}", which a machine has used, and "${state}" with its TPM is missing: keep the two together, or make an empty file of that name for a new TPM`,
+  );
+}
+
+/** QEMU's arguments for the TPM, if there is one. */
+export function tpmArguments(
+  tpm: PlannedTpm | undefined,
+  sides: Pick<SideProcesses, 'socketOf'>,
+): string[] {
+  if (tpm === undefined) return [];
+  const path = sides.socketOf(ID).replaceAll(',', ',,');
+  return [
+    ...['-chardev', `socket,id=${ID},path=${path},server=off`],
+    ...['-tpmdev', `emulator,id=${ID},chardev=${ID}`],
+    ...['-device', JSON.stringify({ driver: 'tpm-crb', tpmdev: ID })],
+  ];
+}
