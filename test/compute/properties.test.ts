@@ -44,6 +44,17 @@ test('answers each query key for itself', async () => {
   });
 });
 
+test('tells the document that a system was created from, also when it has stopped', async () => {
+  const rig = new Rig();
+  const document = { ...vm(), Owner: 'somebody' };
+  const system = await rig.create('vm', document);
+  const query = { Queries: { ComputeSystem: null } };
+  const told = { PropertyResponses: { ComputeSystem: { Response: document } } };
+  expect(await rig.properties(system, query)).toMatchObject(told);
+  await rig.terminate(system);
+  expect(await rig.properties(system, query)).toMatchObject({ ...told, Stopped: true });
+});
+
 test('refuses an unknown type', async () => {
   const rig = new Rig();
   const system = await rig.create();
