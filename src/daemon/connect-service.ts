@@ -31,7 +31,7 @@ export interface ServiceConnection extends AsyncDisposable {
 
 const DEFAULT_GREETING_LIMIT_MS = 10_000;
 
-/** Milliseconds between looks for the socket of a daemon that another process has just started. */
+/** Milliseconds between attempts to connect. */
 const LOOK_MS = 10;
 
 /**
@@ -63,19 +63,22 @@ export function openService(options: ConnectServiceOptions = {}): RemoteService 
 async function find(options: ConnectServiceOptions, limitMs: number): Promise<Socket> {
   const { socket: path = defaultSocketPath(), startOnDemand = false } = options;
   checkSocketPath(path);
-  try {
-    return await connectTo(path);
-  } catch (error) {
-    if (startOnDemand === false || !isNobody(error)) throw cannotConnect(path, error);
-  }
-  await startDaemon(path, startOnDemand === true ? {} : startOnDemand);
-  // One that another process has started may be on its way to its socket.
-  const end = performance.now() + limitMs;
+  let end = performance.now() + limitMs;
+  let isStarted = false;
   while (true) {
     try {
       return await connectTo(path);
     } catch (error) {
-      if (!isNobody(error) || performance.now() > end) throw cannotConnect(path, error);
+      const nobody = isNobody(error);
+      if (nobody && startOnDemand !== false && !isStarted) {
+        await startDaemon(path, startOnDemand === true ? {} : startOnDemand);
+        isStarted = true;
+        end = performance.now() + limitMs;
+        continue;
+      }
+      // One that another process has started may be on its way to its socket, and one that is busy takes its time.
+      const mayCome = (nobody && isStarted) || isBusy(error);
+      if (!mayCome || performance.now() > end) throw cannotConnect(path, error);
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
@@ -96,6 +99,11 @@ function connectTo(path: string): Promise<Socket> {
 function isNobody(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR';
+}
+
+/** Whether so many are waiting to be taken that no more can. */
+function isBusy(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EAGAIN';
 }
 
 function cannotConnect(path: string, error: unknown): HcsError {
