@@ -42,6 +42,11 @@ const SECURE_BOOT = '272e7447-90a4-4563-a4b9-8e4ab00526ce';
 
 /** Fields that an object needs to be looked at, by its path. */
 const needs: Record<string, Json> = {
+  'ComputeTopology.Numa.Settings.*': {
+    VirtualNodeNumber: 0,
+    CountOfProcessors: 1,
+    CountOfMemoryBlocks: 512,
+  },
   'Chipset.Uefi.BootThis': {
     DeviceType: 'VmbFs',
     VmbFsRootPath: folder,
@@ -79,6 +84,13 @@ const values: Record<string, unknown> = {
   'Chipset.LinuxKernelDirect.KernelFilePath': disk,
   'Chipset.LinuxKernelDirect.InitRdPath': disk,
   'ComputeTopology.Memory.SizeInMB': 96,
+  'ComputeTopology.Memory.SlitType': 'Firmware',
+  'ComputeTopology.Numa.PreferredPhysicalNodes.*': 0,
+  'ComputeTopology.Numa.Settings.*.VirtualNodeNumber': 0,
+  'ComputeTopology.Numa.Settings.*.PhysicalNodeNumber': 0,
+  'ComputeTopology.Numa.Settings.*.VirtualSocketNumber': 0,
+  'ComputeTopology.Numa.Settings.*.CountOfMemoryBlocks': 512,
+  'ComputeTopology.Numa.MaxSizePerNode': 256,
   'ComputeTopology.Processor.Count': 3,
   'Devices.ComPorts.*.NamedPipe': join(folder, 'com'),
   'Devices.VirtioSerial.Ports.*.NamedPipe': join(folder, 'serial'),

@@ -4,16 +4,21 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EngineSystem } from '../../src/compute/engine.ts';
 import { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
-import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
 import { QmpClient } from '../../src/engines/qemu/qmp.ts';
-import type { VirtualMachine } from '../../src/hcs/schema/documents.ts';
+import type { ComputeSystem, VirtualMachine } from '../../src/hcs/schema/documents.ts';
+import { LinuxGuestAccess } from '../../src/testing/linux-guest-access.ts';
 import { errorOf } from '../compute/recording-engine.ts';
+import { openMachine, type TestMachine } from '../host/conformance.ts';
+import { Command, PROBE } from '../host/conformance-devices.ts';
+import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
 import { processesOf } from './machine-processes.ts';
 
+const MODULE = new URL('../host/conformance-devices.ts', import.meta.url);
 const MIB = 1024 * 1024;
+/** MiB of the first NUMA node, which has no processors: what programs allocate is of the other. */
+const NODE_0_MB = 128;
 const GIB = 1024 * MIB;
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 60_000, interval: 100 };
@@ -22,93 +27,130 @@ const ZONE = 'HDVKIT-5';
 const HOURS = 5;
 
 let folder: string;
-let guest: LinuxGuest;
-let engine: QemuEngine;
-let machine: EngineSystem;
+let host: LinuxTestHost;
+let machine: TestMachine;
 let agent: GuestAgent;
-let qmp: QmpClient;
 let console: Socket;
 let printed = '';
 const zone = process.env.TZ;
 
-/** A machine of the test guest with more in its document. */
-function create(id: string, change: VirtualMachine): Promise<EngineSystem> {
-  return engine.create({
+/** A machine that does not start. */
+async function creating(
+  id: string,
+  change: VirtualMachine,
+  look: () => unknown = () => {},
+  extraArgs: readonly string[] = [],
+): Promise<void> {
+  const { VirtualMachine } = host.document() as ComputeSystem;
+  const created = await new QemuEngine({ accounts: 'service', extraArgs }).create({
     id,
     runtimeId: randomUUID(),
-    document: { VirtualMachine: { ...guest.document.VirtualMachine, ...change } },
+    document: { VirtualMachine: { Chipset: VirtualMachine?.Chipset, ...change } },
     exited: () => {},
     notify: () => {},
   });
+  try {
+    await look();
+  } finally {
+    await created.terminate();
+  }
 }
 
 async function run(command: string): Promise<string> {
   return (await agent.run(command)).stdout.trim();
 }
 
+/** The test guest with more in its document. */
+function withHardware(document: ComputeSystem): ComputeSystem {
+  const { VirtualMachine } = document;
+  return {
+    ...document,
+    VirtualMachine: {
+      ...VirtualMachine,
+      Chipset: {
+        ...VirtualMachine?.Chipset,
+        BaseBoardSerialNumber: 'board, 1',
+        ChassisSerialNumber: 'chassis 2',
+        ChassisAssetTag: 'tag=3',
+        EnableHibernation: true,
+        UseUtc: false,
+      },
+      ComputeTopology: {
+        Memory: {
+          SizeInMB: 1088,
+          LowMmioGapInMB: 3072,
+          HighMmioGapInMB: 65_536,
+          HostingProcessNameSuffix: 'hardware',
+          SlitType: 'Firmware',
+        },
+        Processor: {
+          Count: 2,
+          ExposeVirtualizationExtensions: true,
+          DisableSpeculationControls: true,
+          ProcessorFeatureSet: {
+            ProcessorFeatures: ['Sse3', 'Cmpxchg16B', 'Popcnt', 'Rdrand', 'Page1Gb'],
+            XsaveProcessorFeatures: ['Xsave', 'Xsave_Opt', 'Xcr1', 'Avx'],
+          },
+        },
+        Numa: {
+          Settings: [
+            { VirtualNodeNumber: 0, CountOfMemoryBlocks: NODE_0_MB, PhysicalNodeNumber: 0 },
+            {
+              VirtualNodeNumber: 1,
+              CountOfMemoryBlocks: 1088 - NODE_0_MB,
+              CountOfProcessors: 2,
+              VirtualSocketNumber: 1,
+            },
+          ],
+        },
+      },
+      Devices: {
+        ...VirtualMachine?.Devices,
+        Scsi: {
+          disks: {
+            Attachments: {
+              '0': { Path: join(folder, 'disk.raw'), ReadOnly: true, IgnoreFlushes: true },
+            },
+          },
+        },
+        VirtioSerial: {
+          Ports: { '0': { NamedPipe: join(folder, 'hvc'), ConsoleSupport: true } },
+        },
+      },
+    },
+  };
+}
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'hdvh-'));
   writeFileSync(join(folder, 'disk.raw'), Buffer.alloc(MIB));
-  guest = await LinuxGuest.prepare({ memory: 1088, modules: ['virtio_pci', 'virtio_console'] });
-  const monitor = join(folder, 'qmp');
-  engine = new QemuEngine({ extraArgs: ['-qmp', `unix:${monitor},server=on,wait=off`] });
+  host = await openLinuxHost({ memory: 1088, modules: ['virtio_pci', 'virtio_console'] });
   process.env.TZ = ZONE;
-  machine = await create('hdvkit-hardware', {
-    Chipset: {
-      ...guest.document.VirtualMachine?.Chipset,
-      BaseBoardSerialNumber: 'board, 1',
-      ChassisSerialNumber: 'chassis 2',
-      ChassisAssetTag: 'tag=3',
-      EnableHibernation: true,
-      UseUtc: false,
-    },
-    ComputeTopology: {
-      Memory: {
-        SizeInMB: 1088,
-        LowMmioGapInMB: 3072,
-        HighMmioGapInMB: 65_536,
-        HostingProcessNameSuffix: 'hardware',
-      },
-      Processor: {
-        Count: 1,
-        ExposeVirtualizationExtensions: true,
-        DisableSpeculationControls: true,
-        ProcessorFeatureSet: {
-          ProcessorFeatures: ['Sse3', 'Cmpxchg16B', 'Popcnt', 'Rdrand', 'Page1Gb'],
-          XsaveProcessorFeatures: ['Xsave', 'Xsave_Opt', 'Xcr1', 'Avx'],
-        },
+  machine = await openMachine(
+    {
+      ...host,
+      document: () => withHardware(host.document() as ComputeSystem) as Record<string, unknown>,
+      async guestOf() {
+        agent = await host.agent();
+        return new LinuxGuestAccess(agent);
       },
     },
-    Devices: {
-      ...guest.document.VirtualMachine?.Devices,
-      Scsi: {
-        disks: {
-          Attachments: { '0': { Path: join(folder, 'disk.raw'), IgnoreFlushes: true } },
-        },
-      },
-      VirtioSerial: {
-        Ports: { '0': { NamedPipe: join(folder, 'hvc'), ConsoleSupport: true } },
-      },
+    async (devices) => {
+      await devices.attach(MODULE, { export: 'MsixProbe' });
     },
-  });
-  qmp = await QmpClient.open(connect(monitor));
+  );
   console = connect(join(folder, 'hvc'));
   console.setEncoding('utf8').on('data', (text: string) => {
     printed += text;
   });
-  const ready = guest.connectAgent();
-  await machine.start([]);
-  agent = await ready;
 });
 
 afterAll(async () => {
   if (zone === undefined) delete process.env.TZ;
   else process.env.TZ = zone;
   console?.destroy();
-  qmp?.close();
-  await agent?.[Symbol.asyncDispose]();
-  await machine?.terminate();
-  guest?.[Symbol.dispose]();
+  await machine?.[Symbol.asyncDispose]();
+  await host?.close();
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -152,7 +194,7 @@ describe('the processor', () => {
 
   test('is refused where it has less than a strict document says', async () => {
     const error = await errorOf(() =>
-      create('hdvkit-strict', {
+      creating('hdvkit-strict', {
         ComputeTopology: {
           Memory: { SizeInMB: 64 },
           Processor: {
@@ -180,42 +222,64 @@ describe('the memory', () => {
 
   test('is in this machine’s from the start, where it is pinned', async () => {
     const id = 'hdvkit-pinned';
-    // No second monitor: its socket is taken.
-    const pinned = await new QemuEngine().create({
-      id,
-      runtimeId: randomUUID(),
-      document: {
-        VirtualMachine: {
-          Chipset: guest.document.VirtualMachine?.Chipset,
-          ComputeTopology: { Memory: { SizeInMB: 64, PinBackingPages: true } },
-        },
-      },
-      exited: () => {},
-      notify: () => {},
-    });
-    try {
+    const pinned = { ComputeTopology: { Memory: { SizeInMB: 64, PinBackingPages: true } } };
+    const look = (): void => {
       const [pid] = processesOf(id);
       const status = readFileSync(`/proc/${pid}/status`, 'utf8');
       const locked = Number(/^VmLck:\s+(\d+) kB/m.exec(status)?.[1]);
       expect(locked).toBeGreaterThanOrEqual(64 * 1024);
-    } finally {
-      await pinned.terminate();
-    }
+    };
+    const failure = await creating(id, pinned, look).catch((error: unknown) => error);
+    // Whoever may not lock so much memory is told.
+    if (failure !== undefined) expect(String(failure)).toMatch(/mlockall|mem-lock|locked memory/);
+  });
+
+  test('is in nodes with the processors that are near, and devices reach all of it', async () => {
+    const node = '/sys/devices/system/node';
+    const lists = await run(`cat ${node}/node0/cpulist ${node}/node1/cpulist`);
+    expect(lists.trim()).toBe('0-1');
+    const near = (await run(`cat ${node}/node0/cpulist`)) === '' ? 1 : 0;
+    const kilobytes = await run(`awk '/MemTotal/ { print $4 }' ${node}/node${near}/meminfo`);
+    expect(Number(kilobytes)).toBeGreaterThan(2 * NODE_0_MB * 1024);
+    expect(await run(`cat ${node}/node1/distance`)).toBe('20 10');
+    expect(await run('test -e /sys/firmware/acpi/tables/SLIT && echo table')).toBe('table');
+    expect(await run('sort -u /sys/devices/system/cpu/cpu*/topology/physical_package_id')).toBe(
+      '0\n1',
+    );
+    const { guest } = machine;
+    const memory = await guest.allocate(8192);
+    expect(memory.gpa).toBeGreaterThanOrEqual(NODE_0_MB * MIB);
+    await memory.write(0, Buffer.from('far away'));
+    const fn = await guest.open({ vendorId: 0x1234, deviceId: 0xc0f1 });
+    await fn.writeBar64(0, PROBE.offsets.SOURCE, BigInt(memory.gpa));
+    await fn.writeBar64(0, PROBE.offsets.TARGET, BigInt(memory.gpa + 4096));
+    await fn.writeBar(0, PROBE.offsets.COUNT, 4, 8);
+    await fn.writeBar(0, PROBE.offsets.COMMAND, 4, Command.COPY);
+    expect(await fn.readBar(0, PROBE.offsets.RESULT, 4)).toBe(1);
+    expect((await memory.read(4096, 8)).toString()).toBe('far away');
   });
 });
 
 test('the process has the name of the document', () => {
-  const [pid] = processesOf('hdvkit-hardware');
+  const [pid] = processesOf(machine.system.id);
   expect(readFileSync(`/proc/${pid}/comm`, 'utf8').trim()).toBe('qemu-hardware');
 });
 
 test('a disk ignores flushes where the document says so', async () => {
-  const nodes = (await qmp.execute('query-named-block-nodes')) as {
-    readonly 'node-name': string;
-    readonly cache: Readonly<Record<string, boolean>>;
-  }[];
-  const disk = nodes.find((node) => node['node-name'] === 'disk0-0');
-  expect(disk?.cache).toMatchObject({ 'no-flush': true, direct: false });
+  const monitor = join(folder, 'qmp');
+  const attachment = { Path: join(folder, 'disk.raw'), ReadOnly: true, IgnoreFlushes: true };
+  const disks = { Devices: { Scsi: { disks: { Attachments: { '0': attachment } } } } };
+  const look = async (): Promise<void> => {
+    const qmp = await QmpClient.open(connect(monitor));
+    const nodes = (await qmp.execute('query-named-block-nodes')) as {
+      readonly 'node-name': string;
+      readonly cache: Readonly<Record<string, boolean>>;
+    }[];
+    qmp.close();
+    const disk = nodes.find((node) => node['node-name'] === 'disk0-0');
+    expect(disk?.cache).toMatchObject({ 'no-flush': true, direct: false });
+  };
+  await creating('hdvkit-disk', disks, look, ['-qmp', `unix:${monitor},server=on,wait=off`]);
 });
 
 test('a serial port is a console where the document says so', async () => {

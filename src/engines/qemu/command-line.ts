@@ -5,13 +5,14 @@ import type { HandedFiles } from './handed-files.ts';
 import { inBootOrder } from './hardware/boot.ts';
 import { hardwareArguments } from './hardware/hardware.ts';
 import { hostingArguments, nameProperties } from './hardware/hosting.ts';
+import { memoryArguments, memoryProperties } from './hardware/memory-backends.ts';
 import { layoutProperties } from './hardware/memory-layout.ts';
 import { processorArguments } from './hardware/processor-model.ts';
 import { secureBootArguments, secureBootProperties } from './hardware/secure-boot.ts';
 import type { MachinePlan, PlannedShare } from './machine-plan.ts';
 import { escapeOption, socketOptions } from './option-text.ts';
 import { type Part, partArguments } from './part.ts';
-import { CONTROL_FD, MEMORY_FD } from './qemu-process.ts';
+import { CONTROL_FD } from './qemu-process.ts';
 import { resetAction } from './reset.ts';
 import { consoleArguments } from './resources/console.ts';
 import { BALLOON_PART, hotMemoryPart } from './resources/memory.ts';
@@ -35,6 +36,8 @@ export interface CommandLineOptions {
   /** File in which a guest keeps error records over its end, of {@link CRASH_LOG_SIZE} bytes. */
   readonly crashLog: string;
   readonly memory: MachineMemory;
+  /** Descriptors of the files that are the memory, in QEMU: one for each NUMA node. */
+  readonly memoryFds: readonly number[];
   /** The root ports of the machine; those of what the document has are taken. */
   readonly ports: RootPorts;
   /** Sockets where somebody listens already: QEMU connects there instead of listening. */
@@ -89,7 +92,7 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     ...['-uuid', runtimeId],
     ...[
       '-machine',
-      `${machine},memory-backend=ram${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}${layoutProperties(plan.hardware.layout)}${secureBootProperties(plan.secureBoot)}`,
+      `${machine}${memoryProperties(plan.hardware.numa)}${options.firmware === undefined ? '' : ',pflash0=code,pflash1=variables'}${layoutProperties(plan.hardware.layout)}${secureBootProperties(plan.secureBoot)}`,
     ],
     ...flash(options.firmware, files),
     ...secureBootArguments(plan.secureBoot),
@@ -105,18 +108,15 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     // The machine stays after its end, so that how it ended can be read. A guest that panics has to write its log.
     ...['-action', `shutdown=pause,panic=none,reboot=${resetAction(plan)}`],
     ...control(options),
-    ...json('-object', {
-      // By a path, although it has none: QEMU leaves only memory with one out of the state of a template.
-      'qom-type': 'memory-backend-file',
-      'mem-path': `/proc/self/fd/${MEMORY_FD}`,
-      // A template's is its own: clones may read it.
-      ...(restore?.isClone === true
-        ? { share: false, readonly: true, rom: 'off' }
-        : { share: true }),
-      id: 'ram',
-      size: options.memory.baseMB * 1024 * 1024,
+    ...['-m', memorySize(options)],
+    ...memoryArguments({
+      numa: plan.hardware.numa,
+      places: plan.hosting.places,
+      processors: plan.processors,
+      baseMB: options.memory.baseMB,
+      descriptors: options.memoryFds,
+      isClone: restore?.isClone === true,
     }),
-    ...['-m', memorySize(options), '-smp', String(plan.processors)],
     ...(plan.kernel === undefined ? [] : ['-kernel', files.name(plan.kernel)]),
     ...(plan.initrd === undefined ? [] : ['-initrd', files.name(plan.initrd)]),
     ...(plan.commandLine === '' ? [] : ['-append', plan.commandLine]),

@@ -1,3 +1,4 @@
+// Longer than most files: a line for each field of the document.
 import type { FieldTable } from '../../compute/document-fields.ts';
 
 /** Why a field is refused that is not in {@link QEMU_FIELDS}. */
@@ -169,6 +170,13 @@ export const QEMU_FIELDS: FieldTable = {
       FaultClusterSizeShift: HOST_MEMORY,
       DirectMapFaultClusterSizeShift: HOST_MEMORY,
       Backing: HOST_MEMORY,
+      BackingPageSize: {
+        noEffect: 'QEMU asks for transparent huge pages, and gets what Linux has',
+      },
+      ForbidSmallBackingPages: {
+        refused: 'devices outside QEMU map memory in small pages; Linux gives huge ones as it can',
+      },
+      SlitType: 'honoured',
       PinBackingPages: 'honoured',
       LowMmioGapInMB: 'honoured',
       HighMmioBaseInMB: {
@@ -199,6 +207,20 @@ export const QEMU_FIELDS: FieldTable = {
         XsaveProcessorFeatures: 'honoured',
         ProcessorFeatureSetMode: 'honoured',
       },
+      NumaProcessorsSettings: { count_per_node: { max: 'honoured' }, node_per_socket: 'honoured' },
+    },
+    Numa: {
+      VirtualNodeCount: 'honoured',
+      PreferredPhysicalNodes: 'honoured',
+      Settings: {
+        VirtualNodeNumber: 'honoured',
+        PhysicalNodeNumber: 'honoured',
+        VirtualSocketNumber: 'honoured',
+        CountOfProcessors: 'honoured',
+        CountOfMemoryBlocks: 'honoured',
+        MemoryBackingType: HOST_MEMORY,
+      },
+      MaxSizePerNode: 'honoured',
     },
   },
   Devices: {

@@ -10,6 +10,7 @@ import { QEMU_FIELDS, QEMU_OTHERWISE } from './document-fields.ts';
 import { planBoot } from './hardware/boot.ts';
 import { planHardware } from './hardware/hardware.ts';
 import { planHosting } from './hardware/hosting.ts';
+import { planNuma } from './hardware/numa.ts';
 import { requireImage } from './image-file.ts';
 import type { MachinePlan, NetworkEndpoints, PlannedProcessorLimits } from './machine-plan.ts';
 import { requireFile } from './required-file.ts';
@@ -72,20 +73,23 @@ function readMachine(
     adapter: adapterDevice,
   });
   const topology = '$.VirtualMachine.ComputeTopology';
+  const memoryMB = wholeNumber(
+    `${topology}.Memory.SizeInMB`,
+    ComputeTopology?.Memory?.SizeInMB ?? DEFAULT_MEMORY_MB,
+    LARGEST_MEMORY_MB,
+  );
+  const processors = wholeNumber(
+    `${topology}.Processor.Count`,
+    ComputeTopology?.Processor?.Count ?? 1,
+    MOST_PROCESSORS,
+  );
+  const { numa, places } = planNuma(topology, ComputeTopology ?? {}, memoryMB, processors);
   return {
     ...boot,
-    hardware: planHardware(machine),
-    hosting: planHosting(`${topology}.Memory`, ComputeTopology?.Memory),
-    memoryMB: wholeNumber(
-      `${topology}.Memory.SizeInMB`,
-      ComputeTopology?.Memory?.SizeInMB ?? DEFAULT_MEMORY_MB,
-      LARGEST_MEMORY_MB,
-    ),
-    processors: wholeNumber(
-      `${topology}.Processor.Count`,
-      ComputeTopology?.Processor?.Count ?? 1,
-      MOST_PROCESSORS,
-    ),
+    hardware: planHardware(machine, numa),
+    hosting: planHosting(`${topology}.Memory`, ComputeTopology?.Memory, places),
+    memoryMB,
+    processors,
     stopOnReset: StopOnReset,
     comPorts: planComPorts(Devices?.ComPorts ?? {}),
     controllers: Object.keys(Devices?.Scsi ?? {}),

@@ -15,6 +15,7 @@ import { QemuFiles } from './files.ts';
 import { firmwareFor } from './firmware-files.ts';
 import { createGuestMemory } from './guest-memory-file.ts';
 import { HandedFiles, O_PATH } from './handed-files.ts';
+import { memorySizes } from './hardware/memory-backends.ts';
 import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
 import { type AccessUser, requireAccess, requireAccessToAll } from './machine-access.ts';
@@ -130,13 +131,17 @@ export class QemuEngine implements Engine {
       forgetTpm = await startTpm(running, folder, plan);
       requireShareAccess({ id: request.id, account }, plan.shares, ports);
       files = new HandedFiles(account);
+      const [size = 0, ...moreSizes] = memorySizes(plan.hardware.numa, memory.baseMB);
       const memoryFd =
         restored?.ram === undefined
-          ? createGuestMemory(memory.baseMB, account)
+          ? createGuestMemory(size, account)
           : openSync(restored.ram, O_PATH);
-      files.give(memoryFd);
+      const memoryFds = [files.give(memoryFd)];
       files.give(listenForControl(folder));
       files.giveFolder(folder.path);
+      for (const more of moreSizes) {
+        memoryFds.push(files.give(createGuestMemory(more, account)));
+      }
       const source = restored && {
         ...restored,
         uri: uriOf(files.name(restored.path), restored.offset),
@@ -163,6 +168,7 @@ export class QemuEngine implements Engine {
             crashLog,
             listening,
             memory,
+            memoryFds,
             ports,
             sides: running,
             files,

@@ -42,7 +42,7 @@ export async function machineProperties(
 async function memoryInformation(machine: LiveMachine): Promise<unknown> {
   const pages = (await assignedMemoryMB(machine)) * PAGES_PER_MIB;
   return {
-    VirtualNodeCount: 1,
+    VirtualNodeCount: Math.max(1, machine.plan.hardware.numa.nodes.length),
     VirtualMachineMemory: { AvailableMemory: pages, AssignedMemory: pages },
   };
 }

@@ -164,9 +164,10 @@ export class QemuProcess {
   }
 }
 
-/** What a service that is root has in its environment is nothing for its machines. */
+/** What a service that is root has in its environment is nothing for its machines, but for its time zone. */
 function environmentFor({ account }: HandedFiles): NodeJS.ProcessEnv {
-  return account === undefined ? process.env : { PATH: process.env.PATH, LANG: 'C.UTF-8' };
+  const { PATH, TZ } = process.env;
+  return account === undefined ? process.env : { PATH, TZ, LANG: 'C.UTF-8' };
 }
 
 /** The socket on which QEMU is to be controlled; it listens. @returns its descriptor, to be given to QEMU */

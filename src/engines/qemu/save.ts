@@ -68,6 +68,12 @@ export async function saveAsTemplate(
       'the machine was given memory beyond what it was created with, which clones cannot share: create it with all of it',
     );
   }
+  if (make.plan.hardware.numa.nodes.length > 1) {
+    throw failure(
+      'ERROR_NOT_SUPPORTED',
+      'the machine has NUMA nodes, whose memory clones cannot share: leave out Numa',
+    );
+  }
   const ram = ramOf(qemu.pid);
   const machine = await savedMachine(qemu, make);
   writeFileSync(state, '', { flag: 'wx', mode: 0o600 });

@@ -1,6 +1,7 @@
 import type { VirtualMachine } from '../../../hcs/schema/documents.ts';
 import { chipsetArguments, type PlannedChipset, planChipset } from './chipset.ts';
 import { layoutArguments, type PlannedMemoryLayout, planMemoryLayout } from './memory-layout.ts';
+import type { PlannedNuma } from './numa.ts';
 import { type PlannedProcessorModel, planProcessorModel } from './processor-model.ts';
 
 /** What the guest finds as its machine, without devices. */
@@ -8,15 +9,20 @@ export interface PlannedHardware {
   readonly chipset: PlannedChipset;
   readonly processor: PlannedProcessorModel;
   readonly layout: PlannedMemoryLayout;
+  readonly numa: PlannedNuma;
 }
 
 /** Reads the document for it. @throws HcsError naming the JSON path */
-export function planHardware({ Chipset, ComputeTopology }: VirtualMachine): PlannedHardware {
+export function planHardware(
+  { Chipset, ComputeTopology }: VirtualMachine,
+  numa: PlannedNuma,
+): PlannedHardware {
   const topology = '$.VirtualMachine.ComputeTopology';
   return {
     chipset: planChipset(Chipset),
     processor: planProcessorModel(`${topology}.Processor`, ComputeTopology?.Processor),
     layout: planMemoryLayout(`${topology}.Memory`, ComputeTopology?.Memory),
+    numa,
   };
 }
 

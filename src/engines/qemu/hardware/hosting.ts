@@ -1,5 +1,6 @@
 import type { VirtualMachine_Memory } from '../../../hcs/schema/documents.ts';
 import { resourceFailure } from '../resources/resource-failure.ts';
+import type { PlannedPlace } from './numa.ts';
 
 /** How this machine runs the guest, of which the guest sees nothing. */
 export interface PlannedHosting {
@@ -7,13 +8,19 @@ export interface PlannedHosting {
   readonly processName: string | undefined;
   /** Whether all of the guest's memory is in the machine's from the start, and stays there. */
   readonly isPinned: boolean;
+  /** Where on this machine the memory of the guest's nodes lies. */
+  readonly places: readonly (PlannedPlace | undefined)[];
 }
 
 /** Linux keeps 15 bytes of a process's name (prctl(2), PR_SET_NAME). */
 const LONGEST_SUFFIX = 10;
 
 /** Reads what Memory of a document says of the process. @throws HcsError E_INVALIDARG */
-export function planHosting(at: string, memory: VirtualMachine_Memory = {}): PlannedHosting {
+export function planHosting(
+  at: string,
+  memory: VirtualMachine_Memory = {},
+  places: PlannedHosting['places'] = [],
+): PlannedHosting {
   const { HostingProcessNameSuffix: suffix = '', PinBackingPages: isPinned = false } = memory;
   if (!/^[\w.-]*$/.test(suffix) || suffix.length > LONGEST_SUFFIX) {
     throw resourceFailure(
@@ -21,7 +28,7 @@ export function planHosting(at: string, memory: VirtualMachine_Memory = {}): Pla
       `${at}.HostingProcessNameSuffix is "${suffix}": use up to ${LONGEST_SUFFIX} letters, digits, ".", "_" and "-"`,
     );
   }
-  return { processName: suffix === '' ? undefined : `qemu-${suffix}`, isPinned };
+  return { processName: suffix === '' ? undefined : `qemu-${suffix}`, isPinned, places };
 }
 
 /** What is said of it in QEMU's -name: `,NAME=VALUE`, or nothing. */

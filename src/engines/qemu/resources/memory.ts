@@ -49,6 +49,12 @@ export async function changeMemory(
 ): Promise<void> {
   const wanted = settings as number;
   const { baseMemoryMB: base, memoryRoomMB: room, plan } = machine;
+  if (plan.hardware.numa.nodes.length > 0) {
+    throw resourceFailure(
+      'ERROR_NOT_SUPPORTED',
+      'the memory of a machine with NUMA nodes stays as it is: leave out Numa',
+    );
+  }
   const most = base + room;
   if (!Number.isInteger(wanted) || wanted % STEP_MB !== 0 || wanted < LEAST_MB || wanted > most) {
     throw resourceFailure(
