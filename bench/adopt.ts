@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ const MACHINES = count('--machines', 16);
 const OWNER = fileURLToPath(new URL('../test/guest/machine-owner.ts', import.meta.url));
 
 const parent = mkdtempSync(join(tmpdir(), 'hdvb-'));
+chmodSync(parent, 0o777); // A machine of root's has an account of its own.
 const folder = join(parent, 'run');
 let owner: ChildProcess | undefined;
 

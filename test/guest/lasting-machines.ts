@@ -13,11 +13,17 @@ export interface OwnerRequest {
     readonly state: 'Created' | 'Running' | 'Paused' | 'SavedAsTemplate';
     /** Whether it is given a network adapter that its record does not know of. */
     readonly isAhead?: boolean;
+    /** A folder that it shares over virtiofs. */
+    readonly share?: string;
   }[];
 }
 
 /** The document of a machine that boots nothing, or {@link tinyKernel}. */
-export function machineDocument(folder: string, id: string): Record<string, unknown> {
+export function machineDocument(
+  folder: string,
+  id: string,
+  share?: string,
+): Record<string, unknown> {
   const kernel = join(folder, '..', 'kernel');
   writeFileSync(kernel, tinyKernel());
   return {
@@ -25,7 +31,12 @@ export function machineDocument(folder: string, id: string): Record<string, unkn
     VirtualMachine: {
       Chipset: { LinuxKernelDirect: { KernelFilePath: kernel } },
       ComputeTopology: { Memory: { SizeInMB: 64 }, Processor: { Count: 1 } },
-      Devices: { ComPorts: { '0': { NamedPipe: join(folder, '..', id) } } },
+      Devices: {
+        ComPorts: { '0': { NamedPipe: join(folder, '..', id) } },
+        ...(share === undefined
+          ? {}
+          : { VirtualSmb: { Shares: [{ Name: 'share', Path: share }] } }),
+      },
     },
   };
 }

@@ -12,11 +12,11 @@ import {
 
 async function own({ folder, machines }: OwnerRequest): Promise<void> {
   const engine = lastingEngine(folder);
-  const records = machines.map(async ({ id, state, isAhead = false }) => {
+  const records = machines.map(async ({ id, state, isAhead = false, share }) => {
     const system = await engine.create({
       id,
       runtimeId: randomUUID(),
-      document: machineDocument(folder, id),
+      document: machineDocument(folder, id, share),
       exited: ({ detail }) => console.error(`${id} ended: ${detail}`),
       notify: () => {},
     });

@@ -1,15 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Adoption, EngineExit, EngineSystem } from '../../src/compute/engine.ts';
+import { hasPanicRecord } from '../../src/engines/qemu/crash-log.ts';
 import type { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import type { EngineRecord } from '../../src/engines/qemu/engine-record.ts';
+import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
 import { QmpClient } from '../../src/engines/qemu/qmp.ts';
 import { HRESULT } from '../../src/hcs/hresult.ts';
 import { isAlive } from '../../src/provision/process-identity.ts';
@@ -31,6 +33,7 @@ let all: EngineRecord[];
 
 beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), 'hdva-'));
+  chmodSync(parent, 0o777); // A machine of root's has an account of its own.
   folder = join(parent, 'run');
   exits = {};
   all = [];
@@ -86,6 +89,12 @@ async function adopted(
   const adoption = await adopt(record, id, engine);
   if (adoption.kind !== 'machine') throw new Error(`It has ended: ${adoption.exit.detail}`);
   return adoption.system;
+}
+
+/** Takes a machine over, and kills the program beside it. */
+async function killSide(record: EngineRecord): Promise<void> {
+  await adopted(record, 'lost');
+  for (const { identity } of Object.values(record.sides)) process.kill(-identity.pid, 'SIGKILL');
 }
 
 /** What QEMU says of a machine that nobody has taken over. */
@@ -214,4 +223,61 @@ test('a machine that is let go of is taken over in the same process, and one tha
   await expect(adopt({ ...record!, version: 2 as 1 }, 'vm')).rejects.toThrow('of version 2, not 1');
   expect(isAlive(record!.process)).toBe(true);
   expect(exits).toEqual({});
+});
+
+test('programs beside QEMU go on with it, and end with it', async () => {
+  const [record] = await leave([{ id: 'vm', state: 'Running', share: parent }]);
+  const sides = Object.values(record!.sides);
+  expect(sides.map(({ name, identity }) => [name, isAlive(identity)])).toEqual([
+    ['virtiofsd', true],
+  ]);
+  const system = await adopted(record, 'vm');
+  expect(JSON.parse(JSON.stringify(system.record?.()))).toEqual(record);
+  await system.terminate();
+  expect(exits.vm).toMatchObject({ exitType: 'ForcedExit' });
+  expect(sides.filter(({ identity }) => isAlive(identity))).toEqual([]);
+  expect(readdirSync(folder)).toEqual([]);
+
+  const [lost] = await leave([{ id: 'lost', state: 'Running', share: parent }]);
+  await killSide(lost!);
+  await expect
+    .poll(() => exits.lost, PATIENCE)
+    .toMatchObject({
+      exitType: 'UnexpectedExit',
+      detail: expect.stringContaining('virtiofsd ended'),
+    });
+});
+
+test('a crash of a guest that nobody watched is told with its messages, and the machine ends', async () => {
+  using guest = await LinuxGuest.prepare({
+    memory: 256,
+    commands: ['echo c > /proc/sysrq-trigger'],
+  });
+  const engine = lastingEngine(folder);
+  const request = {
+    id: 'crash',
+    runtimeId: randomUUID(),
+    document: guest.document as Record<string, unknown>,
+    exited: () => {},
+    notify: () => {},
+  };
+  const machine = await engine.create(request);
+  await machine.start([]);
+  const record = JSON.parse(JSON.stringify(machine.record?.())) as EngineRecord;
+  all = [record];
+  machine.release?.();
+  const store = join(record.folder, 'crash-log');
+  await expect.poll(() => hasPanicRecord(readFileSync(store)), PATIENCE).toBe(true);
+  const notices: { readonly type: string; readonly document: string }[] = [];
+  const exit = await new Promise<EngineExit>((exited, reject) => {
+    const notify = (notice: (typeof notices)[number]): void => void notices.push(notice);
+    engine.adopt(record, { ...request, exited, notify }).catch(reject);
+  });
+  expect(exit).toMatchObject({
+    exitType: 'UnexpectedExit',
+    status: HRESULT.HCS_E_GUEST_CRITICAL_ERROR,
+  });
+  expect(notices.map(({ type }) => type)).toEqual(['crashBegun', 'crashed']);
+  expect(notices[1]!.document).toContain('sysrq triggered crash');
+  expect(readdirSync(folder)).toEqual([]);
 });

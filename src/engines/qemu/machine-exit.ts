@@ -14,8 +14,9 @@ export function exitOf(
   exit: ProcessExit,
   problem: Pick<EngineExit, 'detail'>,
 ): EngineExit {
-  // QEMU that crashed takes the programs beside it with it, not they QEMU.
-  if (typeof cause === 'object' && exit.code === 0) {
+  // QEMU that crashed takes the programs beside it with it, not they QEMU. Nobody sees how one ends that was taken over.
+  const isOrderly = exit.code === 0 || (exit.code === null && exit.signal === null);
+  if (typeof cause === 'object' && isOrderly) {
     return {
       exitType: 'UnexpectedExit',
       status: HRESULT.HCS_E_UNEXPECTED_EXIT,

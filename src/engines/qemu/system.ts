@@ -10,6 +10,7 @@ import type {
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import { isAlive } from '../../provision/process-identity.ts';
 import { crashReport } from './crash-report.ts';
 import { placeCrashStore } from './crash-store.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
@@ -78,8 +79,8 @@ export class QemuSystem implements EngineSystem {
     this.#slots = new DeviceSlots(parts.qemu.qmp, parts.machine.ports, parts.slots);
     parts.qemu.qmp.listen((event) => this.#notice(event));
     parts.machine.sides.onFailure = (failure) => {
-      if (this.#isReleased) return;
-      // The guest would wait for the device for ever.
+      // QEMU that has ended took it along; otherwise the guest would wait for the device for ever.
+      if (this.#isReleased || !isAlive(parts.qemu.identity)) return;
       this.#cause ??= { failure };
       void parts.qemu.quit();
     };

@@ -1,6 +1,10 @@
 import { deflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { CRASH_LOG_SIZE, readCrashLog } from '../../../src/engines/qemu/crash-log.ts';
+import {
+  CRASH_LOG_SIZE,
+  hasPanicRecord,
+  readCrashLog,
+} from '../../../src/engines/qemu/crash-log.ts';
 
 const SLOT = 8192;
 
@@ -25,6 +29,13 @@ test('joins the parts of a log in the order in which they were written', () => {
     Buffer.from('Panic#1 Part2\nfirst\nsecond\n'),
   );
   expect(readCrashLog(log)).toBe('first\nsecond\nlast');
+});
+
+test('tells a panic from what a kernel has survived', () => {
+  const oops = Buffer.from('Oops#1 Part1\nit went on\n');
+  expect(hasPanicRecord(store(oops))).toBe(false);
+  expect(hasPanicRecord(store(oops, Buffer.from('Panic#2 Part1\nit did not\n')))).toBe(true);
+  expect(hasPanicRecord(store(Buffer.from('Panic in words\n')))).toBe(false);
 });
 
 test('finds nothing in a store that is empty, cut short or full of nonsense', () => {
