@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import type { Devices, Uefi } from '../../src/hcs/schema/documents.ts';
+import { createGranted } from './create-granted.ts';
 import { efiDisk, efiProgram } from './efi-disk.ts';
 
 /** A loaded machine takes its time. */
@@ -46,7 +47,7 @@ async function printedBy(
   GuestStateFilePath?: string,
 ): Promise<string> {
   const NamedPipe = join(folder, 'com1');
-  const machine = await engine.create({
+  const machine = await createGranted(engine, {
     id: 'hdvkit-firmware',
     runtimeId: randomUUID(),
     document: {

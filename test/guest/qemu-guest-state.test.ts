@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { QemuEngine } from '../../src/engines/qemu/engine.ts';
+import { createGranted } from './create-granted.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 80_000, interval: 100 };
@@ -62,10 +63,7 @@ async function inFirmware(
 ): Promise<string> {
   const console = join(folder, 'com1');
   const runtimeId = randomUUID();
-  if (process.getuid?.() === 0) {
-    await engine.files.grant({ kind: 'vm', systemId: 'hdvkit-state', runtimeId }, state);
-  }
-  const machine = await engine.create({
+  const machine = await createGranted(engine, {
     id: 'hdvkit-state',
     runtimeId,
     document: {

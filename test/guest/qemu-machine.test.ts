@@ -17,6 +17,7 @@ import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import { LinuxGuest, SHARE_MOUNT_POINT } from '../../src/engines/qemu/linux-guest.ts';
 import { KernelModules } from '../../src/provision/kernel-modules.ts';
 import { findGuest } from '../../src/provision/provision-guest.ts';
+import { createGranted } from './create-granted.ts';
 
 let folder: string;
 let guest: LinuxGuest;
@@ -51,10 +52,7 @@ beforeAll(async () => {
   });
   const engine = new QemuEngine();
   const runtimeId = randomUUID();
-  if (process.getuid?.() === 0) {
-    await engine.files.grant({ kind: 'vm', systemId: 'hdvkit-machine', runtimeId }, folder);
-  }
-  machine = await engine.create({
+  machine = await createGranted(engine, {
     id: 'hdvkit-machine',
     runtimeId,
     document: guest.document as Readonly<Record<string, unknown>>,

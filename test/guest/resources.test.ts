@@ -131,7 +131,8 @@ interface FileSettings {
 
 /** Lets a machine open what settings name, where that is there. */
 async function grant(id: string, { Path, HostPath, SectionName }: FileSettings): Promise<void> {
-  const file = Path ?? HostPath ?? (SectionName && `/dev/shm/${SectionName}`);
+  const file =
+    Path ?? HostPath ?? (SectionName && `/dev/shm/${basename(SectionName.replaceAll('\\', '/'))}`);
   if (file === undefined || !existsSync(file) || !needsGrants('linux')) return;
   await host.binding.computeCore.HcsGrantVmAccess(id, file);
 }
@@ -265,7 +266,7 @@ describe('attachments', () => {
       expect(error.reason).toContain(`$.Settings.Path is "${Path}"`);
       expect(error.reason).toContain(text);
     }
-    const flags = { Path: join(folder, 'disk.img'), SupportCompressedVolumes: true };
+    const flags = { Path: join(folder, 'disk.img'), ExtensibleVirtualDiskType: 'of Windows' };
     expect((await refused(at(9), 'Add', flags)).code).toBe('E_NOTIMPL');
   });
 });
@@ -274,9 +275,11 @@ test('a machine is not made of a disk that another one has', async () => {
   const document = withDevices(host.document() as Document);
   const { VirtualMachine } = document;
   const Path = join(folder, 'disk.qcow2');
+  const id = `hdvkit-${randomUUID()}`;
+  await grant(id, { Path });
   const error = await errorOf(() =>
     ComputeSystem.create(
-      `hdvkit-${randomUUID()}`,
+      id,
       {
         ...document,
         VirtualMachine: {

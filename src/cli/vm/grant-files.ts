@@ -1,7 +1,11 @@
-import { isAbsolute } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { backingChain } from '../../engines/qemu/qcow2-backing.ts';
 import type { ComputeCore } from '../../hcs/compute-core.ts';
-import type { ComputeSystem, SharedMemoryConfiguration } from '../../hcs/schema/documents.ts';
+import type {
+  ComputeSystem,
+  SharedMemoryConfiguration,
+  UefiBootEntry,
+} from '../../hcs/schema/documents.ts';
 import type { HostName } from '../../hosts/host.ts';
 import type { CleanUp } from '../clean-up.ts';
 
@@ -30,6 +34,7 @@ export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly st
   return [
     boot?.KernelFilePath,
     boot?.InitRdPath,
+    ...(process.platform === 'linux' ? bootFilesOf(machine?.Chipset?.Uefi?.BootThis) : []),
     machine?.GuestState?.GuestStateFilePath,
     machine?.GuestState?.RuntimeStateFilePath,
     machine?.RestoreState?.SaveStateFilePath,
@@ -40,6 +45,14 @@ export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly st
     ...(process.platform === 'linux' ? sectionsOf(SharedMemory) : []),
     ...(process.platform === 'linux' ? (Plan9?.Shares ?? []).map(({ Path }) => Path) : []),
   ].filter((path) => path !== undefined);
+}
+
+/** A kernel in a folder of this machine, and its initrd. */
+function bootFilesOf(entry: UefiBootEntry = {}): readonly string[] {
+  const { DeviceType, VmbFsRootPath: root, DevicePath, OptionalData = '' } = entry;
+  if (DeviceType !== 'VmbFs' || root === undefined || DevicePath === undefined) return [];
+  const initrds = [...OptionalData.matchAll(/(?:^|\s)initrd=(\S+)/g)].map(([, path]) => path!);
+  return [DevicePath, ...initrds].map((path) => join(root, path.replaceAll('\\', '/')));
 }
 
 /** Under Linux shared memory has a name among files. */

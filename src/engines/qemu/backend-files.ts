@@ -71,6 +71,13 @@ function rename(value: unknown, names: ReadonlyMap<string, string>): unknown {
     const { ifname: _ifname, script: _script, downscript: _downscript, ...rest } = object;
     return { ...rest, fd: tap };
   }
+  const stream =
+    object.type === 'stream' ? names.get(`unix ${socketPath(object.addr)}`) : undefined;
+  if (stream !== undefined) {
+    // A network of that kind connects when no command is under way, and then knows no descriptor by a name.
+    const { addr: _addr, server: _server, ...rest } = object;
+    return { ...rest, type: 'socket', fd: stream };
+  }
   return Object.fromEntries(
     Object.entries(object).map(([key, inner]) => [
       key,

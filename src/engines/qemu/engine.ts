@@ -25,6 +25,7 @@ import { type OwnMonitorSocket, ownMonitorSocket } from './own-monitor-socket.ts
 import { listenForControl, QemuProcess } from './qemu-process.ts';
 import { setLink } from './resources/network-adapter.ts';
 import { bindProcessors, limitProcessors } from './resources/processor.ts';
+import { resourceFailure } from './resources/resource-failure.ts';
 import { startTpm } from './resources/tpm.ts';
 import { isVirtiofs, startShare } from './resources/virtiofs.ts';
 import { restoreSource, type Template, uriOf } from './restore.ts';
@@ -155,7 +156,7 @@ export class QemuEngine implements Engine {
       if (account !== undefined) giveFolderTo(account, folder.path);
       const [program, args] = files.program(qemu.command, qemu.args);
       const isPinned = account !== undefined && plan.hosting.isPinned;
-      const restoreLimit = isPinned ? liftMemoryLockLimit() : undefined;
+      const restoreLimit = isPinned ? liftLimit() : undefined;
       const starting = QemuProcess.start(
         program,
         [
@@ -368,6 +369,19 @@ function hasAccounts({ accounts }: QemuEngineOptions): boolean {
     );
   }
   return isRoot && accounts !== 'service';
+}
+
+/** Lets QEMU lock all of the guest's memory, which an account without privileges cannot. */
+function liftLimit(): () => void {
+  try {
+    return liftMemoryLockLimit();
+  } catch (error) {
+    throw resourceFailure(
+      'E_ACCESSDENIED',
+      '$.VirtualMachine.ComputeTopology.Memory.PinBackingPages is true, and the service may not lift the limit of locked memory for the account of the machine: start it with "ulimit -l unlimited" (systemd: LimitMEMLOCK=infinity)',
+      error,
+    );
+  }
 }
 
 /** What QEMU's arguments cannot say. */

@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { type Firmware, findFirmware } from '../../provision/find-firmware.ts';
 import type { MachinePlan } from './machine-plan.ts';
 import type { WatchedFolder } from './watched-folder.ts';
@@ -16,7 +16,8 @@ export function firmwareFor(
   const isNew = guestState !== undefined && secureBoot === 'Apply' && isBlank(guestState);
   const source = guestState === undefined || isNew ? variables.path : guestState;
   const path = guestState === undefined || isTransient ? folder.file('variables') : guestState;
-  if (path !== source) copyFileSync(source, path);
+  // Into the file that is there: a copy would take its mode along, and with it what machines were granted.
+  if (path !== source) writeFileSync(path, readFileSync(source), { mode: 0o600 });
   return { ...rest, variables: { ...variables, path } };
 }
 

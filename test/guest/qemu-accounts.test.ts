@@ -1,0 +1,264 @@
+import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runtimeIdOf } from '../../src/compute/system-id.ts';
+import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
+import { VM_GROUP, vmAccount } from '../../src/engines/qemu/vm-account.ts';
+import { permissionOf } from '../../src/ffi/posix-acl.ts';
+import type { ComputeCore } from '../../src/hcs/compute-core.ts';
+import type { ComputeSystem as Document, RestoreState } from '../../src/hcs/schema/documents.ts';
+import { ComputeSystem, DeviceHost } from '../../src/index.ts';
+import { errorOf } from '../compute/recording-engine.ts';
+import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { processesOf } from './machine-processes.ts';
+
+/*
+ * What accounts of machines hold where the service is root, and what holds where it is not: machines then have the rights of
+ * the service, and grants change nothing.
+ */
+
+const IS_ROOT = process.getuid?.() === 0;
+const MIB = 1024 * 1024;
+const SECRET = 'of the service alone';
+const DEVICE = new URL('../host/conformance-devices.ts', import.meta.url);
+
+let folder: string;
+let host: LinuxTestHost;
+let core: ComputeCore;
+let agent: GuestAgent;
+let devices: DeviceHost;
+let machine: ComputeSystem;
+const instanceId = randomUUID();
+const templateId = `hdvkit-${randomUUID()}`;
+const systems: ComputeSystem[] = [];
+
+const uidOf = (id: string): number =>
+  IS_ROOT ? vmAccount(runtimeIdOf(id)).uid : (process.getuid?.() ?? -1);
+
+function image(name: string, content: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, Buffer.alloc(MIB, content), { mode: 0o600 });
+  return path;
+}
+
+async function create(id: string, RestoreState?: RestoreState): Promise<ComputeSystem> {
+  const { VirtualMachine, ...document } = host.document() as Document;
+  const Attachments = { '0': { Path: join(folder, 'fixed.img'), ReadOnly: true } };
+  const Devices = { ...VirtualMachine?.Devices, Scsi: { disks: { Attachments } } };
+  const restore = RestoreState === undefined ? {} : { RestoreState };
+  const made = { ...document, VirtualMachine: { ...VirtualMachine, Devices, ...restore } };
+  const system = await ComputeSystem.create(id, made, { core });
+  systems.push(system);
+  return system;
+}
+
+/** Refused as Windows refuses a file without the machine's entry, where machines have accounts. */
+async function expectRefusal(attempt: () => Promise<unknown>, path: string): Promise<void> {
+  if (!IS_ROOT) return void (await attempt());
+  const error = await errorOf(attempt);
+  expect(error.code).toBe('E_ACCESSDENIED');
+  expect(error.reason).toContain(`"${path}"`);
+  expect(error.reason).toContain('HcsGrantVmAccess');
+}
+
+const pidOf = (id: string): number => processesOf(id)[0] ?? Number.NaN;
+
+/** The numbers of a line of /proc/PID/status. */
+function statusOf(id: string, field: string): string {
+  const status = readFileSync(`/proc/${pidOf(id)}/status`, 'utf8');
+  return new RegExp(`^${field}:[ \\t]*(.*?) *$`, 'm').exec(status)?.[1] ?? 'missing';
+}
+
+/** The machine's own folder: where its control socket is. */
+function folderOf(id: string): string {
+  const environment = readFileSync(`/proc/${pidOf(id)}/environ`, 'utf8').split('\0');
+  const [variable = ''] = environment.filter((text) => text.startsWith('HDVKIT_MACHINE='));
+  return variable.slice('HDVKIT_MACHINE='.length);
+}
+
+/** What a program of an account meets: `'ok'`, or the code of the error, for each attempt. */
+function attempts(uid: number, script: string, ...args: string[]): unknown {
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', script, ...args], {
+    ...{ encoding: 'utf8', cwd: '/', uid, gid: VM_GROUP },
+  });
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+const OPEN = `const [flags, ...paths] = process.argv.slice(1);
+  console.log(JSON.stringify(paths.map((path) => {
+    try { require('fs').closeSync(require('fs').openSync(path, flags)); return 'ok'; } catch (e) { return e.code; }
+  })));`;
+const CONNECT = `const paths = process.argv.slice(1);
+  Promise.all(paths.map((path) => new Promise((done) => {
+    const socket = require('net').connect(path, () => { socket.destroy(); done('ok'); });
+    socket.on('error', (e) => done(e.code));
+  }))).then((all) => console.log(JSON.stringify(all)));`;
+const KILL = `try { process.kill(Number(process.argv[1]), 0); console.log('["ok"]'); }
+  catch (e) { console.log(JSON.stringify([e.code])); }`;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'hdva-'));
+  image('fixed.img', 'F');
+  process.env.HDVKIT_TEST_SECRET = SECRET;
+  host = await openLinuxHost({ modules: ['virtio_pci', 'virtio_scsi', 'sd_mod'] });
+  core = host.binding.computeCore;
+  await core.HcsGrantVmAccess(templateId, join(folder, 'fixed.img'));
+  machine = await create(templateId);
+  devices = await DeviceHost.create(machine, {
+    binding: host.binding.hdv,
+    hostingModel: 'External',
+  });
+  await devices.attach(DEVICE, { export: 'MsiProbe', instanceId });
+  await machine.start();
+  agent = await host.agent();
+});
+
+afterAll(async () => {
+  delete process.env.HDVKIT_TEST_SECRET;
+  await devices?.[Symbol.asyncDispose]();
+  for (const system of systems) await system[Symbol.asyncDispose]();
+  await host?.close();
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});
+
+async function run(command: string): Promise<string> {
+  const { stdout } = await agent.run(command);
+  return stdout.trim();
+}
+
+const disk = (lun: number): string =>
+  `/dev/$(ls /sys/bus/scsi/devices/*:0:0:${lun}/block | tail -1)`;
+
+async function modify(lun: number, RequestType: 'Add' | 'Remove', Path?: string): Promise<void> {
+  await machine.modify({
+    ResourcePath: `VirtualMachine/Devices/Scsi/disks/Attachments/${lun}`,
+    RequestType,
+    ...(Path === undefined ? {} : { Settings: { Path } }),
+  });
+}
+
+test('QEMU has the account of its machine and no other right, in its sandbox', () => {
+  const uid = String(uidOf(templateId));
+  expect(statusOf(templateId, 'Uid').split('\t')).toEqual([uid, uid, uid, uid]);
+  expect(statusOf(templateId, 'Seccomp')).toBe('2');
+  expect(statusOf(templateId, 'NoNewPrivs')).toBe('1');
+  expect(statusOf(templateId, 'CapEff')).toBe('0000000000000000');
+  const own = statSync(folderOf(templateId));
+  expect([own.uid, own.mode & 0o777]).toEqual([uidOf(templateId), 0o700]);
+  const gid = IS_ROOT ? VM_GROUP : (process.getgid?.() ?? -1);
+  expect(statusOf(templateId, 'Gid').split('\t')[0]).toBe(String(gid));
+  const groups = IS_ROOT ? [] : (process.getgroups?.() ?? []);
+  const has = statusOf(templateId, 'Groups').split(' ').filter(Boolean).map(Number);
+  expect(has.filter((group) => !groups.includes(group))).toEqual([]);
+  const environment = readFileSync(`/proc/${pidOf(templateId)}/environ`, 'utf8');
+  expect(environment.includes(SECRET)).toBe(!IS_ROOT);
+  expect(readFileSync(`/proc/${pidOf(templateId)}/cmdline`, 'utf8')).not.toContain(SECRET);
+});
+
+test('a machine is not made with a disk that was not granted to it', async () => {
+  const path = join(folder, 'fixed.img');
+  await expectRefusal(async () => {
+    const made = await create(`hdvkit-${randomUUID()}`);
+    await made.terminate();
+  }, path);
+});
+
+test('a disk that comes later is refused before a grant, there after it, and refused after a revoke', async () => {
+  const path = image('later.img', 'L');
+  if (IS_ROOT) await expectRefusal(() => modify(1, 'Add', path), path);
+  await core.HcsGrantVmAccess(templateId, path);
+  await modify(1, 'Add', path);
+  await expect.poll(() => run(`head -c 3 ${disk(1)}`), { timeout: 60_000 }).toBe('LLL');
+  await run(`echo written > ${disk(1)}; sync`);
+  expect(readFileSync(path).subarray(0, 7).toString()).toBe('written');
+  await modify(1, 'Remove');
+  await core.HcsRevokeVmAccess(templateId, path);
+  await expectRefusal(() => modify(1, 'Add', path), path);
+  if (!IS_ROOT) await modify(1, 'Remove');
+});
+
+test('another machine has nothing of it: no file, no socket, no memory, and not its devices', async () => {
+  const own = folderOf(templateId);
+  const pid = pidOf(templateId);
+  // Num RefCount Protocol Flags Type St Inode Path
+  const sockets = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .flatMap((line) => line.split(/\s+/)[7] ?? [])
+    .filter((path) => path.startsWith(`${own}/`) || path.startsWith(dirname(devicePath(own))));
+  expect(sockets.length).toBeGreaterThan(0);
+  const files = [
+    ...readdirSync(own).map((name) => join(own, name)),
+    ...[join(folder, 'fixed.img'), `/proc/${pid}/mem`, `/proc/${pid}/fd/3`],
+  ];
+  if (IS_ROOT) {
+    const { uid } = vmAccount(runtimeIdOf('another'));
+    expect(attempts(uid, OPEN, 'r', ...files)).toEqual(files.map(() => 'EACCES'));
+    expect(attempts(uid, CONNECT, ...sockets)).toEqual(sockets.map(() => 'EACCES'));
+    expect(attempts(uid, KILL, String(pid))).toEqual(['EPERM']);
+  }
+  // What let QEMU connect to the device is taken back.
+  for (const path of [...sockets, ...sockets.map((socket) => dirname(socket))]) {
+    const entry = { kind: 'user', id: uidOf(templateId) } as const;
+    expect(permissionOf(path, 'access', entry)).toBeUndefined();
+  }
+});
+
+/** A socket of a device of this process. */
+function devicePath(notIn: string): string {
+  const found = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .flatMap((line) => line.split(/\s+/)[7] ?? [])
+    .find((path) => /\/hdv-\w+\/\d+\.sock$/.test(path) && !path.startsWith(notIn));
+  if (found === undefined) throw new Error('There is no socket of a device');
+  return found;
+}
+
+test('clones of a template have accounts of their own, and cannot change its memory', async () => {
+  await machine.modify({
+    ResourcePath: `VirtualMachine/Devices/FlexibleIov/${instanceId}`,
+    RequestType: 'Remove',
+  });
+  await run('echo of the template > /tmp/note');
+  await machine.pause();
+  await machine.save({ SaveType: 'AsTemplate' });
+  const id = `hdvkit-${randomUUID()}`;
+  const restore = { TemplateSystemId: templateId };
+  const path = join(folder, 'fixed.img');
+  if (IS_ROOT) await expectRefusal(() => create(id, restore), path);
+  await core.HcsGrantVmAccess(id, path);
+  const clone = await create(id, restore);
+  await clone.start();
+  agent = await host.agent();
+  expect(await run(`cat /tmp/note; head -c 3 ${disk(0)}`)).toBe('of the template\nFFF');
+  expect(statusOf(id, 'Uid').split('\t')[0]).toBe(String(uidOf(id)));
+  expect(uidOf(id) === uidOf(templateId)).toBe(!IS_ROOT);
+  if (IS_ROOT) {
+    const memory = `/proc/${pidOf(id)}/fd/3`;
+    expect(attempts(uidOf(id), OPEN, 'r', memory)).toEqual(['ok']);
+    expect(attempts(uidOf(id), OPEN, 'r+', memory)).toEqual(['EACCES']);
+  }
+
+  await run('echo of the clone > /tmp/note');
+  await clone.pause();
+  const saved = join(folder, 'saved.vmrs');
+  await clone.save({ SaveType: 'ToFile', SaveStateFilePath: saved });
+  await clone.terminate();
+  const { uid, mode } = statSync(saved);
+  expect([uid, mode & 0o777]).toEqual([process.getuid?.(), 0o600]);
+
+  const restoredId = `hdvkit-${randomUUID()}`;
+  await core.HcsGrantVmAccess(restoredId, path);
+  const from = { SaveStateFilePath: saved };
+  if (IS_ROOT) await expectRefusal(() => create(restoredId, from), saved);
+  await core.HcsGrantVmAccess(restoredId, saved);
+  const restored = await create(restoredId, from);
+  await restored.start();
+  agent = await host.agent();
+  expect(await run('cat /tmp/note')).toBe('of the clone');
+  expect(statusOf(restoredId, 'Uid').split('\t')[0]).toBe(String(uidOf(restoredId)));
+  await restored.terminate();
+});
