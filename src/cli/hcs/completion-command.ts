@@ -1,12 +1,7 @@
 import { Argument, type Command } from 'commander';
 import { addExamples } from './command-options.ts';
 import type { HcsContext } from './service-host.ts';
-
-/** Shells that can complete the words of `hcs`. */
-export const SHELLS = ['bash', 'zsh', 'fish'] as const;
-
-/** One of {@link SHELLS}. */
-export type Shell = (typeof SHELLS)[number];
+import { SHELLS, type Shell } from './shells.ts';
 
 /** Adds `hcs completion`, and what its scripts call. */
 export function addCompletion(program: Command, context: HcsContext): void {

@@ -1,4 +1,4 @@
-import type { Shell } from './completion-command.ts';
+import type { Shell } from './shells.ts';
 
 /**
  * What each shell runs. All of them ask `hcs __complete`, and get a line for each answer: the word, and after a tab what it
