@@ -167,7 +167,7 @@ test('a machine is not made with a disk that was not granted to it', async () =>
   }, path);
 });
 
-test('a disk that comes later is refused before a grant, there after it, and refused after a revoke', async () => {
+test('a disk that comes later is refused before a grant, there after it, refused after a revoke', async () => {
   const path = image('later.img', 'L');
   if (IS_ROOT) await expectRefusal(() => modify(1, 'Add', path), path);
   await core.HcsGrantVmAccess(templateId, path);
