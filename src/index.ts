@@ -1,4 +1,7 @@
 /** Writing a device, attaching it, and the systems it is attached to. */
+
+export type { ConnectServiceOptions } from './daemon/connect-service.ts';
+export type { StartOnDemandOptions } from './daemon/start-daemon.ts';
 export {
   type Bar,
   type BarOptions,
@@ -61,4 +64,4 @@ export type { HostingModel } from './hdv/initialize-host.ts';
 export { DeviceLoadError } from './hdv/load-device.ts';
 export type { RestartPolicy } from './hdv/restart-schedule.ts';
 export { type HostBinding, type HostName, HostUnavailableError } from './hosts/host.ts';
-export { selectedHost, selectedHostName, useHost } from './hosts/index.ts';
+export { selectedHost, selectedHostName, useHost, useService } from './hosts/index.ts';

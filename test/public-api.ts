@@ -13,6 +13,7 @@ export const entries: Record<string, readonly string[]> = {
     'Capability',
     'Clock',
     'ComputeSystem',
+    'ConnectServiceOptions',
     'DeviceFailedError',
     'DeviceHost',
     'DeviceHostOptions',
@@ -45,6 +46,7 @@ export const entries: Record<string, readonly string[]> = {
     'RestartOptions',
     'RestartPolicy',
     'RestartResult',
+    'StartOnDemandOptions',
     'Timer',
     'VendorSpecificOptions',
     'Width',
@@ -71,6 +73,7 @@ export const entries: Record<string, readonly string[]> = {
     'u64',
     'u8',
     'useHost',
+    'useService',
     'vendorSpecific',
   ],
   'hdv.ts': [

@@ -1,8 +1,9 @@
+import { type ConnectServiceOptions, openService } from '../daemon/connect-service.ts';
 import { provideComputeCore } from '../hcs/selected-core.ts';
 import { provideComputeStorage } from '../hcs/selected-storage.ts';
 import { provideHdv } from '../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
-import { createLinuxHost } from './linux/host.ts';
+import { createLinuxHost, hostOverService } from './linux/host.ts';
 import { createSimulatedHost } from './simulated/host.ts';
 import { createWindowsHost } from './windows/host.ts';
 
@@ -11,6 +12,8 @@ const VARIABLE = 'HDVKIT_HOST';
 
 const bindings = new Map<HostName, HostBinding>();
 let selected: HostName | undefined;
+/** The host over a service behind a socket, while that is selected. */
+let served: HostBinding | undefined;
 
 provideComputeCore(() => selectedHost().computeCore);
 provideComputeStorage(() => selectedHost().computeStorage);
@@ -27,7 +30,22 @@ export function useHost(name: HostName): HostBinding {
   const binding = known ?? createHost(name);
   bindings.set(name, binding);
   selected = name;
+  served = undefined;
   return binding;
+}
+
+/**
+ * Selects the compute service behind a socket, `hcsd`, as {@link useHost} selects a host: its machines run in the daemon and
+ * may outlive this process, while devices stay in this process. Devices are for a service of the host linux; one of
+ * simulated machines refuses them.
+ * @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE when none listens there, HCS_E_ACCESS_DENIED,
+ * HCS_E_UNSUPPORTED_PROTOCOL_VERSION
+ */
+export async function useService(options: ConnectServiceOptions = {}): Promise<HostBinding> {
+  const remote = openService(options);
+  const { host } = await remote.greet();
+  served = hostOverService(remote, host);
+  return served;
 }
 
 /**
@@ -37,12 +55,12 @@ export function useHost(name: HostName): HostBinding {
  * @throws HostUnavailableError where this platform has no such host
  */
 export function selectedHost(): HostBinding {
-  return useHost(selected ?? wantedHost());
+  return served ?? useHost(selected ?? wantedHost());
 }
 
 /** Name of the host that is, or would be, selected, without making it. @throws RangeError as {@link selectedHost} */
 export function selectedHostName(): HostName {
-  return selected ?? wantedHost();
+  return served?.name ?? selected ?? wantedHost();
 }
 
 function wantedHost(): HostName {

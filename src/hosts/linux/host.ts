@@ -66,7 +66,7 @@ export function createLinuxHost({
   service: elsewhere,
   ...options
 }: LinuxHostOptions = {}): HostBinding {
-  if (elsewhere !== undefined) return overService(openService(elsewhere), options);
+  if (elsewhere !== undefined) return hostOverService(openService(elsewhere), 'linux', options);
   const directory = new DeviceDirectory();
   const service = new ComputeService(
     linuxServiceOptions({ directory, engine, stateFolder, crashReports }),
@@ -84,18 +84,22 @@ export function createLinuxHost({
   };
 }
 
-/** A linux host whose machines are run by a service behind a socket; its devices are in this process. */
-function overService(
+/**
+ * A host whose machines are run by a service behind a socket; its devices are in this process.
+ * @param name what the machines of the service run on; those that are simulated take no devices of other processes
+ */
+export function hostOverService(
   remote: RemoteService,
-  options: Pick<LinuxHostOptions, 'stallLimitMs' | 'heapLimit'>,
+  name: 'linux' | 'simulated',
+  options: Pick<LinuxHostOptions, 'stallLimitMs' | 'heapLimit'> = {},
 ): HostBinding {
   const core = new ComputeFunctions(remote);
   const devices = serveDevices(core, remote, options);
   return {
-    name: 'linux',
+    name,
     computeCore: core,
     computeStorage: notImplementedStorage,
-    hdv: devices.hdv,
+    hdv: { ...devices.hdv, hostName: name },
     async close() {
       await devices.close();
       await remote.close();
