@@ -17,7 +17,8 @@ export const DATABASE_NAME = 'state.db';
 /**
  * What the daemon knows of its systems, on disk: whatever has returned is there after a crash of the daemon or of the
  * machine. Every change is one transaction; {@link StateStore.transaction} makes one of several. All methods are
- * synchronous, take about 0.2 ms, and throw {@link StoreError}; after one, nothing of the change is stored.
+ * synchronous and throw {@link StoreError}; after one, nothing of the change is stored. A change takes as long as the disk
+ * needs to keep it: 0.15 ms on a quiet machine, milliseconds on one with much to write.
  */
 export class StateStore {
   readonly systems: SystemTable;
