@@ -159,7 +159,10 @@ export interface EngineSystem {
    */
   save(target: SaveTarget, signal?: AbortSignal): Promise<void>;
   /** Property documents that only the engine knows, by property type; types it does not know are absent. */
-  properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
+  properties(
+    types: readonly string[],
+    queries?: Readonly<Record<string, unknown>>,
+  ): Promise<Readonly<Record<string, unknown>>>;
   /**
    * What {@link Engine.adopt} finds the machine again by, where it goes on without its owner: a plain object for JSON. To
    * be stored when the machine was created, and after each call that ended, as that may have changed it.

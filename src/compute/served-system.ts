@@ -238,15 +238,16 @@ export class ServedSystem {
     });
   }
 
-  /** Asks the engine for properties; `types` is not empty. */
+  /** Asks the engine for properties; `types` is not empty, `queries` says more of some of them. */
   properties(
     name: string,
     types: readonly string[],
     cancellation: Cancellation,
+    queries?: Readonly<Record<string, unknown>>,
   ): Promise<Readonly<Record<string, unknown>>> {
     return this.#inTurn(cancellation, () => {
       const machine = this.#require(name, 'properties');
-      return this.#guard(name, machine.properties(types));
+      return this.#guard(name, machine.properties(types, queries));
     });
   }
 

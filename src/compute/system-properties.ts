@@ -40,7 +40,8 @@ export async function systemProperties(
   const types = PropertyTypes.filter((type) => type !== 'Basic');
   const keys = Object.keys(Queries);
   const asked = [...new Set([...types, ...keys.filter((key) => !OWN_KEYS.includes(key))])];
-  const known = asked.length === 0 ? {} : await system.properties(name, asked, cancellation);
+  const known =
+    asked.length === 0 ? {} : await system.properties(name, asked, cancellation, Queries);
   const basic = await system.afterEarlierCalls(() => basicProperties(system), cancellation);
   const ownKeys: Readonly<Record<string, unknown>> = {
     Basic: basic,

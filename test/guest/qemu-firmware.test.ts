@@ -15,7 +15,7 @@ const PATIENCE = { timeout: 80_000, interval: 50 };
 const SecureBootTemplateId = '272e7447-90a4-4563-a4b9-8e4ab00526ce';
 
 let folder: string;
-const engine = new QemuEngine();
+const engine = new QemuEngine({ accounts: 'service' });
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'hdvf-'));

@@ -531,6 +531,16 @@ test('the monitor is seen as a picture, and keyboard and mouse are there', async
   const { Image } = (await property('ConsoleImage')) as { Image: string };
   const picture = Buffer.from(Image, 'base64');
   expect(picture.subarray(1, 4).toString()).toBe('PNG');
+  const { PropertyResponses } = await machine.system.properties({
+    Queries: { ConsoleImage: { Width: 400 } },
+  });
+  const { Response } = (PropertyResponses?.ConsoleImage ?? {}) as { Response: { Image: string } };
+  const smaller = Buffer.from(Response.Image, 'base64');
+  const shape = picture.readUInt32BE(20) / picture.readUInt32BE(16);
+  expect([smaller.readUInt32BE(16), smaller.readUInt32BE(20)]).toEqual([
+    400,
+    Math.round(400 * shape),
+  ]);
   await until('cat /proc/bus/input/devices', /QEMU USB Keyboard/);
   await until('cat /proc/bus/input/devices', /QEMU USB Tablet/);
 });

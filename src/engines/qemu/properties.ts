@@ -1,5 +1,10 @@
 import { readFileSync } from 'node:fs';
-import type { ProcessorTopology, Statistics, StorageStats } from '../../hcs/schema/documents.ts';
+import type {
+  ConsoleImageQuery,
+  ProcessorTopology,
+  Statistics,
+  StorageStats,
+} from '../../hcs/schema/documents.ts';
 import type { LiveMachine } from './live-machine.ts';
 import { processorThreads, processorTime } from './processor-threads.ts';
 import type { QmpClient } from './qmp.ts';
@@ -11,29 +16,31 @@ const PAGES_PER_MIB = 256;
 
 /** What answers each property type. */
 const ANSWERS: Readonly<
-  Record<string, (machine: LiveMachine, createdAt: number) => Promise<unknown>>
+  Record<string, (machine: LiveMachine, createdAt: number, query: unknown) => Promise<unknown>>
 > = {
   Memory: memoryInformation,
   GuestMemory: guestMemory,
   Statistics: statistics,
   ProcessorTopology: ({ qmp }) => processorTopology(qmp),
   SharedMemoryRegion: sharedMemoryRegions,
-  ConsoleImage: consoleImage,
+  ConsoleImage: (machine, _createdAt, query) => consoleImage(machine, query as ConsoleImageQuery),
 };
 
 /**
  * Property documents of a machine, by type; those that nothing answers are absent.
+ * @param queries what is asked for more closely, by type: documents of the schema
  * @param createdAt when the machine was made, in milliseconds
  */
 export async function machineProperties(
   machine: LiveMachine,
   createdAt: number,
   types: readonly string[],
+  queries: Readonly<Record<string, unknown>> = {},
 ): Promise<Readonly<Record<string, unknown>>> {
   const answers: [string, unknown][] = [];
   for (const type of types) {
     if (!Object.hasOwn(ANSWERS, type)) continue;
-    answers.push([type, await ANSWERS[type]!(machine, createdAt)]);
+    answers.push([type, await ANSWERS[type]!(machine, createdAt, queries[type] ?? undefined)]);
   }
   return Object.fromEntries(answers.filter(([, answer]) => answer !== undefined));
 }

@@ -225,8 +225,11 @@ export class QemuSystem implements EngineSystem {
     }
   }
 
-  properties(types: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
-    return machineProperties(this.#parts.machine, this.#createdAt, types);
+  properties(
+    types: readonly string[],
+    queries: Readonly<Record<string, unknown>> = {},
+  ): Promise<Readonly<Record<string, unknown>>> {
+    return machineProperties(this.#parts.machine, this.#createdAt, types, queries);
   }
 
   async #save(path: string, signal?: AbortSignal): Promise<void> {

@@ -1,10 +1,15 @@
 import { rm } from 'node:fs/promises';
-import type { Devices, RdpConnectionOptions } from '../../../hcs/schema/documents.ts';
+import type {
+  ConsoleImageQuery,
+  Devices,
+  RdpConnectionOptions,
+} from '../../../hcs/schema/documents.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedConsole } from '../machine-plan.ts';
 import { readOwnFile } from '../own-file.ts';
 import { requireSocketPath } from '../unix-sockets.ts';
-import { cannotHonour, resourceFailure } from './resource-failure.ts';
+import { readPpm, scaled, writePng } from './picture.ts';
+import { cannotHonour, resourceFailure, wholeNumber } from './resource-failure.ts';
 
 /** VideoMonitor, EnhancedModeVideo, Keyboard and Mouse of a document. */
 export function planConsole(devices: Devices): PlannedConsole {
@@ -65,19 +70,35 @@ export function consoleArguments(
   ];
 }
 
-/** ConsoleImage: what the monitor shows, as a PNG in base64. */
-export async function consoleImage(machine: LiveMachine): Promise<{ readonly Image: string }> {
+/** Pixels of a picture's longest side. */
+const LARGEST_SIDE = 8192;
+
+/**
+ * ConsoleImage: what the monitor shows, as a PNG in base64.
+ * @param query its size in pixels; by default that of the monitor, and in its proportions where one side is missing
+ */
+export async function consoleImage(
+  machine: LiveMachine,
+  { Width = 0, Height = 0 }: ConsoleImageQuery = {},
+): Promise<{ readonly Image: string }> {
   if (machine.plan.console.monitor === undefined) {
     throw resourceFailure(
       'ERROR_NOT_SUPPORTED',
       'the machine has no monitor to take a picture of: write VirtualMachine.Devices.VideoMonitor in its document',
     );
   }
-  const path = machine.folder.file('screen.png');
+  const side = (name: string, value: number): number =>
+    wholeNumber(`$.Queries.ConsoleImage.${name}`, value, LARGEST_SIDE, 0);
+  const [askedWidth, askedHeight] = [side('Width', Width), side('Height', Height)];
+  const path = machine.folder.file('screen.ppm');
   try {
-    const { args } = await machine.files.lend(machine.qmp, { filename: path, format: 'png' });
+    const { args } = await machine.files.lend(machine.qmp, { filename: path, format: 'ppm' });
     await machine.qmp.execute('screendump', args);
-    return { Image: (await readOwnFile(path)).toString('base64') };
+    const picture = readPpm(await readOwnFile(path));
+    const { width, height } = picture;
+    const wide = askedWidth || Math.max(1, Math.round((width * (askedHeight || height)) / height));
+    const high = askedHeight || Math.max(1, Math.round((height * wide) / width));
+    return { Image: writePng(scaled(picture, wide, high)).toString('base64') };
   } finally {
     await rm(path, { force: true });
   }
