@@ -32,6 +32,7 @@ export class Link {
   readonly #ended: () => void;
   #greeting: ServiceGreeting | undefined;
   #number = 0;
+  #isClosed = false;
   #requests = 0;
   /** What the service said of the end, or what was seen of it. */
   #reason: string | undefined;
@@ -157,8 +158,9 @@ export class Link {
     }
   }
 
-  /** Ends the connection. Safe to call twice. */
+  /** Ends the connection, and with it every handle. Safe to call twice. */
   close(reason: string): void {
+    this.#isClosed = true;
     this.#channel.close(reason);
   }
 
@@ -172,6 +174,10 @@ export class Link {
   }
 
   #disconnected(name: string): HcsError {
+    if (this.#isClosed && this.#greeting !== undefined) {
+      const message = 'the handle was closed with its connection to the service';
+      return failure(name, 'ERROR_INVALID_HANDLE', message);
+    }
     const message = `the service is gone, and with it every handle: ${this.#reason}; open the system again`;
     return failure(name, 'HCS_E_SERVICE_DISCONNECT', message);
   }
