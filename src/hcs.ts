@@ -19,7 +19,9 @@ export type * from './hcs/core/handles.ts';
 export * from './hcs/functions.ts';
 export { HcsError, type HcsErrorEvent } from './hcs/hcs-error.ts';
 export { formatHresult, HRESULT, hresultName } from './hcs/hresult.ts';
+export { connectHvSocket, listenHvSocket } from './hcs/hv-socket.ts';
 /** Types of the documents of schema 2. */
 export type * as Schema from './hcs/schema/documents.ts';
 export * from './hcs/storage-functions.ts';
 export type { SystemEvent } from './hcs/system-event.ts';
+export { vsockServiceId } from './hcs/vsock-service-id.ts';

@@ -1,4 +1,4 @@
-import type { ShutdownType } from '../hcs/schema/documents.ts';
+import type { ShutdownMechanism, ShutdownType } from '../hcs/schema/documents.ts';
 import type { DeviceEndpoint } from './device-directory.ts';
 import type { ResourcePath, ResourceRequest } from './resource-paths.ts';
 import type { VmFiles } from './vm-files.ts';
@@ -69,6 +69,8 @@ export interface ResourceChange {
 /** What a guest is asked for. */
 export interface ShutdownRequest {
   readonly type: ShutdownType;
+  /** Who asks it: its agent, or the firmware. Undefined: whichever the machine has. */
+  readonly mechanism?: ShutdownMechanism | undefined;
   /** For people, where the caller gave one. */
   readonly reason: string | undefined;
 }

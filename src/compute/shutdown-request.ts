@@ -31,7 +31,7 @@ export function shutdownRequest(
   const { GuestConnection, Services } = document.VirtualMachine ?? {};
   const hasAgent = GuestConnection !== undefined && Mechanism !== 'IntegrationService';
   const hasService = Services?.Shutdown !== undefined && Mechanism !== 'GuestConnection';
-  if (hasAgent || hasService) return { type: Type, reason: Reason };
+  if (hasAgent || hasService) return { type: Type, mechanism: Mechanism, reason: Reason };
   throw failure(
     name,
     'HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION',

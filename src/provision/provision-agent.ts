@@ -11,7 +11,9 @@ import type { ProvisionOptions } from './provision-options.ts';
 import { provisionFolder } from './provisioned-folder.ts';
 import { runTool } from './run-tool.ts';
 
-const SOURCE = fileURLToPath(new URL('agent/agent.c', import.meta.url));
+const FOLDER = fileURLToPath(new URL('agent', import.meta.url));
+const PROGRAMS = ['agent.c', 'vsock.c'].map((name) => join(FOLDER, name));
+const SOURCES = [...PROGRAMS, join(FOLDER, 'vsock.h')];
 const COMPILER = 'compiler-1';
 const STEP = 'compile the guest agent';
 
@@ -50,8 +52,9 @@ export async function provisionAgent(options: ProvisionOptions = {}): Promise<st
 }
 
 function agentFolder(cache: string): string {
-  const hash = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16);
-  return join(cache, 'agent', hash);
+  const hash = createHash('sha256');
+  for (const source of SOURCES) hash.update(readFileSync(source));
+  return join(cache, 'agent', hash.digest('hex').slice(0, 16));
 }
 
 /** @returns undefined when no compiler of the machine made a program of it: some lack a static libc */
@@ -79,7 +82,7 @@ async function compile(
 ): Promise<void> {
   const { code, stderr } = await runTool(
     command,
-    [...args, '-O2', '-static', '-s', '-o', target, SOURCE],
+    [...args, '-O2', '-static', '-s', '-o', target, ...PROGRAMS],
     { signal, environment },
   );
   if (code === 0) return;

@@ -37,6 +37,8 @@ afterAll(() => {
 });
 
 const GUID = '0f6c8a2e-5b1d-4c3e-8f70-2a9b4d6e8c01';
+/** The id of a service that is a vsock port. */
+const SERVICE = '00001388-facb-11e6-bd58-64006a7986d3';
 /** MicrosoftUEFICertificateAuthority. */
 const SECURE_BOOT = '272e7447-90a4-4563-a4b9-8e4ab00526ce';
 
@@ -138,6 +140,8 @@ function fieldValue(path: string, type: string): unknown {
   return scalars[type] ?? 1;
 }
 
+const guidFor = (path: string): string => (path.endsWith('.ServiceTable') ? SERVICE : GUID);
+
 /** A VirtualMachine with a field, or with all but it. */
 function machineWith({ path, type }: DocumentField, isThere: boolean): Json {
   const root: Json = { Chipset: { Uefi: {} }, ...structuredClone(around[path]) };
@@ -150,7 +154,8 @@ function machineWith({ path, type }: DocumentField, isThere: boolean): Json {
     const isLast = i === names.length - 1;
     const [keyType, element = arrayTypes(of)?.element] = mapTypes(of) ?? [];
     const next = name === '*' ? (element as string) : (fieldTypes(of)?.[name] as string);
-    const key = name !== '*' ? name : keyType === 'Guid' ? GUID : keyType === 'string' ? 'a' : '0';
+    const key =
+      name !== '*' ? name : keyType === 'Guid' ? guidFor(at) : keyType === 'string' ? 'a' : '0';
     at = at === '' ? name : `${at}.${name}`;
     const made = isLast ? fieldValue(path, type) : arrayTypes(next) === undefined ? {} : [];
     const parent = object as Json;

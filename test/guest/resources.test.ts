@@ -552,7 +552,6 @@ test('what cannot be changed is refused with the reason', async () => {
     ['ComputeTopology/Gpu', 'Update', {}, 'no graphics processor'],
     ['Devices/VirtualPMem/Devices/2/Mappings/0', 'Add', {}, 'one image each'],
     [`Devices/VirtualPci/${INSTANCE}`, 'Add', {}, 'not assigned to machines'],
-    [`Devices/HvSocket/HvSocketConfig/ServiceTable/${INSTANCE}`, 'Update', {}, 'Hyper-V sockets'],
     ['Devices/Licensing', 'Update', {}, 'no licence'],
   ] as const) {
     const error = await refused(path, request, settings);

@@ -122,6 +122,18 @@ export const PERSISTENT_MEMORY_FIELDS: FieldTable = {
   Mappings: { refused: 'a device is one image from its beginning; write a device for each image' },
 };
 
+const OWN_SOCKETS = {
+  refused: 'the sockets are those of the user whose process has the machine, and of nobody else',
+};
+
+/** What the engine makes of the fields of an HvSocketServiceConfig. */
+export const HV_SOCKET_SERVICE_FIELDS: FieldTable = {
+  BindSecurityDescriptor: OWN_SOCKETS,
+  ConnectSecurityDescriptor: OWN_SOCKETS,
+  AllowWildcardBinds: { noEffect: 'who listens to a service listens to one machine' },
+  Disabled: 'honoured',
+};
+
 /** What the engine makes of the fields of a VirtualMachine. */
 export const QEMU_FIELDS: FieldTable = {
   Version: { noEffect: 'a machine is of the newest type of its QEMU' },
@@ -266,6 +278,14 @@ export const QEMU_FIELDS: FieldTable = {
       DirectFileMappingInMB: NOT_MAPPED,
     },
     Plan9: { Shares: PLAN9_SHARE_FIELDS },
+    HvSocket: {
+      '': 'honoured',
+      HvSocketConfig: {
+        DefaultBindSecurityDescriptor: OWN_SOCKETS,
+        DefaultConnectSecurityDescriptor: OWN_SOCKETS,
+        ServiceTable: HV_SOCKET_SERVICE_FIELDS,
+      },
+    },
     FlexibleIov: { EmulatorId: 'honoured', HostingModel: 'honoured', Configuration: 'honoured' },
     SharedMemory: {
       Regions: {
@@ -276,6 +296,14 @@ export const QEMU_FIELDS: FieldTable = {
         HiddenFromGuest: { refused: 'the region is a device that the guest sees' },
       },
     },
+  },
+  GuestConnection: {
+    '': 'honoured',
+    UseVsock: { noEffect: 'the connection is always one over vsock' },
+    UseConnectedSuspend: {
+      refused: 'a guest lets go of its sockets to be saved; its agent connects again',
+    },
+    UseHostTimeZone: { refused: 'an agent is not told the time zone' },
   },
   Services: {
     Shutdown: 'honoured',

@@ -16,6 +16,7 @@ import type { MachinePlan, NetworkEndpoints, PlannedProcessorLimits } from './ma
 import { requireFile } from './required-file.ts';
 import { planComPorts } from './resources/com-port.ts';
 import { planConsole } from './resources/console.ts';
+import { planHvSocket } from './resources/hv-socket.ts';
 import { adapterDevice, planAdapters } from './resources/network-adapter.ts';
 import { planPersistentMemory } from './resources/persistent-memory.ts';
 import { planProcessorLimits } from './resources/processor.ts';
@@ -72,6 +73,7 @@ function readMachine(
     disk: (controller, lun) => diskId({ controller, lun }),
     adapter: adapterDevice,
   });
+  const crashFiles = planCrashFiles(machine.DebugOptions, Devices?.GuestCrashReporting);
   const topology = '$.VirtualMachine.ComputeTopology';
   const memoryMB = wholeNumber(
     `${topology}.Memory.SizeInMB`,
@@ -104,8 +106,9 @@ function readMachine(
     guestState: planGuestState(machine.GuestState, boot.uefi),
     tpm: planTpm(machine.SecuritySettings, boot.uefi, machine.GuestState),
     isTransient: machine.GuestState?.ForceTransientState ?? false,
-    crashFiles: planCrashFiles(machine.DebugOptions, Devices?.GuestCrashReporting),
+    crashFiles,
     shares: planShares(Devices ?? {}),
+    hvSocket: planHvSocket(machine, crashFiles),
     savedState,
   };
 }

@@ -23,6 +23,7 @@ import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { giveFolderTo } from './own-file.ts';
 import { type OwnMonitorSocket, ownMonitorSocket } from './own-monitor-socket.ts';
 import { listenForControl, QemuProcess } from './qemu-process.ts';
+import { requireHvSocket } from './resources/hv-socket.ts';
 import { setLink } from './resources/network-adapter.ts';
 import { bindProcessors, limitProcessors } from './resources/processor.ts';
 import { resourceFailure } from './resources/resource-failure.ts';
@@ -56,6 +57,8 @@ export interface QemuEngineOptions {
    * persistent memory either, and a Linux guest keeps 64 MiB less for devices that reach only the first 4 GiB.
    */
   readonly memoryRoom?: number | undefined;
+  /** Milliseconds that a start waits for the agent of a guest whose document has GuestConnection. Default: 240,000. */
+  readonly guestConnectionLimit?: number | undefined;
   /** What network adapters are connected to, by the EndpointId of documents. */
   readonly networkEndpoints?: NetworkEndpoints | undefined;
   /**
@@ -128,6 +131,7 @@ export class QemuEngine implements Engine {
       const running = new SideProcesses(folder, account);
       sides = running;
       const isClone = restored?.ram !== undefined;
+      await requireHvSocket(plan, isClone);
       await startSides(running, plan, ports, isClone);
       forgetTpm = await startTpm(running, folder, plan);
       requireShareAccess({ id: request.id, account }, plan.shares, ports);
@@ -281,7 +285,7 @@ export class QemuEngine implements Engine {
     });
     try {
       const { state, isPaused, missed } = await catchUp(machine, record, crashLog);
-      system.adopt(record, isPaused);
+      await system.adopt(record, isPaused);
       system.replay(missed);
       begin();
       return { kind: 'machine', system, state };
@@ -313,8 +317,8 @@ export class QemuEngine implements Engine {
     return this.#options.messageTimeout === NO_MESSAGE_TIMEOUT ? 0 : undefined;
   }
 
-  #system(parts: Omit<QemuSystemParts, 'saved' | 'slots'>): QemuSystem {
-    const { messageTimeout, msixUnplug = false, unplugLimit } = this.#options;
+  #system(parts: Omit<QemuSystemParts, 'saved' | 'slots' | 'guestConnectionLimit'>): QemuSystem {
+    const { messageTimeout, msixUnplug = false, unplugLimit, guestConnectionLimit } = this.#options;
     const { id } = parts.request;
     return new QemuSystem({
       ...parts,
@@ -323,6 +327,7 @@ export class QemuEngine implements Engine {
         else this.#templates.set(id, template);
       },
       slots: { files: parts.qemu.files, messageTimeout, msixUnplug, unplugLimit },
+      guestConnectionLimit,
     });
   }
 

@@ -37,6 +37,8 @@ export interface LinuxGuestOptions {
   readonly disks?: readonly string[] | undefined;
   /** Shell commands that run before the shell. */
   readonly commands?: readonly string[] | undefined;
+  /** Runs the guest's end of GuestConnection, and writes that into the document; default: no. */
+  readonly guestConnection?: boolean | undefined;
   /** Puts a shell on the console; default: no. */
   readonly shell?: boolean | undefined;
   readonly cache?: string | undefined;
@@ -54,6 +56,8 @@ const SHARE_TAG = 'share';
  */
 const KERNEL_ARGUMENTS =
   'console=ttyS0 quiet panic=-1 pstore.backend=erst memhp_default_state=online_movable cryptomgr.notests mitigations=off pcie_ports=compat';
+/** The drivers of sockets between guest and host. */
+const SOCKET_MODULES = ['virtio_pci', 'vmw_vsock_virtio_transport'];
 /** MiB up to which all memory is below 4 GiB: no copies have to be made for devices that reach only that far. */
 const LOW_MEMORY_MB = 2048;
 const NO_COPIES = 'swiotlb=noforce';
@@ -133,12 +137,16 @@ async function initramfs(options: LinuxGuestOptions): Promise<string> {
     modules: [
       ...(options.modules ?? []),
       ...((options.disks ?? []).length > 0 ? ['virtio_pci', 'virtio_scsi', 'sd_mod', 'ext4'] : []),
+      ...(options.guestConnection === true ? SOCKET_MODULES : []),
       ...drivers,
     ],
     extraModules: options.extraModules ?? [],
     files: options.files ?? {},
     shares,
-    commands: options.commands ?? [],
+    commands: [
+      ...(options.guestConnection === true ? ['hdvkit-agent guest-connection &'] : []),
+      ...(options.commands ?? []),
+    ],
     shell: options.shell ?? false,
     cache: options.cache,
   });
@@ -175,6 +183,7 @@ function describe(
             .trim(),
         },
       },
+      ...(options.guestConnection === true ? { GuestConnection: { UseVsock: true } } : {}),
       ComputeTopology: {
         Memory: { SizeInMB: memory },
         Processor: { Count: options.processors ?? 1 },

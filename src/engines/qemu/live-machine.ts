@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import type { GuestConnection } from './guest/connection.ts';
 import type { HandedFiles } from './handed-files.ts';
 import type { AccessUser } from './machine-access.ts';
 import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
@@ -65,6 +66,8 @@ export class LiveMachine {
   readonly endpoints: NetworkEndpoints;
   /** Sockets that QEMU has made, which end with it. */
   readonly ownSockets: Set<string>;
+  /** Where the document asks for it. */
+  guestConnection: GuestConnection | undefined;
   /** Once its processors have been limited. */
   processorCgroup: ProcessorCgroup | undefined;
   readonly #cleanups = new Set<() => void>();

@@ -30,6 +30,8 @@ export interface MachinePlan extends PlannedBoot {
   /** What is written when the guest crashes. */
   readonly crashFiles: PlannedCrashFiles;
   readonly shares: readonly PlannedShare[];
+  /** Undefined: there is no device for sockets between guest and host. */
+  readonly hvSocket: PlannedHvSocket | undefined;
   /** File with the state that the machine goes on from. */
   readonly savedState: string | undefined;
 }
@@ -164,4 +166,12 @@ export interface PlannedShare {
   readonly tag: string;
   readonly path: string;
   readonly readOnly: boolean;
+}
+
+/** Sockets between guest and host. */
+export interface PlannedHvSocket {
+  /** vsock ports that are services, of the guest or of the host. */
+  readonly ports: readonly number[];
+  /** Whether the machine waits for an agent of its guest. */
+  readonly hasAgent: boolean;
 }

@@ -9,6 +9,7 @@ import type { LiveMachine } from './live-machine.ts';
 import { processorThreads, processorTime } from './processor-threads.ts';
 import type { QmpClient } from './qmp.ts';
 import { consoleImage } from './resources/console.ts';
+import { hvSocketProperty } from './resources/hv-socket.ts';
 import { assignedMemoryMB, guestMemory } from './resources/memory.ts';
 import { sharedMemoryRegions } from './resources/shared-memory.ts';
 
@@ -24,6 +25,8 @@ const ANSWERS: Readonly<
   ProcessorTopology: ({ qmp }) => processorTopology(qmp),
   SharedMemoryRegion: sharedMemoryRegions,
   ConsoleImage: (machine, _createdAt, query) => consoleImage(machine, query as ConsoleImageQuery),
+  HvSocket: hvSocketProperty,
+  GuestConnection: async ({ guestConnection }) => guestConnection?.info,
 };
 
 /**

@@ -91,7 +91,9 @@ function makeOf(plan: MachinePlan, ports: SavedMachine['ports']): unknown {
     ...rest
   } = plan;
   const { savedState: _state, guestState: _guestState, isTransient: _transient, ...others } = rest;
-  const { comPorts: _comPorts, storageLimits: _storageLimits, ...make } = others;
+  const { comPorts: _comPorts, storageLimits: _storageLimits, ...inside } = others;
+  // The guest has let go of its sockets, and gets new ones.
+  const { hvSocket: _hvSocket, ...make } = inside;
   return {
     ...make,
     disks: byName(plan.disks.map((disk) => [diskId(disk), disk])),

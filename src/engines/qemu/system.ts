@@ -10,11 +10,13 @@ import type {
 } from '../../compute/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
+import type { ShutdownType } from '../../hcs/schema/documents.ts';
 import { isAlive } from '../../provision/process-identity.ts';
 import { crashReport } from './crash-report.ts';
 import { placeCrashStore } from './crash-store.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
 import { type EngineRecord, RECORD_VERSION } from './engine-record.ts';
+import { MachineSockets } from './guest/sockets.ts';
 import type { LiveMachine } from './live-machine.ts';
 import { type Cause, exitOf } from './machine-exit.ts';
 import { restoreFrom } from './migration.ts';
@@ -41,6 +43,8 @@ export interface QemuSystemParts {
   /** File of the guest's error records. */
   readonly crashLog: string;
   readonly slots: DeviceSlotsOptions;
+  /** Milliseconds that a start waits for the agent of the guest; 240,000. */
+  readonly guestConnectionLimit: number | undefined;
   /** What the machine goes on from, when it starts. */
   readonly source: RestoreSource | undefined;
   /** What is kept with the state when the machine is saved. */
@@ -62,6 +66,7 @@ export class QemuSystem implements EngineSystem {
   readonly shutdownTypes = ['Shutdown', 'Reboot'] as const;
   readonly #parts: QemuSystemParts;
   readonly #slots: DeviceSlots;
+  readonly #sockets: MachineSockets;
   readonly #createdAt: number;
   readonly #lastSave = new LastSave();
   readonly #gone: Promise<void>;
@@ -78,21 +83,22 @@ export class QemuSystem implements EngineSystem {
     this.#createdAt = parts.createdAt ?? Date.now();
     this.#slots = new DeviceSlots(parts.qemu.qmp, parts.machine.ports, parts.slots);
     parts.qemu.qmp.listen((event) => this.#notice(event));
-    parts.machine.sides.onFailure = (failure) => {
-      // QEMU that has ended took it along; otherwise the guest would wait for the device for ever.
-      if (this.#isReleased || !isAlive(parts.qemu.identity)) return;
-      this.#cause ??= { failure };
-      void parts.qemu.quit();
-    };
+    parts.machine.sides.onFailure = (failure) => this.#fail(failure);
+    this.#sockets = new MachineSockets(parts.machine, {
+      connectionClosed: () =>
+        parts.request.notify({ type: 'guestConnectionClosed', document: '{}' }),
+      failed: (failure) => this.#fail(failure),
+    });
     this.#gone = parts.qemu.ended.then((exit) => this.#end(exit));
   }
 
   /** Knows again what another process knew of the machine. Called first. */
-  adopt({ devices, template }: EngineRecord, isPaused: boolean): void {
+  async adopt({ devices, template }: EngineRecord, isPaused: boolean): Promise<void> {
     this.#slots.adopt(devices);
     this.#isPaused = isPaused;
     this.#template = template;
     if (template !== undefined) this.#parts.saved(template);
+    if (this.#parts.machine.hasStarted && !isPaused) await this.#sockets.begin();
   }
 
   /** Takes events as if they came now. */
@@ -125,6 +131,7 @@ export class QemuSystem implements EngineSystem {
 
   release(): void {
     this.#isReleased = true;
+    this.#sockets.close();
     this.#parts.qemu.release();
   }
 
@@ -138,12 +145,14 @@ export class QemuSystem implements EngineSystem {
       machine.waitsForState = false;
     }
     for (const device of devices) await this.#slots.plug(device);
+    await this.#sockets.begin();
     if ((devices.length > 0 || machine.needsReset) && source === undefined) {
       // Makes a cold boot of it: slots are powered as if the devices had always been there.
       await resetMachine(qmp, machine.plan, this.#gone);
     }
     await qmp.execute('cont');
     machine.hasStarted = true;
+    await this.#sockets.connected(this.#parts.guestConnectionLimit);
   }
 
   async pause(): Promise<void> {
@@ -153,13 +162,20 @@ export class QemuSystem implements EngineSystem {
 
   async resume(): Promise<void> {
     await this.#lastSave.forget();
+    await this.#sockets.goOn();
     await this.#parts.qemu.qmp.execute('cont');
     this.#isPaused = false;
   }
 
-  /** The power button, or the keys that have restarted machines since 1981, which Linux and Windows both hear. */
-  async shutDown({ type }: ShutdownRequest): Promise<void> {
+  /**
+   * By the agent where it is connected, else by the power button, or the keys that have restarted machines since 1981,
+   * which Linux and Windows both hear.
+   */
+  async shutDown({ type, mechanism }: ShutdownRequest): Promise<void> {
     const { qmp } = this.#parts.qemu;
+    const isByAgent = type === 'Shutdown' && mechanism !== 'IntegrationService';
+    if (isByAgent && (await this.#sockets.shutDown())) return;
+    if (mechanism === 'GuestConnection') throw notByAgent(type);
     if (type === 'Shutdown') await qmp.execute('system_powerdown');
     else await qmp.execute('send-key', { keys: RESTART_KEYS });
   }
@@ -211,10 +227,11 @@ export class QemuSystem implements EngineSystem {
         message: `Cannot save the machine as it has the device ${devices.join(', ')}: QEMU does not save the state of a device outside it; remove it first`,
       });
     }
+    if (target.kind === 'template') requireNoVirtiofs(this.#parts.machine);
+    await this.#sockets.letGo();
     if (target.kind === 'file') {
       await this.#save(target.path, signal);
     } else {
-      requireNoVirtiofs(this.#parts.machine);
       this.#template = await saveAsTemplate(
         qemu,
         await this.#make(),
@@ -236,6 +253,14 @@ export class QemuSystem implements EngineSystem {
     await this.#lastSave.toFile(this.#parts.qemu, await this.#make(), path, signal);
   }
 
+  /** A program beside QEMU is gone. */
+  #fail(failure: string): void {
+    // QEMU that has ended took it along; otherwise the guest would wait for the device for ever.
+    if (this.#isReleased || !isAlive(this.#parts.qemu.identity)) return;
+    this.#cause ??= { failure };
+    void this.#parts.qemu.quit();
+  }
+
   async #make(): Promise<Omit<SavedMachine, 'machineType'>> {
     const { make, machine } = this.#parts;
     return {
@@ -247,6 +272,7 @@ export class QemuSystem implements EngineSystem {
   }
 
   #notice({ event, data }: QmpEvent): void {
+    this.#sockets.notice({ event, data }, this.#isPaused);
     if (event === 'GUEST_PANICKED') {
       this.#panicked();
     } else if (event === 'SHUTDOWN') {
@@ -309,6 +335,7 @@ export class QemuSystem implements EngineSystem {
   async #end(exit: ProcessExit): Promise<void> {
     if (this.#isReleased) return;
     const { request, folder, machine, qemu, saved } = this.#parts;
+    this.#sockets.close();
     saved(undefined);
     await this.#lastSave.forget();
     qemu.qmp.close();
@@ -319,4 +346,16 @@ export class QemuSystem implements EngineSystem {
     releaseAccount(qemu.files.account);
     request.exited(exitOf(this.#cause, exit, this.#endProblem));
   }
+}
+
+/** An agent cannot be asked for it. */
+function notByAgent(type: ShutdownType): HcsError {
+  return new HcsError({
+    function: 'HcsShutDownComputeSystem',
+    hresult: type === 'Shutdown' ? HRESULT.HCS_E_CONNECTION_CLOSED : HRESULT.ERROR_NOT_SUPPORTED,
+    message:
+      type === 'Shutdown'
+        ? 'no agent of the guest is connected: leave Mechanism out, and the power button is pressed'
+        : `the protocol of agents has no ${type}: leave Mechanism out, and the guest is asked by its keyboard`,
+  });
 }

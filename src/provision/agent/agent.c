@@ -1,6 +1,7 @@
 /*
  * Control agent of the test guest: what a driver could do to a device, done from user space on a stock kernel, and
- * commands run with their output and exit code. It talks over a serial port. One static program, run as root.
+ * commands run with their output and exit code. It talks over a serial port. One static program, run as root; what else
+ * it is for is in vsock.c.
  *
  * A request is one line, "ID COMMAND WORDS", a reply one line, "ID = WORDS" or "ID ! REASON". ID is the client's
  * choice. Numbers are hexadecimal without prefix. Output of a command that runs comes in between as "ID + STREAM LENGTH"
@@ -53,6 +54,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
+#include "vsock.h"
 
 #define GREETING "hdvkit-agent 1"
 #define LINE_LIMIT (256 * 1024)
@@ -1076,6 +1078,9 @@ static void read_serial(void)
 int main(int count, char **words)
 {
 	struct termios mode;
+	int code = vsock_main(count, words);
+	if (code >= 0)
+		return code;
 	serial = open(count > 1 ? words[1] : "/dev/ttyS1", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (serial < 0 || tcgetattr(serial, &mode) < 0) {
 		perror("hdvkit-agent");

@@ -40,6 +40,7 @@ const PLAN: MachinePlan = {
   isTransient: false,
   crashFiles: { dump: undefined, ...NO_FILES },
   shares: [],
+  hvSocket: undefined,
   savedState: undefined,
 };
 const OPTIONS: CommandLineOptions = {

@@ -2,6 +2,7 @@ import type { ResourceChange } from '../../../compute/engine.ts';
 import type { ResourcePath } from '../../../compute/resource-paths.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import { changeComPort } from './com-port.ts';
+import { changeService } from './hv-socket.ts';
 import { changeMemory } from './memory.ts';
 import { changeAdapter } from './network-adapter.ts';
 import { changePersistentMemory } from './persistent-memory.ts';
@@ -37,8 +38,7 @@ const HANDLERS: Readonly<Record<ResourcePath, Handler | string>> = {
   'VirtualMachine/Devices/VirtualSmb/Shares': changeSmbShare,
   'VirtualMachine/Devices/VirtualPci/<id>':
     'devices of the host are not assigned to machines; use a FlexibleIov device',
-  'VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/<service id>':
-    'the machine has no Hyper-V sockets; use VirtualMachine/Devices/MappedPipes',
+  'VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/<service id>': changeService,
   'VirtualMachine/Devices/Licensing': 'there is no licence to hand on',
   'Container/MappedDirectories': 'the system is a virtual machine',
   'Container/MappedPipes': 'the system is a virtual machine',
