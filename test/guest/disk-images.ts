@@ -40,15 +40,28 @@ export class ImageMaker {
     return maker;
   }
 
-  /** Makes an image whose first 512 bytes are `byte`. */
-  async create(path: string, format: ImageFormat, size: number, byte: string): Promise<void> {
+  /**
+   * Makes an image whose first 512 bytes are `byte`.
+   * @param below for qcow2: name of the qcow2 image in the same folder whose bytes it has instead
+   */
+  async create(
+    path: string,
+    format: ImageFormat,
+    size: number,
+    byte: string,
+    below?: string,
+  ): Promise<void> {
     writeFileSync(path, '');
     await this.#execute('blockdev-add', { driver: 'file', filename: path, 'node-name': 'file' });
     const id = `job${this.#next}`;
     await this.#execute('blockdev-create', {
       'job-id': id,
       // Any size, not only those that cylinders, heads and sectors can say.
-      options: { driver: format, file: 'file', size, ...(format === 'vpc' ? FORCE_SIZE : {}) },
+      options: {
+        ...{ driver: format, file: 'file', size },
+        ...(format === 'vpc' ? FORCE_SIZE : {}),
+        ...(below === undefined ? {} : { 'backing-file': below, 'backing-fmt': 'qcow2' }),
+      },
     });
     for (;;) {
       const { event, data } = await this.#receive();
@@ -59,11 +72,13 @@ export class ImageMaker {
     const problem = jobs.find(({ error }) => error !== undefined)?.error;
     if (problem !== undefined) throw new Error(`Cannot make ${path}: ${problem}`);
     await this.#execute('job-dismiss', { id });
-    await this.#execute('blockdev-add', { driver: format, file: 'file', 'node-name': 'image' });
-    await this.#execute('human-monitor-command', {
-      'command-line': `qemu-io image "write -P ${byte.charCodeAt(0)} 0 512"`,
-    });
-    await this.#execute('blockdev-del', { 'node-name': 'image' });
+    if (below === undefined) {
+      await this.#execute('blockdev-add', { driver: format, file: 'file', 'node-name': 'image' });
+      await this.#execute('human-monitor-command', {
+        'command-line': `qemu-io image "write -P ${byte.charCodeAt(0)} 0 512"`,
+      });
+      await this.#execute('blockdev-del', { 'node-name': 'image' });
+    }
     await this.#execute('blockdev-del', { 'node-name': 'file' });
   }
 

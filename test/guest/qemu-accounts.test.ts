@@ -1,6 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,6 +20,7 @@ import type { ComputeCore } from '../../src/hcs/compute-core.ts';
 import type { ComputeSystem as Document, RestoreState } from '../../src/hcs/schema/documents.ts';
 import { ComputeSystem, DeviceHost } from '../../src/index.ts';
 import { errorOf } from '../compute/recording-engine.ts';
+import { ImageMaker } from './disk-images.ts';
 import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
 import { processesOf } from './machine-processes.ts';
 
@@ -179,6 +188,27 @@ test('a disk that comes later is refused before a grant, there after it, refused
   await core.HcsRevokeVmAccess(templateId, path);
   await expectRefusal(() => modify(1, 'Add', path), path);
   if (!IS_ROOT) await modify(1, 'Remove');
+});
+
+test('an image is opened with the one below it, which is granted as well', async () => {
+  const images = await ImageMaker.start();
+  const [base, top] = ['base.qcow2', 'top.qcow2'].map((name) => join(folder, name)) as [
+    string,
+    string,
+  ];
+  try {
+    await images.create(base, 'qcow2', MIB, 'B');
+    await images.create(top, 'qcow2', MIB, '', 'base.qcow2');
+  } finally {
+    await images.close();
+  }
+  for (const path of [base, top]) chmodSync(path, 0o600);
+  await core.HcsGrantVmAccess(templateId, top);
+  if (IS_ROOT) await expectRefusal(() => modify(2, 'Add', top), base);
+  await core.HcsGrantVmAccess(templateId, base);
+  await modify(2, 'Add', top);
+  await expect.poll(() => run(`head -c 3 ${disk(2)}`), { timeout: 60_000 }).toBe('BBB');
+  await modify(2, 'Remove');
 });
 
 test('another machine has nothing of it: no file, no socket, no memory, and not its devices', async () => {
