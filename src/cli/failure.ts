@@ -45,9 +45,16 @@ const BAD_INPUT_CODES = new Set([
   'ERROR_NOT_SUPPORTED',
 ]);
 
+let programName = 'hdvkit';
+
+/** Says which command line this process runs: it stands before what it says of failures. */
+export function setProgramName(name: string): void {
+  programName = name;
+}
+
 /** How {@link presentFailure} presents; everything has a default. */
 export interface PresentOptions {
-  /** Which command says it. */
+  /** Which command says it; by default the one of {@link setProgramName}. */
   readonly program?: string;
   /** With the stack; by default when HDVKIT_DEBUG is set. */
   readonly debug?: boolean;
@@ -59,7 +66,7 @@ export interface PresentOptions {
 export function presentFailure(
   error: unknown,
   {
-    program = 'hdvkit',
+    program = programName,
     debug = Boolean(process.env.HDVKIT_DEBUG),
     remedy: otherwise,
   }: PresentOptions = {},

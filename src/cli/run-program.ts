@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
-import { ExitCode, outputFailureCode, type Presentation } from './failure.ts';
+import { ExitCode, outputFailureCode, type Presentation, setProgramName } from './failure.ts';
 
 /** Runs the command line of this process: a failure is presented and becomes the exit code. */
 export async function runProgram(
   program: Command,
   present: (error: unknown) => Presentation | Promise<Presentation>,
 ): Promise<void> {
+  setProgramName(program.name());
   let isOutputFailureTold = false;
   // `hdvkit show x.ts | head -1`: what nobody reads is not written, and nobody is told. A full disk is told.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,3 +1,5 @@
+import type { ServiceConnection } from '../../daemon/connect-service.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
 import type { HdvBinding } from '../../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostName } from '../../hosts/host.ts';
 import { UsageError } from '../usage-error.ts';
@@ -20,16 +22,8 @@ export async function connect(options: ServiceOptions): Promise<ServiceHost> {
     const { openHost } = await import('../open-host.ts');
     return serviceOfBinding(openHost(host));
   }
-  const { connectService } = await import('../../daemon/connect-service.ts');
   const { socket } = options;
-  const startOnDemand = options.running ? false : { host };
-  const { core, service, close } = await connectService({ socket, startOnDemand }).catch(
-    (cause: unknown) => {
-      // A path that no socket can have.
-      if (!(cause instanceof RangeError)) throw cause;
-      throw new UsageError(cause.message, undefined, { cause });
-    },
-  );
+  const { core, service, close } = await connectDaemon(socket, host, options.running ?? false);
   const { host: name, version, pid } = service;
   if (asked !== undefined && asked !== name) {
     await close();
@@ -58,6 +52,29 @@ export async function connect(options: ServiceOptions): Promise<ServiceHost> {
       await close();
     },
   };
+}
+
+/**
+ * Connects to the daemon of a socket, and starts it where none listens. A daemon that ends afterwards is not started again:
+ * somebody wanted it to end, and its systems have ended with it.
+ */
+async function connectDaemon(
+  socket: string | undefined,
+  host: 'linux' | 'simulated',
+  isRunning: boolean,
+): Promise<ServiceConnection> {
+  const { connectService } = await import('../../daemon/connect-service.ts');
+  try {
+    return await connectService({ socket });
+  } catch (error) {
+    // A path that no socket can have.
+    if (error instanceof RangeError)
+      throw new UsageError(error.message, undefined, { cause: error });
+    const isAbsent = error instanceof HcsError && error.code === 'HCS_E_SERVICE_NOT_AVAILABLE';
+    if (isRunning || !isAbsent) throw error;
+  }
+  await using _starter = await connectService({ socket, startOnDemand: { host } });
+  return await connectService({ socket });
 }
 
 /** The host that the user names, by the option or the environment. */

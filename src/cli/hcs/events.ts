@@ -31,24 +31,42 @@ export async function events(
 ): Promise<void> {
   await withService(context, options, async (session) => {
     const watching = new Map<string, Promise<void>>();
+    let fail: (reason: unknown) => void = () => {};
+    const failed = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    failed.catch(() => undefined);
     const watch = (system: ComputeSystem): void => {
       if (watching.has(system.id)) return;
+      const watched = watchSystem(session, system, options);
       watching.set(
         system.id,
-        watchSystem(session, system, options).finally(() => watching.delete(system.id)),
+        watched.catch(fail).finally(() => watching.delete(system.id)),
       );
     };
     for (const id of new Set(ids)) watch(await session.open(id));
     if (ids.length > 0 || !options.follow) {
       if (ids.length === 0) await lookForSystems(session, watching, watch);
-      await Promise.all(watching.values());
+      await Promise.race([Promise.all(watching.values()), failed]);
+      // What failed last has settled both.
+      await Promise.race([failed, undefined]);
       return;
     }
     while (!session.signal.aborted) {
       await lookForSystems(session, watching, watch);
-      await delay(LOOK_MS, undefined, { signal: session.signal });
+      await Promise.race([delay(LOOK_MS, undefined, { signal: session.signal }), failed]);
     }
   });
+}
+
+/** The service has gone, and with it what was followed. */
+class ServiceEndedError extends Error {
+  override readonly name = 'ServiceEndedError';
+  readonly remedy = 'hcs service says whether one runs; hcs list, what systems it has';
+
+  constructor(id: string) {
+    super(`Cannot follow ${shownId(id)} any longer: the compute service has ended`);
+  }
 }
 
 async function lookForSystems(
@@ -96,7 +114,10 @@ async function watchSystem(
   const keep = setInterval(() => undefined, 2 ** 31 - 1);
   cleanUp.add(() => clearInterval(keep));
   try {
-    for await (const event of happened) say(event);
+    for await (const event of happened) {
+      say(event);
+      if (event.type === 'serviceDisconnected') throw new ServiceEndedError(id);
+    }
   } finally {
     clearInterval(keep);
     await close();

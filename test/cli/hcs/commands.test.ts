@@ -286,6 +286,33 @@ describe.concurrent('hcs on a terminal', () => {
     expect(plain.stdout).not.toContain('\u001b[');
   });
 
+  test('says the same of the service, documents and codes as elsewhere', async () => {
+    using place = new Workplace();
+    place.write('m.json', MACHINE);
+    const path = 'VirtualMachine/ComputeTopology/Processor/CpuGroup';
+    const lines = [
+      ['create', 'm.json', '--start'],
+      ['pause', 'm'],
+      ['resume', 'm'],
+      ['modify', 'm', path, 'update', 'm.json'],
+      ['service'],
+      ['validate', 'm.json'],
+      ['schema', 'CpuGroup'],
+      ['error', 'E_NOTIMPL'],
+      ['completion', 'fish'],
+    ];
+    const args = ['simulated', JSON.stringify(lines)];
+    const { stdout } = await ended(
+      place.startOnTerminal(args, { program: 'hcsInTurn', env: { NO_COLOR: '1' } }),
+    );
+    const turns = turnsOf(stdout);
+    expect(turns.map((turn) => turn.code)).toEqual([0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    expect(turns[3]?.stdout).toMatch(/^hcs: HcsModifyComputeSystem failed: .*HCS_E_INVALID_JSON/);
+    expect(turns[3]?.stdout).toMatch(/^ {2}remedy: /m);
+    expect(turns[4]?.stdout).toMatch(/^processors +8$/m);
+    expect(turns[8]?.stdout).toContain('complete -c hcs');
+  });
+
   test('leaves systems alone on Ctrl-C, and says so', async () => {
     using place = new Workplace();
     place.write('m.json', MACHINE);

@@ -110,6 +110,25 @@ describe('with a daemon', () => {
     expect(none.code).toBe(2);
   });
 
+  test('who follows hears of the end of the daemon, and starts no other', async () => {
+    const env = { ...options.env, HDVKIT_SOCKET: join(place.path, 'other', 'hcsd.sock') };
+    const other: CliOptions = { ...options, env };
+    expect((await place.run(['create', 'm.json', '--start'], other)).code).toBe(0);
+    const { pid } = JSON.parse((await place.run(['service', '--json'], other)).stdout).daemon;
+    const all = place.start(['events', '-f'], other);
+    const one = place.start(['events', 'm', '-f', '--json'], other);
+    const done = Promise.all([ended(all), ended(one)]);
+    await Promise.all([until(all.stdout, 'Running'), until(one.stdout, 'Running')]);
+    process.kill(pid, 'SIGKILL');
+    const [first, second] = await done;
+    expect(first.code).toBe(1);
+    expect(second.code).toBe(1);
+    expect(second.stdout).toContain('"serviceDisconnected"');
+    expect(JSON.parse(second.stderr.trim()).error.message).toContain(
+      'the compute service has ended',
+    );
+  });
+
   test('nobody is started where a socket cannot be', async () => {
     const { code, stderr } = await hcs('list', '--socket', `/${'x'.repeat(200)}`);
     expect(stderr).toContain('a path has 1 to 107 bytes');
