@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { list } from '../../../src/cli/hcs/list.ts';
 import type { HcsContext } from '../../../src/cli/hcs/service-host.ts';
 import type { ComputeCore } from '../../../src/hcs/compute-core.ts';
@@ -44,17 +44,18 @@ const context: HcsContext = {
 };
 
 let said: string;
+const { write } = process.stdout;
 
 beforeEach(() => {
   said = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+  process.stdout.write = (chunk: unknown): boolean => {
     said += String(chunk);
     return true;
-  });
+  };
 });
 
 afterEach(() => {
-  vi.restoreAllMocks();
+  process.stdout.write = write;
 });
 
 test('lists 10,000 systems, by their ids', async () => {

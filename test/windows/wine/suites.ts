@@ -32,6 +32,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'cli/hcs/commands.test.ts': 'commands run from their source, on terminals of script(1)',
   'cli/hcs/daemon.test.ts': 'Unix sockets, and terminals of script(1)',
   'cli/hcs/page.test.ts': 'commands run from their source, on terminals of script(1)',
+  'cli/hcs/patience.test.ts': 'the clock of Vitest',
   'cli/schema.test.ts': 'commands run from their source',
   'cli/validate.test.ts': 'commands run from their source',
   'cli/vm-run.test.ts': 'commands run from their source, on terminals of script(1)',
