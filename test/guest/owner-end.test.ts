@@ -1,5 +1,13 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -23,6 +31,7 @@ const OWNER = `
       SecuritySettings: { EnableTpm: true },
       Devices: {
         ...VirtualMachine.Devices,
+        HvSocket: {},
         VirtualSmb: { Shares: [{ Name: 'share', Path: process.argv[2] }] },
       },
     },
@@ -39,6 +48,8 @@ let folder: string;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'hdvo-'));
+  // The program for sockets runs as the machine's account, where there are accounts.
+  chmodSync(folder, 0o711);
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -61,7 +72,7 @@ test('a killed owner of a machine with devices, a share and a TPM leaves no proc
     children.filter((pid) => identifyProcess(Number(pid)) !== undefined);
   const left = (): string[] => readdirSync(temporary).filter((name) => name.startsWith('hdv'));
   const programs = alive().map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
-  for (const name of ['qemu-system', 'virtiofsd', 'swtpm']) {
+  for (const name of ['qemu-system', 'virtiofsd', 'swtpm', 'vhost-device-vsock']) {
     expect(programs.some((line) => line.includes(name))).toBe(true);
   }
   expect(left().length).toBeGreaterThan(0);

@@ -134,7 +134,7 @@ async function startSocketProgram({
   if (account !== undefined && !isReachable(folder.file('.'), account)) {
     throw resourceFailure(
       'ERROR_NOT_SUPPORTED',
-      `the account of the machine does not reach its folder ${folder.path}, where its sockets would be: let everybody search the folders above, or run machines with accounts: 'service'`,
+      `the account of the machine does not reach its folder ${folder.path}, where its sockets would be: let everybody search the folders above, name others by XDG_RUNTIME_DIR or TMPDIR, or run machines with accounts: 'service'`,
     );
   }
   const path = socketPath(folder);

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { planMachine } from '../../../src/engines/qemu/document.ts';
+import { requireHvSocket } from '../../../src/engines/qemu/resources/hv-socket.ts';
+import type { VirtualMachine } from '../../../src/hcs/schema/documents.ts';
+import { vsockServiceId } from '../../../src/hcs/vsock-service-id.ts';
+import { errorOf } from '../../compute/recording-engine.ts';
+
+const plan = (machine: VirtualMachine): ReturnType<typeof planMachine>['hvSocket'] =>
+  planMachine({ VirtualMachine: { Chipset: { Uefi: {} }, ...machine } }).hvSocket;
+
+const services = (...ids: string[]): VirtualMachine => ({
+  Devices: {
+    HvSocket: {
+      HvSocketConfig: { ServiceTable: Object.fromEntries(ids.map((id) => [id, {}])) },
+    },
+  },
+});
+
+test('a machine has sockets where its document asks for them, and no others', () => {
+  expect(plan({})).toBeUndefined();
+  expect(plan({ Devices: { HvSocket: {} } })).toEqual({ ports: [], hasAgent: false });
+  expect(plan({ GuestConnection: {} })).toEqual({ ports: [], hasAgent: true });
+  const id = vsockServiceId(5000);
+  expect(plan(services(id, id.toUpperCase()))).toEqual({ ports: [5000], hasAgent: false });
+});
+
+test.each([
+  ['a service of another kind', services('0f6c8a2e-5b1d-4c3e-8f70-2a9b4d6e8c01'), 'no vsock port'],
+  [
+    'the service of the guest connection',
+    { ...services(vsockServiceId(0x4000_0000)), GuestConnection: {} },
+    'is the service of GuestConnection',
+  ],
+  [
+    'a saved end',
+    { GuestConnection: {}, DebugOptions: { BugcheckSavedStateFileName: '/tmp/hdvkit-end' } },
+    'does not let go of its sockets',
+  ],
+] as const)('is refused %s', async (_, machine, reason) => {
+  const error = await errorOf(async () => plan(machine));
+  expect(error.reason).toContain(reason);
+});
+
+test('a clone is refused sockets, and told what to use instead', async () => {
+  await requireHvSocket({ hvSocket: undefined }, true);
+  const error = await errorOf(() =>
+    requireHvSocket({ hvSocket: { ports: [], hasAgent: true } }, true),
+  );
+  expect(error.code).toBe('ERROR_NOT_SUPPORTED');
+  expect(error.reason).toContain('restore machines from a file');
+});
