@@ -1,12 +1,4 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  realpathSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, realpathSync, rmSync } from 'node:fs';
 import { basename, dirname, isAbsolute } from 'node:path';
 import { closeFd } from '../../ffi/descriptors.ts';
 import { AclPermission, allow, disallow, rightsOn } from '../../ffi/posix-acl.ts';
@@ -194,17 +186,24 @@ export class HandedFiles {
   ): Promise<{ readonly name: string; back(): Promise<void> }> {
     const { account } = this;
     if (account === undefined) return { name: path, back: async () => {} };
-    const folder = dirname(path);
     const entry = { kind: 'user', id: account.uid } as const;
     const { SEARCH, READ, WRITE } = AclPermission;
-    const added = await addFd(qmp, openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY));
+    // Whoever made the folder must not have the rights go to something else meanwhile.
+    const folder = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+    const socket = openSocketFile(path, folder);
+    const pinned = [`/proc/self/fd/${socket}`, `/proc/self/fd/${folder}`] as const;
+    let set: number | undefined;
     const back = async (): Promise<void> => {
-      for (const one of [path, folder]) if (existsSync(one)) disallow(one, 'access', entry);
-      await qmp.execute('remove-fd', { 'fdset-id': added['fdset-id'] }).catch(() => undefined);
+      for (const one of pinned) disallow(one, 'access', entry);
+      for (const fd of [socket, folder]) closeSync(fd);
+      if (set === undefined) return;
+      await qmp.execute('remove-fd', { 'fdset-id': set }).catch(() => undefined);
     };
     try {
-      allow(folder, 'access', statSync(folder).mode, entry, SEARCH);
-      allow(path, 'access', statSync(path).mode, entry, READ | WRITE);
+      const added = (await qmp.execute('add-fd', {}, folder)) as AddedFd;
+      set = added['fdset-id'];
+      allow(pinned[0], 'access', fstatSync(socket).mode, entry, READ | WRITE);
+      allow(pinned[1], 'access', fstatSync(folder).mode, entry, SEARCH);
       return { name: `/proc/self/fd/${added.fd}/${basename(path)}`, back };
     } catch (error) {
       await back();
@@ -247,14 +246,27 @@ async function passing<T>(fd: number, pass: (fd: number) => Promise<T>): Promise
   }
 }
 
-function addFd(
-  qmp: QmpClient,
-  fd: number,
-): Promise<{ readonly fd: number; readonly 'fdset-id': number }> {
-  return passing(fd, async (own) => {
-    const added = await qmp.execute('add-fd', {}, own);
-    return added as { readonly fd: number; readonly 'fdset-id': number };
-  });
+/** Names a socket in a folder, and nothing else that is there. The folder is closed when there is none. */
+function openSocketFile(path: string, folder: number): number {
+  let fd = -1;
+  try {
+    fd = openSync(`/proc/self/fd/${folder}/${basename(path)}`, O_PATH | constants.O_NOFOLLOW);
+    if (fstatSync(fd).isSocket()) return fd;
+    throw new Error(`Cannot connect to ${path}: it is no socket`);
+  } catch (error) {
+    for (const one of [fd, folder]) closeFd(one);
+    throw error;
+  }
+}
+
+/** What QEMU answers to add-fd: the descriptor's number there, and its set. */
+interface AddedFd {
+  readonly fd: number;
+  readonly 'fdset-id': number;
+}
+
+function addFd(qmp: QmpClient, fd: number): Promise<AddedFd> {
+  return passing(fd, async (own) => (await qmp.execute('add-fd', {}, own)) as AddedFd);
 }
 
 function commonFolder(one: string, other: string): string {
