@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -218,7 +219,7 @@ test('another machine has nothing of it: no file, no socket, no memory, and not 
   const sockets = readFileSync('/proc/net/unix', 'utf8')
     .split('\n')
     .flatMap((line) => line.split(/\s+/)[7] ?? [])
-    .filter((path) => path.startsWith(`${own}/`) || path.startsWith(dirname(devicePath(own))));
+    .filter((path) => path.startsWith(`${own}/`) || path.startsWith(dirname(devicePath())));
   expect(sockets.length).toBeGreaterThan(0);
   const files = [
     ...readdirSync(own).map((name) => join(own, name)),
@@ -237,14 +238,25 @@ test('another machine has nothing of it: no file, no socket, no memory, and not 
   }
 });
 
-/** A socket of a device of this process. */
-function devicePath(notIn: string): string {
+/** The socket of a device of this process. */
+function devicePath(): string {
+  const own = new Set(
+    readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+      } catch {
+        return undefined; // The one that listed the folder.
+      }
+    }),
+  );
   const found = readFileSync('/proc/net/unix', 'utf8')
     .split('\n')
-    .flatMap((line) => line.split(/\s+/)[7] ?? [])
-    .find((path) => /\/hdv-\w+\/\d+\.sock$/.test(path) && !path.startsWith(notIn));
+    .map((line) => line.split(/\s+/))
+    .find(
+      ([, , , , , , inode, path]) => own.has(inode) && /\/hdv-\w+\/\d+\.sock$/.test(path ?? ''),
+    );
   if (found === undefined) throw new Error('There is no socket of a device');
-  return found;
+  return found[7] as string;
 }
 
 test('clones of a template have accounts of their own, and cannot change its memory', async () => {
