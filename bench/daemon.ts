@@ -27,7 +27,8 @@ const many = Number(values.clients);
 const cycles = Number(values.cycles);
 
 const CALLERS = 8;
-const WARM_CYCLES = Math.ceil(cycles / 5);
+/** As many again come first: a heap takes its time to find its size. */
+const WARM_CYCLES = cycles;
 const document = JSON.stringify({
   Owner: 'bench',
   SchemaVersion: { Major: 2, Minor: 1 },
@@ -38,9 +39,11 @@ const document = JSON.stringify({
 const TICKS = 100;
 
 const folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
-const socket = join(folder, 'hcsd.sock');
-const connect = (): Promise<ServiceConnection> =>
-  connectService({ socket, startOnDemand: { host: 'simulated', idleExitMs: 200 } });
+const connect = (name = 'hcsd.sock'): Promise<ServiceConnection> =>
+  connectService({
+    socket: join(folder, name),
+    startOnDemand: { host: 'simulated', idleExitMs: 200 },
+  });
 
 async function run(
   core: ComputeFunctions,
@@ -141,7 +144,7 @@ async function measureGrowth({ core, service }: ServiceConnection): Promise<numb
 }
 
 try {
-  const clients = await Promise.all(Array.from({ length: CALLERS }, connect));
+  const clients = await Promise.all(Array.from({ length: CALLERS }, () => connect()));
   const systems = await Promise.all(clients.map(({ core }, n) => create(core, `vm${n}`)));
   const [single, deep, cost]: number[][] = [[], [], []];
   await measureCalls(clients, systems, 16);
@@ -151,11 +154,15 @@ try {
     deep!.push(measured.rate);
     cost!.push(measured.cost);
   }
-  const crowd = await Promise.all(Array.from({ length: many }, connect));
+  const crowd = await Promise.all(Array.from({ length: many }, () => connect()));
   const events: number[] = [];
   for (let round = 0; round < rounds; round++) events.push(await measureEvent(crowd));
   await Promise.all(crowd.map((client) => client.close()));
-  const growth = await measureGrowth(clients[0]!);
+  // Young objects in little room, so that the heap is as large before as after.
+  process.env.NODE_OPTIONS = '--max-semi-space-size=2';
+  const other = await connect('other.sock');
+  const growth = await measureGrowth(other);
+  await other.close();
   await Promise.all(clients.map((client, n) => terminate(client.core, systems[n]!)));
   await Promise.all(clients.map((client) => client.close()));
   print({

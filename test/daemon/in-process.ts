@@ -22,7 +22,7 @@ export class InProcessDaemon {
   readonly #folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
   readonly #server: Server;
   readonly #listening: Promise<void>;
-  readonly #remotes: RemoteService[] = [];
+  readonly #remotes = new Set<RemoteService>();
   readonly #sockets = new Set<Socket>();
 
   constructor(
@@ -60,8 +60,13 @@ export class InProcessDaemon {
   /** The service as a client has it, over a connection of its own. */
   remote(greetingLimitMs = 30_000): RemoteService {
     const remote = new RemoteService({ connect: () => this.connect(), greetingLimitMs });
-    this.#remotes.push(remote);
+    this.#remotes.add(remote);
     return remote;
+  }
+
+  /** Keeps no client that was closed. */
+  forget(remote: RemoteService): void {
+    this.#remotes.delete(remote);
   }
 
   /** The functions over a connection of their own. */
