@@ -12,6 +12,7 @@ import { failure } from './failure.ts';
 import { FileFunctions } from './file-functions.ts';
 import type { HostInformation } from './host-information.ts';
 import { portableHost } from './portable-host.ts';
+import type { ServedSystemRecord } from './served-system-record.ts';
 import { type ComputeServiceOptions, ServedSystems } from './served-systems.ts';
 import type { CreateRequest, Creation, ServiceAccess, SystemAccess } from './service-access.ts';
 import { serviceProperties } from './service-properties.ts';
@@ -37,6 +38,11 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
   /** Systems that are there: neither ended, nor with devices that are still on. */
   get systemCount(): number {
     return this.#systems.count;
+  }
+
+  /** What another service would need to take the systems over, one record for each: plain values for JSON. */
+  get records(): readonly ServedSystemRecord[] {
+    return this.#systems.records;
   }
 
   /** Terminates every system. */

@@ -25,6 +25,7 @@ import { crashReport, exitStatus } from './exit-status.ts';
 import { failure } from './failure.ts';
 import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
 import type { Modification } from './modify-request.ts';
+import type { ServedSystemRecord } from './served-system-record.ts';
 import { shutdownRequest } from './shutdown-request.ts';
 import type { VmLifecycle } from './system-handle.ts';
 import type { SystemKind } from './system-kind.ts';
@@ -33,7 +34,11 @@ import { illegality, type StateCall, type SystemState } from './system-state.ts'
 
 /** What a {@link ServedSystem} is made of. */
 export interface SystemPlan {
+  /** `''` for none. */
+  readonly idNamespace: string;
   readonly id: string;
+  /** Text of the document. */
+  readonly configuration: string;
   /** What the directory of device hosts calls it. */
   readonly directoryId: string;
   readonly runtimeId: string;
@@ -103,6 +108,26 @@ export class ServedSystem {
   /** How the system ended, once it has. */
   get exit(): SystemExitStatus | undefined {
     return this.#exit;
+  }
+
+  /** What another service would need to take the system over, as of now. */
+  get record(): ServedSystemRecord {
+    const { idNamespace, id, runtimeId, configuration, engine, template } = this.plan;
+    const engineRecord = this.#exit === undefined ? this.#machine?.record?.() : undefined;
+    const isCreating = !this.#isCreated && this.#exit === undefined;
+    return {
+      idNamespace,
+      id,
+      runtimeId,
+      createdDocument: configuration,
+      engine: engine.name,
+      state: isCreating ? 'Creating' : this.#state,
+      ...(this.#exit === undefined ? {} : { exit: this.#exit }),
+      ...(template === undefined ? {} : { template }),
+      entries: [...this.#entries.values()],
+      devices: [...this.#devices.values()].map(({ instanceId }) => instanceId),
+      ...(engineRecord === undefined ? {} : { engineRecord }),
+    };
   }
 
   /** Builds the machine. Called once, first. */

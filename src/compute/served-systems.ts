@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts';
 import { failure } from './failure.ts';
 import type { HostInformation } from './host-information.ts';
 import { ServedSystem } from './served-system.ts';
+import type { ServedSystemRecord } from './served-system-record.ts';
 import type { CreateRequest, Creation, SystemAccess } from './service-access.ts';
 import type { SystemCall } from './system-calls.ts';
 import { directoryIdOf, runtimeIdOf, systemKey } from './system-id.ts';
@@ -45,6 +46,11 @@ export class ServedSystems {
     return this.#systems.size;
   }
 
+  /** What another service would need to take the systems over, one record for each. */
+  get records(): ServedSystemRecord[] {
+    return [...this.#systems.values()].map(({ record }) => record);
+  }
+
   /** Ends all systems, for the end of the service; whoever holds one is told when it is there. */
   async terminateAll(): Promise<void> {
     const systems = [...this.#systems.values()];
@@ -69,7 +75,9 @@ export class ServedSystems {
     const directoryId = directoryIdOf(idNamespace, id);
     const system = new ServedSystem({
       ...checked,
+      idNamespace,
       id,
+      configuration: request.configuration,
       template: this.#template(name, idNamespace, checked.document),
       groups: this.#groups,
       directoryId,

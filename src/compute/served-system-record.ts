@@ -1,0 +1,26 @@
+import type { SystemExitStatus } from '../hcs/schema/documents.ts';
+import type { FlexibleIovEntry } from './flexible-iov.ts';
+import type { SystemState } from './system-state.ts';
+
+/** All that another service needs to take a system over: plain values for JSON. */
+export interface ServedSystemRecord {
+  /** `''` for none. */
+  readonly idNamespace: string;
+  readonly id: string;
+  readonly runtimeId: string;
+  /** Text of the ComputeSystem document that it was created from. */
+  readonly createdDocument: string;
+  /** `Engine.name` of what runs it. */
+  readonly engine: string;
+  /** `Creating` until the engine has built it. */
+  readonly state: SystemState | 'Creating';
+  /** How it ended, once it has. */
+  readonly exit?: SystemExitStatus;
+  /** What the engine calls the template that it is a clone of. */
+  readonly template?: string;
+  /** FlexibleIov entries that wait for the start, and those of devices that are plugged. */
+  readonly entries: readonly FlexibleIovEntry[];
+  readonly devices: readonly string[];
+  /** What the engine finds its machine again by; see `EngineSystem.record`. */
+  readonly engineRecord?: unknown;
+}
