@@ -94,6 +94,8 @@ export async function buryMachine(record: EngineRecord): Promise<EngineExit> {
   const sides = new SideProcesses(folder);
   sides.adopt(record.sides);
   await sides.endAll();
+  // What those have forked may be there longer than they.
+  await endProcessesOf([record.folder]);
   for (const path of record.ownSockets) rmSync(path, { force: true });
   const output = tailOf(outputFile(folder));
   await folder.remove();
@@ -114,11 +116,15 @@ export async function buryMachine(record: EngineRecord): Promise<EngineExit> {
 export async function reapMachines(parent: string, known: readonly string[]): Promise<number> {
   const unknown = WatchedFolder.allKept(parent).filter((folder) => !known.includes(folder));
   if (unknown.length === 0) return 0;
-  const found = processesOf(unknown);
-  for (const identity of found) killForeign(identity);
-  for (const identity of found) while (isAlive(identity)) await delay(POLL_MS);
+  await endProcessesOf(unknown);
   for (const folder of unknown) rmSync(folder, { recursive: true, force: true });
   return unknown.length;
+}
+
+async function endProcessesOf(folders: readonly string[]): Promise<void> {
+  const found = processesOf(folders);
+  for (const identity of found) killForeign(identity);
+  for (const identity of found) while (isAlive(identity)) await delay(POLL_MS);
 }
 
 /** Processes that were started for machines with these folders, whatever they run. */

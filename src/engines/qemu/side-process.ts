@@ -1,8 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync, closeSync, openSync } from 'node:fs';
+import { closeSync, constants, lchownSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SideProgram } from '../../provision/find-side-program.ts';
-import { identifyProcess, type ProcessIdentity } from '../../provision/process-identity.ts';
+import {
+  identifyProcess,
+  isAlive,
+  type ProcessIdentity,
+} from '../../provision/process-identity.ts';
 import { describeExit, type ProcessExit, watchEnd, watchForeignEnd } from './process-end.ts';
 import { MACHINE_VARIABLE } from './qemu-process.ts';
 import { isListening } from './unix-sockets.ts';
@@ -38,6 +42,8 @@ const START_LIMIT_MS = 60_000;
 /** Nothing says when a socket that is there is listened on. */
 const POLL_MS = 5;
 const END_LIMIT_MS = 5_000;
+/** In a folder that is QEMU's, a name may be a link to something that only the service can write. */
+const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
 
 /**
  * A program that runs beside QEMU for one device of a machine. It is in a group of its own with what it forks, and ends
@@ -48,6 +54,8 @@ export class SideProcess {
   /** Where it listens. */
   readonly socket: string;
   readonly #identity: ProcessIdentity;
+  /** Whether another process has started it, so that its id may be another's as soon as it has ended. */
+  readonly #isForeign: boolean;
   /** Resolves when the process is no more. */
   readonly ended: Promise<ProcessExit>;
   /** Whether its end was asked for. */
@@ -59,10 +67,12 @@ export class SideProcess {
     socket: string,
     identity: ProcessIdentity,
     ended: Promise<ProcessExit>,
+    isForeign = false,
   ) {
     this.name = name;
     this.socket = socket;
     this.#identity = identity;
+    this.#isForeign = isForeign;
     this.ended = ended;
     void ended.then(() => {
       this.#isGone = true;
@@ -77,15 +87,19 @@ export class SideProcess {
     const { program, folder, account, socketOwner } = options;
     const socket = folder.file(options.socket);
     const output = folder.outlives ? outputOf(socket) : undefined;
-    const print = output === undefined ? 'pipe' : openSync(output, 'a', 0o600);
-    const child = spawn(program.command, [...program.args, ...options.args(socket)], {
-      cwd: '/',
-      detached: true,
-      stdio: ['ignore', print, print, ...(options.descriptors ?? [])],
-      env: { ...process.env, [MACHINE_VARIABLE]: folder.path },
-      ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
-    });
-    if (typeof print === 'number') closeSync(print);
+    const print = output === undefined ? 'pipe' : openSync(output, APPEND, 0o600);
+    let child: ChildProcess;
+    try {
+      child = spawn(program.command, [...program.args, ...options.args(socket)], {
+        cwd: '/',
+        detached: true,
+        stdio: ['ignore', print, print, ...(options.descriptors ?? [])],
+        env: { ...process.env, [MACHINE_VARIABLE]: folder.path },
+        ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
+      });
+    } finally {
+      if (typeof print === 'number') closeSync(print);
+    }
     const { pid } = child;
     const onEnd = (): void => {
       if (pid !== undefined) folder.processEnded(-pid);
@@ -97,7 +111,7 @@ export class SideProcess {
     const side = new SideProcess(program.name, socket, identity, ended);
     try {
       await listening(program.name, socket, child, ended);
-      if (socketOwner !== undefined) chownSync(socket, socketOwner.uid, socketOwner.gid);
+      if (socketOwner !== undefined) lchownSync(socket, socketOwner.uid, socketOwner.gid);
       return side;
     } catch (error) {
       await side.end();
@@ -108,7 +122,7 @@ export class SideProcess {
   /** Takes over a program that another process has started. */
   static adopt({ name, socket, identity }: SideProcessRecord): SideProcess {
     const ended = watchForeignEnd(identity, outputOf(socket));
-    return new SideProcess(name, socket, identity, ended);
+    return new SideProcess(name, socket, identity, ended, true);
   }
 
   /** What {@link SideProcess.adopt} takes. */
@@ -139,7 +153,7 @@ export class SideProcess {
 
   /** What it forked may be there longer than the process itself, and holds its output open as long. */
   #kill(signal: NodeJS.Signals): void {
-    if (this.#isGone) return;
+    if (this.#isGone || (this.#isForeign && !isAlive(this.#identity))) return;
     try {
       process.kill(-this.#identity.pid, signal);
     } catch (error) {

@@ -19,6 +19,8 @@ export class SideProcesses {
   readonly #folder: WatchedFolder;
   readonly #account: VmAccount | undefined;
   readonly #processes = new Map<string, SideProcess>();
+  /** Those that QEMU is about to leave. */
+  readonly #leaving = new Map<string, Promise<void>>();
   #started = 0;
 
   /** @param account whose QEMU is, which has to be able to connect; by default this process's own */
@@ -74,9 +76,25 @@ export class SideProcesses {
     await side?.end();
   }
 
+  /**
+   * Has QEMU leave the program of a device, which ends by that or is ended then. Its end is no failure, however it ends:
+   * of one that was taken over nobody knows.
+   * @throws what `unplug` throws; the program goes on then
+   */
+  async leave(device: string, unplug: () => Promise<void>): Promise<void> {
+    const left = unplug().then(() => this.end(device));
+    this.#leaving.set(device, left);
+    try {
+      await left;
+    } finally {
+      this.#leaving.delete(device);
+    }
+  }
+
   #add(device: string, side: SideProcess): void {
     this.#processes.set(device, side);
-    void side.ended.then((exit) => {
+    void side.ended.then(async (exit) => {
+      await this.#leaving.get(device)?.catch(() => undefined);
       if (side.isEnding || (exit.code === 0 && exit.signal === null)) return;
       this.onFailure(`${side.name} ended: ${describeExit(exit)}`);
     });

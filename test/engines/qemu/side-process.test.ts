@@ -1,10 +1,19 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SideProcess } from '../../../src/engines/qemu/side-process.ts';
+import { SideProcesses } from '../../../src/engines/qemu/side-processes.ts';
 import { WatchedFolder } from '../../../src/engines/qemu/watched-folder.ts';
 import type { SideProgram } from '../../../src/provision/find-side-program.ts';
 import { identifyProcess } from '../../../src/provision/process-identity.ts';
@@ -106,5 +115,62 @@ describe('a program beside QEMU', () => {
       await expect.poll(() => identifyProcess(id), { timeout: 30_000 }).toBeUndefined();
     }
     await expect.poll(() => existsSync(path), { timeout: 30_000 }).toBe(false);
+  });
+
+  test('that was taken over and has ended is not looked for by its id, which another process has now', async () => {
+    const other = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
+    const pid = other.pid!;
+    const ended = new Promise((resolve) => other.once('exit', (_code, signal) => resolve(signal)));
+    const socket = join(parent, 'side0');
+    const identity = { pid, started: 'long ago' };
+    await SideProcess.adopt({ name: 'virtiofsd', socket, identity }).end();
+    process.kill(-pid, 'SIGKILL');
+    expect(await ended).toBe('SIGKILL');
+  });
+
+  test('that was taken over fails by its end, unless QEMU was to leave it', async () => {
+    const failures: string[] = [];
+    const own = WatchedFolder.create();
+    const started = new SideProcesses(own);
+    await started.start('fs', { program: program(SERVER), args: (socket) => [socket] });
+    const sides = new SideProcesses(own);
+    sides.onFailure = (text) => failures.push(text);
+    sides.adopt(started.records);
+    const others = new SideProcesses(own);
+    const isSeen = new Promise<string>((resolve) => {
+      others.onFailure = resolve;
+    });
+    others.adopt(started.records);
+    await sides.leave('fs', async () => {
+      await started.endAll();
+      await isSeen; // By those who look after the first ones do.
+    });
+    expect(failures).toEqual([]);
+
+    await started.start('fs', { program: program(SERVER), args: (socket) => [socket] });
+    sides.adopt(started.records);
+    await expect(
+      sides.leave('fs', async () => {
+        await started.endAll();
+        throw new Error('the guest does not let go');
+      }),
+    ).rejects.toThrow('the guest does not let go');
+    await expect
+      .poll(() => failures, { timeout: 30_000 })
+      .toEqual(['virtiofsd ended: nobody saw how']);
+    await own.remove();
+  });
+
+  test('writes through no link that stands for its output', async () => {
+    const kept = WatchedFolder.kept(parent);
+    const target = join(parent, 'target');
+    writeFileSync(target, 'as it was');
+    symlinkSync(target, kept.file('fs.log'));
+    const options = { program: program(SERVER), folder: kept, socket: 'fs' };
+    await expect(SideProcess.start({ ...options, args: (socket) => [socket] })).rejects.toThrow(
+      /ELOOP/,
+    );
+    expect(readFileSync(target, 'utf8')).toBe('as it was');
+    await kept.remove();
   });
 });
