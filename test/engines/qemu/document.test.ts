@@ -159,6 +159,9 @@ describe('shares', () => {
       'ERROR_INVALID_DATA',
       expect.stringContaining('which is no folder'),
     ]);
+    // It would be looked for in another folder by who serves it.
+    const relative = refusal(at({ VirtualSmb: { Shares: [share({ Path: 'src' })] } }));
+    expect(relative.message).toContain('.VirtualSmb.Shares[0].Path is "src": use an absolute path');
   });
 });
 

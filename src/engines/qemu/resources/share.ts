@@ -1,4 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { checkFields } from '../../../compute/document-fields.ts';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type {
@@ -74,6 +75,9 @@ function tagOf(at: string, name: string | undefined): string {
 
 function folderOf(at: string, path: string | undefined): string {
   if (path === undefined) throw resourceFailure('E_INVALIDARG', `${at} is missing`);
+  if (!isAbsolute(path)) {
+    throw resourceFailure('E_INVALIDARG', `${at} is "${path}": use an absolute path`);
+  }
   try {
     accessSync(path, constants.R_OK);
   } catch (error) {
@@ -151,8 +155,7 @@ async function removeShare(machine: LiveMachine, share: PlannedShare): Promise<v
       `${what} is one of 9p, which QEMU has as long as the machine: it can be removed when it was added later, or as one of VirtualSmb`,
     );
   }
-  await machine.unplug(virtiofsPart(share, ''), what);
-  await machine.sides.end(shareId(share));
+  await machine.sides.leave(shareId(share), () => machine.unplug(virtiofsPart(share, ''), what));
   const shares = machine.plan.shares.filter((other) => other !== share);
   machine.plan = { ...machine.plan, shares };
 }
