@@ -10,7 +10,11 @@ import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import type { HcsError } from '../../src/hcs/hcs-error.ts';
 import { connectHvSocket, listenHvSocket } from '../../src/hcs/hv-socket.ts';
-import type { ComputeSystem as Document, VirtualMachine } from '../../src/hcs/schema/documents.ts';
+import type {
+  ComputeSystem as Document,
+  IntegrationComponentStatus,
+  VirtualMachine,
+} from '../../src/hcs/schema/documents.ts';
 import type { SystemEvent } from '../../src/hcs/system-event.ts';
 import { vsockServiceId } from '../../src/hcs/vsock-service-id.ts';
 import { errorOf } from '../compute/recording-engine.ts';
@@ -68,7 +72,9 @@ beforeAll(async () => {
         HvSocketConfig: { ServiceTable: { [ECHO]: {}, [HOST]: {}, [OFF]: { Disabled: true } } },
       },
     },
+    Services: { ...machine.Services, Heartbeat: {} },
   }));
+  expect(await heartbeat()).toEqual({ IsEnabled: true, State: 'NoContact', Reason: 'Unknown' });
   record(system);
   await system.start();
   agent = await host.agent();
@@ -124,6 +130,17 @@ async function untilEchoed(): Promise<void> {
 
 const connection = async (): Promise<unknown> =>
   (await system.properties({ PropertyTypes: ['GuestConnection'] })).GuestConnectionInfo;
+
+/** Process of the guest's agent that is connected. */
+const AGENT = "ps | grep 'agent guest-connectio[n]' | awk '{print $1}'";
+
+async function heartbeat(): Promise<IntegrationComponentStatus | undefined> {
+  const answer = await system.properties({ PropertyTypes: ['ICHeartbeatStatus'] });
+  return (answer as { readonly ICHeartbeatStatus?: IntegrationComponentStatus }).ICHeartbeatStatus;
+}
+
+const alive = { IsEnabled: true, State: 'Ok', Reason: 'Unknown' };
+const lost = { IsEnabled: true, State: 'LostCommunication', Reason: 'FailedCommunication' };
 
 describe('services', () => {
   test('of the guest are connected to, by many at once', async () => {
@@ -209,13 +226,26 @@ describe('the guest connection', () => {
     expect(await echoOf('unharmed')).toBe('unharmed');
   });
 
+  test('has the heartbeat of the agent: one that hangs has none until it goes on', async () => {
+    await expect.poll(heartbeat, PATIENCE).toEqual(alive);
+    await run(`kill -STOP $(${AGENT})`);
+    expect(await heartbeat()).toEqual({ ...lost, Reason: 'CommunicationTimedOut' });
+    expect(await connection()).toEqual(INFO);
+    await run(`kill -CONT $(${AGENT})`);
+    await expect.poll(heartbeat, PATIENCE).toEqual(alive);
+    await system.pause();
+    expect(await heartbeat()).toEqual({ ...alive, State: 'Dormant' });
+    await system.resume();
+    await expect.poll(heartbeat, PATIENCE).toEqual(alive);
+  });
+
   test('is told of when its agent ends, and comes back with another', async () => {
-    const pid = "ps | grep 'agent guest-connectio[n]' | awk '{print $1}'";
-    await run(`kill -STOP $(${pid})`);
+    await run(`kill -STOP $(${AGENT})`);
     events.length = 0;
-    await run(`kill -KILL $(${pid})`);
+    await run(`kill -KILL $(${AGENT})`);
     await expect.poll(() => events, PATIENCE).toContain('guestConnectionClosed');
     expect(await connection()).toBeUndefined();
+    expect(await heartbeat()).toEqual(lost);
     const byAgent = { options: { Mechanism: 'GuestConnection' as const } };
     expect((await errorOf(() => system.shutDown(byAgent))).code).toBe('HCS_E_CONNECTION_CLOSED');
     // Garbage instead of the answer: cut off, and the next one is asked.
@@ -266,6 +296,7 @@ test('a machine with sockets is saved, runs on, and is restored', async () => {
   await system.start();
   agent = await host.agent();
   expect(await connection()).toEqual(INFO);
+  expect(await heartbeat()).toEqual({ IsEnabled: false });
   await untilEchoed();
   expect(await run('cat /tmp/note')).toBe('kept');
 });

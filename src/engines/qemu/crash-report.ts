@@ -20,10 +20,15 @@ export interface CrashedGuest {
 /** Writes what the document asks for at a crash, and reports it with the guest's last messages. */
 export async function crashReport(guest: CrashedGuest): Promise<CrashReport> {
   const { dump, dumpLimit, savedStateWithoutDump, ...files } = guest.files;
-  const log = readCrashLog(await readOwnFile(guest.crashLog));
   const savedStates = [files.savedState, dump === undefined ? savedStateWithoutDump : undefined];
   const [savedState, ...copies] = savedStates.filter((path) => path !== undefined);
   const problems: string[] = [];
+  let log: string | undefined;
+  try {
+    log = readCrashLog(await readOwnFile(guest.crashLog));
+  } catch (error) {
+    problems.push(`The messages of the guest were not read: ${(error as Error).message}`);
+  }
   const attempt = async (what: string, write: () => Promise<void>): Promise<boolean> => {
     try {
       await write();

@@ -306,6 +306,7 @@ export const QEMU_FIELDS: FieldTable = {
     UseHostTimeZone: { refused: 'an agent is not told the time zone' },
   },
   Services: {
+    Heartbeat: 'honoured',
     Shutdown: 'honoured',
     Timesync: {
       refused: 'there is no VMBus, over which Hyper-V sets clocks; run NTP in the guest',

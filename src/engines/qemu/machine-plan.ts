@@ -174,4 +174,6 @@ export interface PlannedHvSocket {
   readonly ports: readonly number[];
   /** Whether the machine waits for an agent of its guest. */
   readonly hasAgent: boolean;
+  /** Whether that agent is asked for a sign of life when somebody wants to know. */
+  readonly hasHeartbeat: boolean;
 }

@@ -5,6 +5,7 @@ import type {
   Statistics,
   StorageStats,
 } from '../../hcs/schema/documents.ts';
+import { heartbeatStatus } from './guest/heartbeat.ts';
 import type { LiveMachine } from './live-machine.ts';
 import { processorThreads, processorTime } from './processor-threads.ts';
 import type { QmpClient } from './qmp.ts';
@@ -27,6 +28,7 @@ const ANSWERS: Readonly<
   ConsoleImage: (machine, _createdAt, query) => consoleImage(machine, query as ConsoleImageQuery),
   HvSocket: hvSocketProperty,
   GuestConnection: async ({ guestConnection }) => guestConnection?.info,
+  ICHeartbeatStatus: heartbeatStatus,
 };
 
 /**

@@ -73,16 +73,17 @@ export class QemuProcess {
     const path = folder.file(CONTROL_SOCKET);
     const output = folder.outlives ? folder.file(OUTPUT) : undefined;
     let child: ChildProcess;
+    let print: 'pipe' | number = 'pipe';
     try {
-      const print = output === undefined ? 'pipe' : openSync(output, 'a', 0o600);
+      if (output !== undefined) print = openSync(output, 'a', 0o600);
       child = spawn(command, args, {
         stdio: ['ignore', print, print, ...files.descriptors],
         ...asAccount(files.account),
         detached: folder.outlives,
         env: { ...environmentFor(files), [MACHINE_VARIABLE]: folder.path },
       });
-      if (typeof print === 'number') closeSync(print);
     } finally {
+      if (typeof print === 'number') closeSync(print);
       files.close();
     }
     const { pid } = child;

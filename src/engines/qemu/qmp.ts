@@ -32,6 +32,8 @@ interface Pending {
 
 /** Milliseconds for which a command is waited for. QEMU answers in its main loop, which a device may hold up. */
 const DEFAULT_TIMEOUT = 30_000;
+/** Characters of the longest message. */
+const LONGEST_MESSAGE = 16 * 1024 * 1024;
 /** errno of a socket that can take nothing more. */
 const EAGAIN = 11;
 const RETRY_MS = 1;
@@ -49,6 +51,8 @@ export class QmpClient {
   #next = 0;
   #rest = '';
   #isClosed = false;
+  /** Why there is no connection any more. */
+  #reason = 'QEMU has ended';
   #greet: () => void = () => {};
 
   private constructor(socket: Socket, timeout: number) {
@@ -145,7 +149,7 @@ export class QmpClient {
     send: (settle: (value: unknown) => void, id: number) => void,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) throw new QmpError(command, 'Closed', 'QEMU has ended');
+      if (this.#isClosed) throw new QmpError(command, 'Closed', this.#reason);
       const id = ++this.#next;
       const expire = (): void => {
         this.#pending.delete(id);
@@ -167,7 +171,20 @@ export class QmpClient {
   #receive(text: string): void {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
-    for (const line of lines) if (line.trim() !== '') this.#dispatch(JSON.parse(line));
+    for (const line of lines) {
+      if (line.trim() === '' || this.#socket.destroyed) continue;
+      const message = objectIn(line);
+      if (message === undefined) this.#cutOff(`"${line.slice(0, 100)}" is no message`);
+      else this.#dispatch(message);
+    }
+    if (this.#rest.length > LONGEST_MESSAGE) this.#cutOff('its message does not end');
+  }
+
+  /** A QEMU that has gone wrong, or that a guest has taken over, is nothing that the service falls with. */
+  #cutOff(problem: string): void {
+    this.#rest = '';
+    this.#reason = `QEMU does not speak QMP any more, as ${problem}: terminate the machine`;
+    this.#socket.destroy();
   }
 
   #dispatch(message: Readonly<Record<string, unknown>>): void {
@@ -192,8 +209,18 @@ export class QmpClient {
     this.#isClosed = true;
     for (const id of [...this.#pending.keys()]) {
       const pending = this.#settle(id);
-      pending?.reject(new QmpError(pending.command, 'Closed', 'QEMU has ended'));
+      pending?.reject(new QmpError(pending.command, 'Closed', this.#reason));
     }
+  }
+}
+
+function objectIn(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value !== 'object' || value === null) return undefined;
+    return value as Readonly<Record<string, unknown>>;
+  } catch {
+    return undefined;
   }
 }
 

@@ -18,10 +18,13 @@ const services = (...ids: string[]): VirtualMachine => ({
 
 test('a machine has sockets where its document asks for them, and no others', () => {
   expect(plan({})).toBeUndefined();
-  expect(plan({ Devices: { HvSocket: {} } })).toEqual({ ports: [], hasAgent: false });
-  expect(plan({ GuestConnection: {} })).toEqual({ ports: [], hasAgent: true });
+  const none = { ports: [], hasAgent: false, hasHeartbeat: false };
+  expect(plan({ Devices: { HvSocket: {} } })).toEqual(none);
+  expect(plan({ GuestConnection: {} })).toEqual({ ...none, hasAgent: true });
+  const both = { GuestConnection: {}, Services: { Heartbeat: {} } };
+  expect(plan(both)).toEqual({ ...none, hasAgent: true, hasHeartbeat: true });
   const id = vsockServiceId(5000);
-  expect(plan(services(id, id.toUpperCase()))).toEqual({ ports: [5000], hasAgent: false });
+  expect(plan(services(id, id.toUpperCase()))).toEqual({ ...none, ports: [5000] });
 });
 
 test.each([
@@ -36,6 +39,11 @@ test.each([
     { GuestConnection: {}, DebugOptions: { BugcheckSavedStateFileName: '/tmp/hdvkit-end' } },
     'does not let go of its sockets',
   ],
+  [
+    'a heartbeat of nobody',
+    { Services: { Heartbeat: {} } },
+    'Services.Heartbeat: the agent of the guest answers it',
+  ],
 ] as const)('is refused %s', async (_, machine, reason) => {
   const error = await errorOf(async () => plan(machine));
   expect(error.reason).toContain(reason);
@@ -44,7 +52,7 @@ test.each([
 test('a clone is refused sockets, and told what to use instead', async () => {
   await requireHvSocket({ hvSocket: undefined }, true);
   const error = await errorOf(() =>
-    requireHvSocket({ hvSocket: { ports: [], hasAgent: true } }, true),
+    requireHvSocket({ hvSocket: { ports: [], hasAgent: true, hasHeartbeat: false } }, true),
   );
   expect(error.code).toBe('ERROR_NOT_SUPPORTED');
   expect(error.reason).toContain('restore machines from a file');

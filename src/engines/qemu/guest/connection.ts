@@ -3,15 +3,20 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { HcsError } from '../../../hcs/hcs-error.ts';
 import { HRESULT } from '../../../hcs/hresult.ts';
 import { listenOpenly } from '../../../hcs/listen-openly.ts';
-import type { GuestConnectionInfo } from '../../../hcs/schema/documents.ts';
+import type {
+  GuestConnectionInfo,
+  IntegrationComponentStatus,
+} from '../../../hcs/schema/documents.ts';
 import { Allowance } from './allowance.ts';
-import { Procedure } from './message.ts';
+import { GuestProtocolError, Procedure } from './message.ts';
 import { GuestSession } from './session.ts';
 
 /** Milliseconds that an agent may take to agree on the protocol. */
 const NEGOTIATION_LIMIT_MS = 60_000;
 /** Milliseconds for which the answer to a request to shut down is waited for: some agents give none. */
 const ANSWER_LIMIT_MS = 5_000;
+/** Milliseconds within which an agent that is well answers. */
+const HEARTBEAT_LIMIT_MS = 5_000;
 /** Connections that are agreed with at once, the newest: any program of the guest can make one. */
 const MOST_CANDIDATES = 4;
 /** Connections that a guest may make at once, and in a second. */
@@ -33,6 +38,9 @@ export class GuestConnection {
   #info: GuestConnectionInfo | undefined;
   /** Why the last one was cut off, or did not come to be. */
   #problem: string | undefined;
+  /** Whether that was because it did not keep to the protocol. */
+  #isMismatch = false;
+  #hadAgent = false;
   #hasEnded = false;
 
   /**
@@ -107,6 +115,38 @@ export class GuestConnection {
   }
 
   /**
+   * Whether the agent is there and answers, as it is asked now.
+   * @param limit milliseconds that it may take
+   */
+  async heartbeat(limit: number = HEARTBEAT_LIMIT_MS): Promise<IntegrationComponentStatus> {
+    const session = this.#session;
+    if (session === undefined) return this.#withoutAgent();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), limit);
+    });
+    try {
+      const how = await Promise.race([session.ping(), late]);
+      // What agents do not say is how the programs of the guest are.
+      if (how !== 'late') return { State: 'Ok', Reason: 'Unknown' };
+    } catch {
+      await session.closed;
+    } finally {
+      clearTimeout(timer);
+    }
+    if (this.#session !== session) return this.#withoutAgent();
+    return { State: 'LostCommunication', Reason: 'CommunicationTimedOut' };
+  }
+
+  #withoutAgent(): IntegrationComponentStatus {
+    const otherwise = this.#hadAgent ? 'FailedCommunication' : 'Unknown';
+    return {
+      State: this.#hadAgent ? 'LostCommunication' : 'NoContact',
+      Reason: this.#isMismatch ? 'ProtocolMismatch' : otherwise,
+    };
+  }
+
+  /**
    * The guest has forgotten the connections that there are. They are closed when there is another, as vhost-device-vsock
    * takes no news of them while the guest's driver is not up.
    */
@@ -160,19 +200,27 @@ export class GuestConnection {
       this.#closeForgotten();
       this.#session = session;
       this.#info = info;
+      this.#hadAgent = true;
+      this.#isMismatch = false;
       void session.closed.then((violation) => {
-        if (violation !== undefined) this.#problem = violation.message;
+        if (violation !== undefined) this.#failed(violation);
         this.#sessionEnded(session);
       });
       this.#wake();
     } catch (error) {
-      this.#problem = (error as Error).message;
+      this.#failed(error as Error);
       session.close();
     } finally {
       clearTimeout(timer);
       this.#candidates.delete(session);
       this.#forgotten.delete(session);
     }
+  }
+
+  /** Keeps why an agent is not there, for who asks for it. */
+  #failed(error: Error): void {
+    this.#problem = error.message;
+    this.#isMismatch = error instanceof GuestProtocolError;
   }
 
   #sessionEnded(session: GuestSession): void {

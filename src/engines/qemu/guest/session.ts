@@ -39,6 +39,7 @@ export class GuestSession {
   readonly #pending = new Map<bigint, Pending>();
   readonly #notifications = new Allowance(...NOTIFICATIONS);
   #violation: GuestProtocolError | undefined;
+  #ping: Promise<void> | undefined;
   #next = 0n;
 
   /** @param socket a connection that was accepted; the session's from now on */
@@ -93,13 +94,7 @@ export class GuestSession {
     procedure: ProcedureCode,
     body: Readonly<Record<string, unknown>>,
   ): Promise<Readonly<Record<string, unknown>>> {
-    const id = this.#next++;
-    const answer = await new Promise<Readonly<Record<string, unknown>>>((resolve, reject) => {
-      if (this.#socket.destroyed) throw new Error('the connection to the guest has ended');
-      this.#pending.set(id, { procedure, resolve, reject });
-      const base = { ContainerId: GUEST_ITSELF, ActivityId: randomUUID() };
-      this.#socket.write(encodeMessage(MessageKind.REQUEST, procedure, id, { ...base, ...body }));
-    });
+    const answer = await this.#ask(procedure, body);
     const { Result = 0, ErrorMessage } = answer;
     if (typeof Result !== 'number') throw this.#cutOff(`its Result is ${short(Result)}`);
     if (Result >= 0) return answer;
@@ -107,9 +102,40 @@ export class GuestSession {
     throw new Error(`the guest failed it with 0x${(Result >>> 0).toString(16)}${words}`);
   }
 
+  /**
+   * Resolves when the guest has answered a question that changes nothing, be it by failing it: the protocol has no other
+   * that every agent hears. One is asked at a time, however many wait for its answer.
+   * @throws Error when the connection ends before
+   */
+  ping(): Promise<void> {
+    this.#ping ??= this.#answerToPing();
+    return this.#ping;
+  }
+
   /** Ends the connection. */
   close(): void {
     this.#socket.destroy();
+  }
+
+  async #answerToPing(): Promise<void> {
+    try {
+      await this.#ask(Procedure.GET_PROPERTIES, { Query: '{}' });
+    } finally {
+      this.#ping = undefined;
+    }
+  }
+
+  async #ask(
+    procedure: ProcedureCode,
+    body: Readonly<Record<string, unknown>>,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const id = this.#next++;
+    return await new Promise<Readonly<Record<string, unknown>>>((resolve, reject) => {
+      if (this.#socket.destroyed) throw new Error('the connection to the guest has ended');
+      this.#pending.set(id, { procedure, resolve, reject });
+      const base = { ContainerId: GUEST_ITSELF, ActivityId: randomUUID() };
+      this.#socket.write(encodeMessage(MessageKind.REQUEST, procedure, id, { ...base, ...body }));
+    });
   }
 
   #receive(data: Buffer): void {

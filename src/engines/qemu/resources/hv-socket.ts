@@ -26,10 +26,17 @@ const GUEST_CONNECTION_PORT = 0x4000_0000;
 
 /** What the document asks for; undefined where it is nothing, so that there is no device. */
 export function planHvSocket(
-  { Devices, GuestConnection }: VirtualMachine,
+  { Devices, GuestConnection, Services }: VirtualMachine,
   crashFiles: PlannedCrashFiles,
 ): PlannedHvSocket | undefined {
   const hasAgent = GuestConnection !== undefined;
+  const hasHeartbeat = Services?.Heartbeat !== undefined;
+  if (hasHeartbeat && !hasAgent) {
+    throw cannotHonour(
+      '$.VirtualMachine.Services.Heartbeat',
+      'the agent of the guest answers it, over the guest connection; add VirtualMachine.GuestConnection, or leave it out',
+    );
+  }
   if (Devices?.HvSocket === undefined && !hasAgent) return undefined;
   requireNoSavedEnd(crashFiles);
   const { ServiceTable = {} }: HvSocketSystemConfig = Devices?.HvSocket?.HvSocketConfig ?? {};
@@ -38,7 +45,7 @@ export function planHvSocket(
     const port = portOf(`${at}["${id}"]`, id, hasAgent);
     return Disabled ? [] : [port];
   });
-  return { ports: [...new Set(ports)], hasAgent };
+  return { ports: [...new Set(ports)], hasAgent, hasHeartbeat };
 }
 
 function portOf(at: string, id: string, hasAgent: boolean): number {
@@ -158,16 +165,18 @@ async function startSocketProgram({
 
 /** Has the guest let go of the socket device. Its connections end; listeners of the guest go on with the next one. */
 export async function unplugHvSocket(machine: LiveMachine): Promise<void> {
-  await machine.unplug(socketPart(''), 'the device of its sockets');
-  await machine.sides.end(HV_SOCKET_ID);
+  await machine.sides.leave(HV_SOCKET_ID, () =>
+    machine.unplug(socketPart(''), 'the device of its sockets'),
+  );
 }
 
 /** The guest has let go of the device without being waited for. */
 export async function forgetHvSocket(machine: LiveMachine): Promise<void> {
-  for (const { remove } of socketPart('').backends) await machine.qmp.execute(...remove);
-  await machine.keep(HV_SOCKET_ID, []);
-  machine.ports.release(HV_SOCKET_ID);
-  await machine.sides.end(HV_SOCKET_ID);
+  await machine.sides.leave(HV_SOCKET_ID, async () => {
+    for (const { remove } of socketPart('').backends) await machine.qmp.execute(...remove);
+    await machine.keep(HV_SOCKET_ID, []);
+    machine.ports.release(HV_SOCKET_ID);
+  });
 }
 
 function socketPart(socket: string): Part {
@@ -193,7 +202,7 @@ export async function changeService(
   const config = (settings ?? {}) as HvSocketServiceConfig;
   const type = 'HvSocketServiceConfig';
   checkFields(type, config, HV_SOCKET_SERVICE_FIELDS, '$.Settings', QEMU_OTHERWISE);
-  const planned = machine.plan.hvSocket ?? { ports: [], hasAgent: false };
+  const planned = machine.plan.hvSocket ?? { ports: [], hasAgent: false, hasHeartbeat: false };
   const port = portOf(`The service "${id}" in $.ResourcePath`, id, planned.hasAgent);
   const others = planned.ports.filter((other) => other !== port);
   const isOff = request === 'Remove' || config.Disabled === true;

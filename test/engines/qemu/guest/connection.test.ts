@@ -250,6 +250,65 @@ describe('to shut down', () => {
   });
 });
 
+describe('a heartbeat', () => {
+  test('is that of an agent that answers, be it by a failure', async () => {
+    expect(await connection.heartbeat()).toEqual({ State: 'NoContact', Reason: 'Unknown' });
+    let answer: Answer = { Result: 0, Properties: '{}' };
+    const asked: unknown[] = [];
+    agent(({ procedure, body }) => {
+      if (procedure === Procedure.NEGOTIATE_PROTOCOL) return agreed();
+      asked.push([procedure, body.Query]);
+      return answer;
+    });
+    await connection.connected(LIMIT);
+    expect(await connection.heartbeat(LIMIT)).toEqual({ State: 'Ok', Reason: 'Unknown' });
+    answer = { Result: -2147467263, ErrorMessage: 'not implemented' };
+    expect(await connection.heartbeat(LIMIT)).toEqual({ State: 'Ok', Reason: 'Unknown' });
+    expect(asked).toEqual([
+      [Procedure.GET_PROPERTIES, '{}'],
+      [Procedure.GET_PROPERTIES, '{}'],
+    ]);
+  });
+
+  test('of an agent that hangs is lost until it answers, and it is asked once', async () => {
+    const waiting: GuestMessage[] = [];
+    const hangs = agent((message) => {
+      if (message.procedure === Procedure.NEGOTIATE_PROTOCOL) return agreed();
+      waiting.push(message);
+      return undefined;
+    });
+    await connection.connected(LIMIT);
+    const lost = { State: 'LostCommunication', Reason: 'CommunicationTimedOut' };
+    expect(await Promise.all([1, 2, 3].map((limit) => connection.heartbeat(limit)))).toEqual([
+      ...[lost, lost, lost],
+    ]);
+    const again = connection.heartbeat(LIMIT);
+    await expect.poll(() => waiting.length).toBe(1);
+    const [{ procedure, id }] = waiting as [GuestMessage];
+    hangs.write(encodeMessage(RESPONSE, procedure, id, {}));
+    expect(await again).toEqual({ State: 'Ok', Reason: 'Unknown' });
+    expect(waiting).toHaveLength(1);
+  });
+
+  test('is lost with the connection, and the reason told', async () => {
+    const first = good();
+    await connection.connected(LIMIT);
+    first.destroy();
+    await expect.poll(() => closed).toBe(1);
+    expect(await connection.heartbeat()).toEqual({
+      State: 'LostCommunication',
+      Reason: 'FailedCommunication',
+    });
+    agent(({ procedure }) =>
+      procedure === Procedure.NEGOTIATE_PROTOCOL ? agreed() : whole(NEGOTIATED, '{}'),
+    );
+    await connection.connected(LIMIT);
+    const mismatch = { State: 'LostCommunication', Reason: 'ProtocolMismatch' };
+    expect(await connection.heartbeat(LIMIT)).toEqual(mismatch);
+    expect(closed).toBe(2);
+  });
+});
+
 test('who waits for an agent hears of the end of the machine', async () => {
   const waiting = connection.connected(LIMIT);
   connection.close();
