@@ -1,5 +1,5 @@
 // Longer than most: all that is told to a machine, when it is made and when it is taken over.
-import { openSync, writeFileSync } from 'node:fs';
+import { openSync, rmSync, writeFileSync } from 'node:fs';
 import type { Adoption, Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import { liftMemoryLockLimit } from '../../ffi/memory-lock-limit.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
@@ -10,6 +10,7 @@ import { qemuArguments } from './command-line.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { creationFailure } from './creation-failure.ts';
 import { planMachine } from './document.ts';
+import { eachStep } from './each-step.ts';
 import { readEngineRecord } from './engine-record.ts';
 import { QemuFiles } from './files.ts';
 import { firmwareFor } from './firmware-files.ts';
@@ -113,6 +114,7 @@ export class QemuEngine implements Engine {
     let started: QemuProcess | undefined;
     let files: HandedFiles | undefined;
     let monitor: OwnMonitorSocket | undefined;
+    let ownSockets: readonly string[] = [];
     const account = hasAccounts(options) ? takeAccount(request.runtimeId) : undefined;
     try {
       requireAccessToAll({ id: request.id, account }, plan);
@@ -151,7 +153,7 @@ export class QemuEngine implements Engine {
         ...restored,
         uri: uriOf(files.name(restored.path), restored.offset),
       };
-      const ownSockets = sockets.filter((path) => !listening.has(path));
+      ownSockets = sockets.filter((path) => !listening.has(path));
       for (const path of ownSockets) folder.watchFile(path);
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
@@ -236,13 +238,17 @@ export class QemuEngine implements Engine {
         },
       });
     } catch (error) {
-      await started?.quit();
-      await sides?.endAll();
-      forgetTpm();
-      monitor?.discard();
-      await folder?.remove();
-      files?.close();
-      releaseAccount(account);
+      const made = ownSockets;
+      await eachStep([
+        () => started?.quit(),
+        () => sides?.endAll(),
+        forgetTpm,
+        () => monitor?.discard(),
+        ...made.map((path) => () => rmSync(path, { force: true })),
+        () => folder?.remove(),
+        () => files?.close(),
+        () => releaseAccount(account),
+      ]);
       throw creationFailure(error, plan);
     }
   }

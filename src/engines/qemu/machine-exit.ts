@@ -7,7 +7,7 @@ export type Cause = 'guest' | 'host' | 'panic' | { readonly failure: string } | 
 
 /**
  * How a machine ended whose QEMU ended so.
- * @param problem what went wrong when the guest had ended
+ * @param problem what went wrong when it had ended
  */
 export function exitOf(
   cause: Cause,
@@ -27,7 +27,7 @@ export function exitOf(
     case 'guest':
       return { exitType: 'GracefulExit', status: HRESULT.S_OK, ...problem };
     case 'host':
-      return { exitType: 'ForcedExit', status: HRESULT.S_OK };
+      return { exitType: 'ForcedExit', status: HRESULT.S_OK, ...problem };
     case 'panic':
       return {
         exitType: 'UnexpectedExit',

@@ -15,6 +15,7 @@ import { isAlive } from '../../provision/process-identity.ts';
 import { crashReport } from './crash-report.ts';
 import { placeCrashStore } from './crash-store.ts';
 import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
+import { eachStep } from './each-step.ts';
 import { type EngineRecord, RECORD_VERSION } from './engine-record.ts';
 import { MachineSockets } from './guest/sockets.ts';
 import type { LiveMachine } from './live-machine.ts';
@@ -335,15 +336,20 @@ export class QemuSystem implements EngineSystem {
   async #end(exit: ProcessExit): Promise<void> {
     if (this.#isReleased) return;
     const { request, folder, machine, qemu, saved } = this.#parts;
-    this.#sockets.close();
-    saved(undefined);
-    await this.#lastSave.forget();
-    qemu.qmp.close();
-    await this.#slots.powerOffAll();
-    machine.ended();
-    await machine.sides.endAll();
-    await folder.remove();
-    releaseAccount(qemu.files.account);
+    const [problem] = await eachStep([
+      () => this.#sockets.close(),
+      () => saved(undefined),
+      () => this.#lastSave.forget(),
+      () => qemu.qmp.close(),
+      () => this.#slots.powerOffAll(),
+      () => machine.ended(),
+      () => machine.sides.endAll(),
+      () => folder.remove(),
+      () => releaseAccount(qemu.files.account),
+    ]);
+    if (problem !== undefined && this.#endProblem.detail === undefined) {
+      this.#endProblem = { detail: `not all of the machine was removed: ${problem.message}` };
+    }
     request.exited(exitOf(this.#cause, exit, this.#endProblem));
   }
 }

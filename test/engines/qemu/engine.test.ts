@@ -1,29 +1,29 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EngineExit, EngineSystem } from '../../../src/compute/engine.ts';
-import { QemuEngine } from '../../../src/engines/qemu/engine.ts';
+import { QemuEngine, type QemuEngineOptions } from '../../../src/engines/qemu/engine.ts';
 import { HRESULT } from '../../../src/hcs/hresult.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 30_000 };
-vi.setConfig({ testTimeout: 60_000 });
-
 const QEMU = fileURLToPath(new URL('fake-qemu.mjs', import.meta.url));
 const { XDG_RUNTIME_DIR } = process.env;
 let folder: string;
 let exits: EngineExit[];
 let notices: string[];
+let documents: string[];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'hdve-'));
   process.env.XDG_RUNTIME_DIR = folder;
   exits = [];
   notices = [];
+  documents = [];
 });
 
 afterEach(() => {
@@ -32,10 +32,14 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function create(mode: string, com?: string): Promise<EngineSystem> {
+async function create(
+  mode: string,
+  com?: string,
+  options: QemuEngineOptions = {},
+): Promise<EngineSystem> {
   const kernel = join(folder, 'vmlinux');
   writeFileSync(kernel, '');
-  const engine = new QemuEngine({ qemu: QEMU, extraArgs: ['-fake', mode] });
+  const engine = new QemuEngine({ qemu: QEMU, extraArgs: ['-fake', mode], ...options });
   const document = {
     VirtualMachine: {
       Chipset: { LinuxKernelDirect: { KernelFilePath: kernel } },
@@ -49,7 +53,10 @@ async function create(mode: string, com?: string): Promise<EngineSystem> {
     runtimeId: randomUUID(),
     document,
     exited: (exit) => exits.push(exit),
-    notify: ({ type }) => notices.push(type),
+    notify: ({ type, document }) => {
+      notices.push(type);
+      documents.push(document);
+    },
   });
 }
 
@@ -91,6 +98,30 @@ describe('a machine', () => {
     });
   });
 
+  test('whose guest panics is reported without its messages where these cannot be read', async () => {
+    const machine = await create('panic');
+    const [own = ''] = left().filter((name) => name.startsWith('hdvq-'));
+    rmSync(join(folder, own, 'crash-log'));
+    await machine.start([]);
+    await expect.poll(() => exits, PATIENCE).toHaveLength(1);
+    expect(documents).toEqual([
+      expect.anything(),
+      expect.stringContaining('The messages of the guest were not read: ENOENT'),
+    ]);
+  });
+
+  test('whose COM port’s socket has become something else ends all the same, and says what is left', async () => {
+    const path = join(folder, 'com1');
+    const machine = await create('', path);
+    await machine.start([]);
+    rmSync(path);
+    mkdirSync(path);
+    await machine.terminate();
+    expect(exits).toMatchObject([
+      { exitType: 'ForcedExit', detail: expect.stringContaining(path) },
+    ]);
+  });
+
   test('whose QEMU dies has ended unexpectedly, with its last words', async () => {
     const machine = await create('abort');
     await machine.start([]).catch(() => undefined); // The answer and the end race.
@@ -116,6 +147,15 @@ describe('a machine that cannot be made', () => {
     );
     expect(left()).toEqual([]);
     expect(exits).toEqual([]);
+  });
+
+  test('leaves no socket of its COM port behind, even where machines outlive their owner', async () => {
+    for (const outlives of [false, true]) {
+      const options = { outlives, folder: join(folder, 'kept') };
+      await expect(create('refuse-late', undefined, options)).rejects.toThrow(/no such thing/);
+      expect(left().filter((name) => name !== 'kept')).toEqual([]);
+    }
+    expect(readdirSync(join(folder, 'kept'))).toEqual([]);
   });
 
   test('is one whose COM port’s path is taken', async () => {

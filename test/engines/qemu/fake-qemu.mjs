@@ -23,7 +23,12 @@ for (const text of chardevs) {
   const [, path] = /path=([^,]*(?:,,[^,]*)*)/.exec(text) ?? [];
   const [, given] = /\bfd=(\d+)/.exec(text) ?? [];
   if (text.includes('id=control,') || !text.includes('server=on')) continue;
-  createServer().listen(path === undefined ? { fd: Number(given) } : path.replaceAll(',,', ','));
+  const server = createServer();
+  server.listen(path === undefined ? { fd: Number(given) } : path.replaceAll(',,', ','), () => {
+    if (mode !== 'refuse-late') return;
+    console.error('qemu-system-x86_64: -device: no such thing');
+    process.exit(1);
+  });
 }
 const [, fd] = chardevs.map((text) => /id=control,fd=(\d+),server=on/.exec(text)).find(Boolean);
 let control;

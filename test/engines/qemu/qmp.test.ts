@@ -48,6 +48,22 @@ describe('a control connection', () => {
     expect(await client.execute('query')).toBe('whole');
   });
 
+  test.each(['{"event": ', 'null', '"text"'])('is cut off by %s, and tells why', async (line) => {
+    const client = await QmpClient.open(peer.client);
+    peer.handler = () => SILENCE;
+    const command = client.execute('query');
+    peer.write(`${line}\n`);
+    const told = {
+      kind: 'Closed',
+      message: expect.stringContaining(
+        `QEMU does not speak QMP any more, as "${line}" is no message`,
+      ),
+    };
+    await expect(command).rejects.toMatchObject(told);
+    await client.closed;
+    await expect(client.execute('query')).rejects.toMatchObject(told);
+  });
+
   test('rejects with QEMU’s words when it refuses', async () => {
     const client = await QmpClient.open(peer.client);
     peer.handler = () => new Refusal("Device 'd' not found", 'DeviceNotFound');
