@@ -74,6 +74,7 @@ const around: Record<string, Json> = {
     Chipset: { Uefi: { BootThis: { DeviceType: 'ScsiDrive', DevicePath: 'a' } } },
     Devices: { Scsi: { a: { Attachments: { 0: { Path: disk }, 1: { Path: disk } } } } },
   },
+  'Services.Heartbeat': { GuestConnection: {} },
 };
 
 /** Values that say something, where the first of the type would not. */

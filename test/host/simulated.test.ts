@@ -1,4 +1,5 @@
 import { SimulatedGuestAccess } from 'hdvkit/testing';
+import { HCS_EVENT_TYPE } from '../../src/hcs/core/constants.ts';
 import { createSimulatedHost } from '../../src/hosts/simulated/host.ts';
 import { describeHost } from './conformance.ts';
 import { describeRestart } from './conformance-restart.ts';
@@ -41,6 +42,8 @@ async function openSimulated(): Promise<SaveTestHost> {
         },
       };
     },
+    // Guest programs of a simulated machine have no agent that could be connected.
+    neverTells: [HCS_EVENT_TYPE.HcsEventSystemGuestConnectionClosed],
     close: () => binding.close(),
   };
 }
