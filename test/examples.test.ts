@@ -96,7 +96,7 @@ describe('examples', () => {
     const found = lines.map((line) => JSON.parse(line) as ExampleOutcome);
     outcomes = new Map(found.map((outcome) => [outcome.path, outcome]));
     if (run.status !== 0) throw new Error(`The runner of examples failed: ${run.stderr}`);
-  }, 60_000);
+  });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -126,7 +126,7 @@ describe('examples', () => {
         return `${names.get(file)?.place}: ${line}`;
       });
     expect(problems).toEqual([]);
-  }, 60_000);
+  });
 
   test.each(blocks.filter(({ runs }) => runs))('$place runs, and prints what it says', (block) => {
     const path = paths.get(block) as string;

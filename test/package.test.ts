@@ -36,7 +36,7 @@ describe('the package, installed into an empty folder', () => {
       JSON.stringify({ name: 'user', private: true, type: 'module' }),
     );
     run(folder, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`);
-  }, 180_000);
+  });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

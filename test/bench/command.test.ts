@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { BENCHMARKS } from '../../src/cli/bench-catalog.ts';
 import { Workplace } from '../cli/run-cli.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 test('hdvkit bench lists what can be measured', async () => {
   using place = new Workplace();

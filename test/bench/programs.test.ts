@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { StoredReport } from '../../bench/report.ts';
 import { Workplace } from '../cli/run-cli.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Runs a benchmark as a user does. @returns what it stored */
 async function bench(...args: readonly string[]): Promise<StoredReport> {

@@ -1,11 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { StoredReport } from '../../bench/report.ts';
 import { ended, until, Workplace } from '../cli/run-cli.ts';
 import { type ReadScript, ScriptedServer } from './scripted-server.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Milliseconds that a server has to answer: more than a busy machine needs, as the servers are on this thread. */
 const TIMEOUT = '2000';

@@ -1,7 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as devices from './devices.ts';
 import { type CliOptions, type CliResult, Workplace } from './run-cli.ts';
 
@@ -27,8 +27,6 @@ function expectOneMessage({ code, stdout, stderr }: CliResult, message: RegExp):
   expect(stdout).toBe('');
   expect(code).toBe(2);
 }
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe.concurrent('a device file', () => {
   test.for([

@@ -1,11 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { VfioUserClient } from '../../src/vfio-user/client.ts';
 import { CHANGED, ENDLESS, GOOD, OTHER_SHAPE } from './devices.ts';
 import { ended, until, Workplace } from './run-cli.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe.concurrent('hdvkit show', () => {
   test('prints config space, BARs and registers', async () => {

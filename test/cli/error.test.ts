@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { codeGiven } from '../../src/cli/errors/code-given.ts';
 import { explanationOf } from '../../src/cli/errors/explanations.ts';
 import { FUNCTION_ERRORS } from '../../src/cli/errors/function-errors.ts';
@@ -7,8 +7,6 @@ import { HRESULT, type HresultName, hresultMeaning, hresultName } from '../../sr
 import * as hcs from '../../src/hcs.ts';
 import * as hdv from '../../src/hdv.ts';
 import { Workplace } from './run-cli.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe('an error code', () => {
   test.for([

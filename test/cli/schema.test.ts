@@ -1,11 +1,9 @@
 import { Ajv } from 'ajv';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { editorSchema } from '../../src/cli/documents/editor-schema.ts';
 import { OBJECT_TYPES, type ObjectType } from '../../src/hcs/schema/schema-types.ts';
 import { documentProblems } from '../../src/hcs/schema/validate.ts';
 import { Workplace } from './run-cli.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe('a JSON Schema for editors', () => {
   const check = (type: ObjectType) =>

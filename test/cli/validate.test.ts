@@ -1,14 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readPath, writePath } from '../../src/cli/documents/document-path.ts';
 import { placedProblems } from '../../src/cli/documents/document-problems.ts';
 import { DEEPEST_DOCUMENT, DocumentText } from '../../src/cli/documents/document-text.ts';
 import { hostProblems } from '../../src/cli/documents/host-problems.ts';
 import { Workplace } from './run-cli.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const read = (text: string): DocumentText => new DocumentText(text, 'it.json');
 const found = (text: string): readonly string[] =>

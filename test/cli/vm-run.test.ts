@@ -1,9 +1,7 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { MachineExitCode } from '../../src/cli/vm/exit-code.ts';
 import { CHANGED, GOOD, TWO_DEVICES } from './devices.ts';
 import { type CliResult, ended, until, Workplace } from './run-cli.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const MACHINE = `{
   // What a machine needs at least.
@@ -85,7 +83,7 @@ describe.concurrent('hdvkit vm run on a terminal', () => {
     await session.type('bogus', "unknown command 'bogus'");
     await session.type('\u001dproperties', '"State": "Running"');
     await session.type('save', "missing required argument 'file'");
-    await session.type('save "with space"', 'cannot be saved on this host');
+    await session.type('save "no such folder/with space"', 'ERROR_PATH_NOT_FOUND');
     await session.type('screenshot x.png', 'Cannot take a screenshot');
     await session.type('attach none.ts', 'there is no such file');
     await session.type('attach device.ts --colour red', "unknown option '--colour'");

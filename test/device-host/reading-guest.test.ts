@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { VfioUserWorkerDevice } from '../../src/device-host/vfio-user-worker-device.ts';
 import { closeFd, createEventFd, takeEventFd } from '../../src/ffi/descriptors.ts';
 import { PollEvent, PollSet } from '../../src/ffi/poll-set.ts';
@@ -14,8 +14,6 @@ const MANY = 3000;
 const CONFIG = 7;
 /** What no wait takes, in milliseconds. */
 const LONG = 20_000;
-
-vi.setConfig({ testTimeout: 60_000 }); // Each test starts a thread, which takes a loaded machine seconds.
 
 let sockets = 0;
 const open: (() => unknown)[] = [];

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   VfioUserWorkerDevice,
   type VfioUserWorkerOptions,
@@ -29,8 +29,6 @@ const MSIX = 2;
 const Reg = { ID: 0, WORD: 4, TROUBLE: 8, GPA: 16, COPY: 24, RAISE: 28, KEPT: 32 } as const;
 /** Where the MSI-X capability is: the first one. */
 const MSIX_CONTROL = 0x40;
-
-vi.setConfig({ testTimeout: 90_000 }); // Each test starts threads, which takes a loaded machine seconds.
 
 let folder: string;
 let sockets = 0;

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   VfioUserWorkerDevice,
   type VfioUserWorkerOptions,
@@ -20,8 +20,6 @@ const mapping = new URL('./aperture-loop-device.ts', import.meta.url);
 const slicing = new URL('./slicing-device.ts', import.meta.url);
 const CONFIG = 7;
 const Reg = { ID: 0, SCRATCH: 4, TROUBLE: 8, TROUBLE_ON_READ: 12, TICKS: 16 } as const;
-
-vi.setConfig({ testTimeout: 60_000 }); // Each test starts threads, which takes a loaded machine seconds.
 
 let folder: string;
 let sockets = 0;

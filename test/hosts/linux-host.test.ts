@@ -6,8 +6,6 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { createLinuxHost } from '../../src/hosts/linux/host.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
-
 const QEMU = fileURLToPath(new URL('../engines/qemu/fake-qemu.mjs', import.meta.url));
 let folder: string;
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { createSimulatedHost } from '../../src/hosts/simulated/host.ts';
 import type { PlacedFunction } from '../../src/hosts/simulated/worker-device.ts';
 import { ComputeSystem, DeviceHost } from '../../src/index.ts';
@@ -15,8 +15,6 @@ const DEVICE = 0x7002;
 const { ID, WORD, TROUBLE } = RESTARTED.offsets;
 const IDENTITY = 0x0e57_a127;
 const ONES = 0xffff_ffff;
-
-vi.setConfig({ testTimeout: 90_000 }); // Each test starts threads, which takes a loaded machine seconds.
 
 const EARLY = {
   SchemaVersion: { Major: 2, Minor: 1 },

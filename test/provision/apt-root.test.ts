@@ -1,11 +1,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AptRoot } from '../../src/provision/apt-root.ts';
 import type { ProvisionProgress } from '../../src/provision/provision-options.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const { PATH } = process.env;
 const MIRROR = { uri: 'http://mirror/debian', keyring: '/keys.gpg' };

@@ -1,10 +1,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findQemu } from '../../src/provision/find-qemu.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const { PATH, HDVKIT_QEMU } = process.env;
 let folder: string;

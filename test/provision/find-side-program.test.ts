@@ -1,10 +1,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findSideProgram } from '../../src/provision/find-side-program.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const { PATH } = process.env;
 let folder: string;

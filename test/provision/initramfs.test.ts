@@ -3,11 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildInitramfs, type InitramfsOptions } from '../../src/provision/initramfs.ts';
 import type { GuestFiles } from '../../src/provision/provision-guest.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const RELEASE = '6.1.0-test';
 const MODULES = [

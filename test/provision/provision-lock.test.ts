@@ -2,14 +2,12 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { identifyProcess, isAlive } from '../../src/provision/process-identity.ts';
 import { takeLock } from '../../src/provision/provision-lock.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 30_000 };
-vi.setConfig({ testTimeout: 60_000 });
-
 const root = new URL('../..', import.meta.url);
 const lockModule = new URL('../../src/provision/provision-lock.ts', import.meta.url);
 let folder: string;

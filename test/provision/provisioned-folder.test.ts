@@ -9,10 +9,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { provisionFolder } from '../../src/provision/provisioned-folder.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let cache: string;
 let folder: string;

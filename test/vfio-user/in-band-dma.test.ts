@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { socketPair } from '../../src/ffi/unix-socket.ts';
 import { workerExecArgv } from '../../src/transport/typescript-loader.ts';
 import { type ClientMemory, VfioUserClient } from '../../src/vfio-user/client.ts';
@@ -38,8 +38,6 @@ const thread = new Worker(new URL('./dma-thread.ts', import.meta.url), {
 });
 thread.setMaxListeners(0);
 afterAll(() => thread.terminate());
-vi.setConfig({ testTimeout: 60_000 });
-
 /** A device on a thread of its own, its client, and guest memory mapped without a descriptor. */
 class Machine implements AsyncDisposable {
   readonly guest = new Guest();

@@ -1,12 +1,10 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { chooseAccelerator } from '../../../src/engines/qemu/accelerator.ts';
 import { planMachine } from '../../../src/engines/qemu/document.ts';
 import { LinuxGuest } from '../../../src/engines/qemu/linux-guest.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const { XDG_RUNTIME_DIR } = process.env;
 let folder: string;

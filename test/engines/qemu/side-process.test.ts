@@ -11,14 +11,12 @@ import {
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SideProcess } from '../../../src/engines/qemu/side-process.ts';
 import { SideProcesses } from '../../../src/engines/qemu/side-processes.ts';
 import { WatchedFolder } from '../../../src/engines/qemu/watched-folder.ts';
 import type { SideProgram } from '../../../src/provision/find-side-program.ts';
 import { identifyProcess } from '../../../src/provision/process-identity.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const source = (name: string) => new URL(`../../../src/engines/qemu/${name}`, import.meta.url).href;
 const { XDG_RUNTIME_DIR } = process.env;

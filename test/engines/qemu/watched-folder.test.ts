@@ -2,11 +2,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WatchedFolder } from '../../../src/engines/qemu/watched-folder.ts';
 import { identifyProcess } from '../../../src/provision/process-identity.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const watchedFolder = new URL('../../../src/engines/qemu/watched-folder.ts', import.meta.url);
 let parent: string;
