@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 test('closing the host ends the machines that are left, and leaves no file behind', async () => {
-  const host = createLinuxHost({ engine: { qemu: QEMU } });
+  const host = createLinuxHost({ engine: { qemu: QEMU, accounts: 'service' } });
   const kernel = join(folder, 'vmlinux');
   writeFileSync(kernel, '');
   const document = {
