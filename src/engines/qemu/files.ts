@@ -1,4 +1,5 @@
-import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileUser, VmFiles } from '../../compute/vm-files.ts';
 import { type AclEntry, AclPermission, allow, disallow } from '../../ffi/posix-acl.ts';
@@ -7,6 +8,7 @@ import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
 import { findFirmware } from '../../provision/find-firmware.ts';
 import { SavedStateError } from '../saved-state-head.ts';
+import { O_PATH } from './handed-files.ts';
 import { withFileLock } from './locked-file.ts';
 import { emptySavedState, readSavedState } from './saved-state.ts';
 import { VM_GROUP, vmAccounts } from './vm-account.ts';
@@ -86,27 +88,52 @@ async function make(path: string, content: Uint8Array): Promise<void> {
   }
 }
 
-/** Something for a path, and for everything in it where it is a folder. Symbolic links in it are left alone. */
-async function forEach(
+type Change = (
+  entry: AclEntry,
   path: string,
-  user: FileUser,
-  change: (
-    entry: AclEntry,
-    path: string,
-    about: { readonly mode: number; readonly isFolder: boolean },
-  ) => void,
-): Promise<void> {
-  const status = await stat(path);
+  about: { readonly mode: number; readonly isFolder: boolean },
+) => void;
+
+/**
+ * Something for a path, and for everything in it where it is a folder. Symbolic links in it are left alone, also one that a
+ * machine, whose the folder may be, puts in the place of a file meanwhile: files are found by descriptors.
+ */
+async function forEach(path: string, user: FileUser, change: Change): Promise<void> {
+  await pinned(path, 0, (fd) => visit(fd, path, user, change));
+}
+
+async function visit(fd: number, path: string, user: FileUser, change: Change): Promise<void> {
+  const place = `/proc/self/fd/${fd}`;
+  const status = fstatSync(fd);
   const { mode } = status;
   const isFolder = status.isDirectory();
-  await withFileLock(path, () =>
+  await withFileLock(place, () =>
     rights(path, () => {
-      for (const entry of entriesOf(user)) change(entry, path, { mode, isFolder });
+      for (const entry of entriesOf(user)) change(entry, place, { mode, isFolder });
     }),
   );
   if (!isFolder) return;
-  for (const entry of await readdir(path, { withFileTypes: true })) {
-    if (entry.isFile() || entry.isDirectory()) await forEach(join(path, entry.name), user, change);
+  for (const entry of await readdir(place, { withFileTypes: true })) {
+    if (!entry.isFile() && !entry.isDirectory()) continue;
+    await pinned(join(place, entry.name), constants.O_NOFOLLOW, (inner) =>
+      fstatSync(inner).isSymbolicLink()
+        ? Promise.resolve()
+        : visit(inner, join(path, entry.name), user, change),
+    );
+  }
+}
+
+/** Names what is at a path for as long as `work` takes, whatever comes to be there. */
+async function pinned(
+  path: string,
+  flags: number,
+  work: (fd: number) => Promise<void>,
+): Promise<void> {
+  const fd = openSync(path, O_PATH | flags);
+  try {
+    await work(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

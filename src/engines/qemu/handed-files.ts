@@ -158,7 +158,7 @@ export class HandedFiles {
   }
 
   /**
-   * Lets a running QEMU write a file that is there already, whoever owns it.
+   * Lets a running QEMU write a file that is there already, whoever owns it, and no link.
    * @returns the name for a command of QEMU's, and what takes it back
    */
   async lendForWriting(
@@ -166,7 +166,10 @@ export class HandedFiles {
     path: string,
   ): Promise<{ readonly name: string; back(): Promise<void> }> {
     if (this.account === undefined) return { name: path, back: async () => {} };
-    const { 'fdset-id': set } = await addFd(qmp, openSync(path, constants.O_WRONLY));
+    const { 'fdset-id': set } = await addFd(
+      qmp,
+      openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW),
+    );
     return {
       name: `/dev/fdset/${set}`,
       back: async () => {

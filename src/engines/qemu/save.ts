@@ -1,4 +1,12 @@
-import { chmodSync, chownSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+} from 'node:fs';
 import { copyFile, type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HcsError } from '../../hcs/hcs-error.ts';
@@ -76,19 +84,17 @@ export async function saveAsTemplate(
   }
   const ram = ramOf(qemu.pid);
   const machine = await savedMachine(qemu, make);
-  writeFileSync(state, '', { flag: 'wx', mode: 0o600 });
-  const out = await qemu.files.lendForWriting(qemu.qmp, state);
+  const file = openSync(state, 'wx', 0o600);
   try {
-    await saveTo(qemu.qmp, `file:${out.name}`, true, signal);
-  } finally {
-    await out.back();
-  }
-  if (qemu.files.account !== undefined) {
-    // Clones have accounts of their own, and read what they are handed of both.
-    for (const file of [state, ram]) {
-      chownSync(file, 0, VM_GROUP);
-      chmodSync(file, 0o640);
+    const out = await qemu.files.lendForWriting(qemu.qmp, state);
+    try {
+      await saveTo(qemu.qmp, `file:${out.name}`, true, signal);
+    } finally {
+      await out.back();
     }
+    if (qemu.files.account !== undefined) shareWithClones(file, ram);
+  } finally {
+    closeSync(file);
   }
   return { machine, state, ram };
 }
@@ -111,12 +117,38 @@ function ramOf(pid: number): string {
   const folder = `/proc/${pid}/fd`;
   for (const fd of readdirSync(folder)) {
     const path = join(folder, fd);
-    if (readlinkSync(path).startsWith(`/memfd:${MEMORY_NAME}`)) return path;
+    if (isGuestMemory(path)) return path;
   }
   throw failure(
     'ERROR_NOT_SUPPORTED',
     'the machine is a clone, whose memory is partly that of its template: make clones of the template itself',
   );
+}
+
+/**
+ * Clones have accounts of their own, and read what they are handed of both. QEMU may have put something else where the names
+ * are, so that rights are given by descriptors alone.
+ */
+function shareWithClones(state: number, ram: string): void {
+  const memory = openSync(ram, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!isGuestMemory(`/proc/self/fd/${memory}`)) {
+      throw failure(
+        'E_UNEXPECTED',
+        `${ram} is not the memory of the machine any more: terminate it`,
+      );
+    }
+    for (const fd of [state, memory]) {
+      fchownSync(fd, 0, VM_GROUP);
+      fchmodSync(fd, 0o640);
+    }
+  } finally {
+    closeSync(memory);
+  }
+}
+
+function isGuestMemory(descriptor: string): boolean {
+  return readlinkSync(descriptor).startsWith(`/memfd:${MEMORY_NAME}`);
 }
 
 function failure(code: HresultName, message: string): HcsError {

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -165,7 +166,11 @@ test('a folder is granted to a machine with what is in it, and with what comes l
   const file = join(root, 'inner', 'file');
   writeFileSync(file, '', { mode: 0o600 });
   const entry = { kind: 'user', id: vmAccount(runtimeIdOf('whole')).uid } as const;
+  const outside = join(folder, 'outside');
+  writeFileSync(outside, '', { mode: 0o600 });
+  symlinkSync(outside, join(root, 'link'));
   await core().HcsGrantVmAccess('whole', root);
+  expect(permissionOf(outside, 'access', entry)).toBeUndefined();
   const later = join(root, 'inner', 'later');
   writeFileSync(later, '', { mode: 0o664 });
   expect([root, file, later].map((path) => permissionOf(path, 'access', entry))).toEqual([7, 6, 7]);

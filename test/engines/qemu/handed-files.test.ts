@@ -1,4 +1,12 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,6 +119,15 @@ test('what qcow2 images stand on is found by their own folders, and a circle end
   expect(backingChain(base!)).toEqual([]);
   writeFileSync(middle!, overlay('top.qcow2', 'qcow2'));
   expect(backingChain(top!)).toEqual([middle, top]);
+});
+
+test('a machine is lent no file for writing by a link, which it may have put there', async () => {
+  const link = join(folder, 'state');
+  writeFileSync(join(folder, 'secret'), 'of the service');
+  symlinkSync(join(folder, 'secret'), link);
+  const qmp = { execute: () => Promise.reject(new Error('nothing is to be lent')) };
+  const lent = new HandedFiles(ACCOUNT).lendForWriting(qmp as unknown as QmpClient, link);
+  await expect(lent).rejects.toMatchObject({ code: 'ELOOP' });
 });
 
 test('descriptors go along with commands, one command at a time', async () => {

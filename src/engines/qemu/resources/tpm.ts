@@ -113,7 +113,17 @@ function openOwned(state: string, guestState: string, flags: number): number {
   const { uid, gid } = statSync(guestState);
   const isNew = !existsSync(state);
   const fd = openSync(state, flags | constants.O_NOFOLLOW, 0o600);
-  if (isNew) fchownSync(fd, uid, gid);
+  try {
+    if (isNew) fchownSync(fd, uid, gid);
+  } catch (error) {
+    closeSync(fd);
+    rmSync(state, { force: true });
+    throw resourceFailure(
+      'E_ACCESSDENIED',
+      `${AT} is "${guestState}" of uid ${uid}, and the service cannot make "${state}" for the same owner: use a guest state of the service's own`,
+      error,
+    );
+  }
   const status = fstatSync(fd);
   if (status.isFile() && status.uid === uid) return fd;
   closeSync(fd);
