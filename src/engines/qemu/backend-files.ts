@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { backingOf } from './qcow2-backing.ts';
+import { resourceFailure } from './resources/resource-failure.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -105,28 +106,40 @@ function walk(value: unknown, visit: (object: Fields) => void): void {
   for (const inner of Object.values(value)) walk(inner, visit);
 }
 
-/** Says of qcow2 images what they stand on, which QEMU would otherwise look for by its path. */
-export function withBackingFiles(value: Fields): Fields {
+/**
+ * Says of qcow2 images what they stand on, which QEMU would otherwise look for by its path.
+ * @param above images that stand on this one
+ * @throws HcsError ERROR_INVALID_DATA for images that stand on themselves
+ */
+export function withBackingFiles(value: Fields, above: readonly string[] = []): Fields {
+  const image = value.driver === 'qcow2' ? (value.file as Fields | undefined)?.filename : undefined;
+  const isImage = typeof image === 'string';
+  const whole = isImage ? onBacking(value, image, above) : value;
   return Object.fromEntries(
-    Object.entries(value.driver === 'qcow2' ? onBacking(value) : value).map(([key, inner]) => [
+    Object.entries(whole).map(([key, inner]) => [
       key,
       typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-        ? withBackingFiles(inner as Fields)
+        ? withBackingFiles(inner as Fields, isImage ? [...above, image] : above)
         : inner,
     ]),
   );
 }
 
-function onBacking(image: Fields): Fields {
-  const filename = (image.file as Fields | undefined)?.filename;
-  if (typeof filename !== 'string' || image.backing !== undefined) return image;
-  const backing = backingOf(filename);
+function onBacking(image: Fields, path: string, above: readonly string[]): Fields {
+  if (above.includes(path)) {
+    throw resourceFailure(
+      'ERROR_INVALID_DATA',
+      `the image "${path}" stands on itself: look at it with "qemu-img info", and give it another backing file (qemu-img rebase -u)`,
+    );
+  }
+  if (image.backing !== undefined) return image;
+  const backing = backingOf(path);
   if (backing === undefined) return image;
   return {
     ...image,
     backing: {
       driver: backing.format,
-      file: { driver: 'file', filename: resolve(dirname(filename), backing.path) },
+      file: { driver: 'file', filename: resolve(dirname(path), backing.path) },
     },
   };
 }

@@ -69,8 +69,8 @@ export interface QemuEngineOptions {
    */
   readonly outlives?: boolean | undefined;
   /**
-   * Folder for the sockets and files of machines that outlive this process, an absolute path of at most 80 bytes that no
-   * other engine uses. Default: XDG_RUNTIME_DIR, or the folder for temporary files.
+   * Folder for the sockets and files of machines that outlive this process, an absolute path of at most 80 bytes, without
+   * commas, that no other engine uses. Default: XDG_RUNTIME_DIR, or the folder for temporary files.
    */
   readonly folder?: string | undefined;
   /**

@@ -21,6 +21,7 @@ import { HOT_MEMORY_ID } from './resources/memory.ts';
 import type { Template } from './restore.ts';
 import { type SavedMachine, sealSavedState } from './saved-state.ts';
 import { VM_GROUP } from './vm-account.ts';
+import type { WatchedFolder } from './watched-folder.ts';
 
 /** What is known before the machine is asked. */
 export type Make = Omit<SavedMachine, 'machineType' | 'crashStore'>;
@@ -38,11 +39,19 @@ export class LastSave {
 
   /**
    * Saves a stopped machine to a file. What the file had before stays until the new state is whole and on the disk;
-   * after a failure nothing new is left.
+   * after a failure nothing new is left, nor when this process ends meanwhile.
+   * @param folder the machine's, which knows what has to be removed then
    * @throws HcsError for a path that is not absolute, or where no file can be made
    */
-  async toFile(qemu: QemuProcess, make: Make, path: string, signal?: AbortSignal): Promise<void> {
+  async toFile(
+    qemu: QemuProcess,
+    folder: WatchedFolder,
+    make: Make,
+    path: string,
+    signal?: AbortSignal,
+  ): Promise<void> {
     await replaceFile(path, async (part) => {
+      folder.watchFile(part);
       if (this.#file === undefined) {
         const machine = await savedMachine(qemu, make);
         const out = await qemu.files.lendForWriting(qemu.qmp, part);

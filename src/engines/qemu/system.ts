@@ -251,7 +251,8 @@ export class QemuSystem implements EngineSystem {
   }
 
   async #save(path: string, signal?: AbortSignal): Promise<void> {
-    await this.#lastSave.toFile(this.#parts.qemu, await this.#make(), path, signal);
+    const { qemu, folder } = this.#parts;
+    await this.#lastSave.toFile(qemu, folder, await this.#make(), path, signal);
   }
 
   /** A program beside QEMU is gone. */

@@ -1,5 +1,14 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -180,4 +189,36 @@ test('a COM port is connected to a socket where somebody listens already', async
   await machine.terminate();
   expect(existsSync(path)).toBe(true);
   await new Promise((resolve) => server.close(resolve));
+});
+
+test('a save that its process does not live to see leaves nothing behind, and what was there before', async () => {
+  const saved = join(folder, 'saved.vmrs');
+  writeFileSync(saved, 'as it was');
+  const kernel = join(folder, 'vmlinux');
+  writeFileSync(kernel, '', { mode: 0o644 });
+  const owner = join(folder, 'owner.mts');
+  const engineModule = new URL('../../../src/engines/qemu/engine.ts', import.meta.url);
+  writeFileSync(
+    owner,
+    `import { QemuEngine } from '${engineModule.href}';
+     const engine = new QemuEngine({ qemu: '${QEMU}', accounts: 'service' });
+     const document = {
+       VirtualMachine: { Chipset: { LinuxKernelDirect: { KernelFilePath: '${kernel}' } } },
+     };
+     const ids = { id: 'saved', runtimeId: '${randomUUID()}' };
+     void engine
+       .create({ ...ids, document, exited: () => {}, notify: () => {} })
+       .then(async (machine) => {
+         await machine.start([]);
+         await machine.pause();
+         await machine.save({ kind: 'file', path: '${saved}' }); // The stand-in never ends it.
+       });`,
+  );
+  const names = () => readdirSync(folder).filter((name) => name.startsWith('.saved.vmrs.'));
+  const running = spawn(process.execPath, ['--import', 'tsx', owner], { stdio: 'inherit' });
+  await expect.poll(names, PATIENCE).toHaveLength(1);
+  running.kill('SIGKILL');
+  await expect.poll(names, PATIENCE).toEqual([]);
+  expect(readFileSync(saved, 'utf8')).toBe('as it was');
+  await expect.poll(left, PATIENCE).toEqual(['owner.mts', 'saved.vmrs']);
 });

@@ -119,6 +119,8 @@ test('what qcow2 images stand on is found by their own folders, and a circle end
   expect(backingChain(base!)).toEqual([]);
   writeFileSync(middle!, overlay('top.qcow2', 'qcow2'));
   expect(backingChain(top!)).toEqual([middle, top]);
+  const disk = { driver: 'qcow2', file: { driver: 'file', filename: top } };
+  expect(() => new HandedFiles(ACCOUNT).backend(disk)).toThrow(`"${top}" stands on itself`);
 });
 
 test('a machine is lent no file for writing by a link, which it may have put there', async () => {
