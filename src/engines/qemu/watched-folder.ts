@@ -58,12 +58,12 @@ export class WatchedFolder {
 
   /**
    * Makes the folder of a machine that outlives this process.
-   * @param parent an absolute path of at most 80 bytes; it is made, for its owner alone, when it is not there
+   * @param parent an absolute path of at most 80 bytes without commas; it is made, for its owner alone, when it is not there
    */
   static kept(parent = usualParent()): WatchedFolder {
-    if (!parent.startsWith('/') || Buffer.byteLength(parent) > LONGEST_FOLDER) {
+    if (!isUsable(parent)) {
       throw new Error(
-        `Cannot keep sockets in "${parent}": use an absolute path of at most ${LONGEST_FOLDER} bytes`,
+        `Cannot keep sockets in "${parent}": use an absolute path of at most ${LONGEST_FOLDER} bytes without commas and line breaks`,
       );
     }
     mkdirSync(parent, { recursive: true, mode: 0o700 });
@@ -126,9 +126,13 @@ export class WatchedFolder {
 /** Where folders are when nothing else is said. */
 function usualParent(): string {
   const parents = [process.env.XDG_RUNTIME_DIR, tmpdir()];
-  const fits = (folder: string | undefined): boolean =>
-    folder?.startsWith('/') === true && Buffer.byteLength(folder) <= LONGEST_FOLDER;
-  return parents.find(fits) ?? '/tmp';
+  return parents.find(isUsable) ?? '/tmp';
+}
+
+/** Programs beside QEMU take a comma for the end of a path, and what watches the folder a line break. */
+function isUsable(folder: string | undefined): folder is string {
+  if (folder?.startsWith('/') !== true || /[,\n]/.test(folder)) return false;
+  return Buffer.byteLength(folder) <= LONGEST_FOLDER;
 }
 
 function create(parent: string): string {

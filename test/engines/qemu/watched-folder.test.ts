@@ -1,5 +1,13 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -35,6 +43,18 @@ describe('the folder of a machine', () => {
     const folder = WatchedFolder.create();
     expect(folder.path.startsWith(parent)).toBe(false);
     await folder.remove();
+  });
+
+  test('is where no program takes a part of its path for something else', async () => {
+    const comma = join(parent, 'a,b');
+    mkdirSync(comma);
+    process.env.XDG_RUNTIME_DIR = comma;
+    const folder = WatchedFolder.create();
+    expect(folder.path.startsWith(comma)).toBe(false);
+    await folder.remove();
+    expect(() => WatchedFolder.kept(comma)).toThrow(
+      `Cannot keep sockets in "${comma}": use an absolute path of at most 80 bytes without commas`,
+    );
   });
 
   test('goes when its owner is killed, with the process and the files that it watches', async () => {
