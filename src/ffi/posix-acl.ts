@@ -63,6 +63,12 @@ export function disallow(path: string, list: AclList, { kind, id }: AclEntry): v
   write(path, list, withMask(kept));
 }
 
+/** Gives a file the list that another one has, if it has one. @throws SystemCallError as {@link allow} */
+export function copyList(from: string, to: string, list: AclList): void {
+  const items = read(from, list);
+  if (items !== undefined) write(to, list, items);
+}
+
 /** Rights of an entry, or undefined where it has none of its own. @throws SystemCallError as {@link allow} */
 export function permissionOf(path: string, list: AclList, entry: AclEntry): number | undefined {
   const tag = entry.kind === 'user' ? Tag.USER : Tag.GROUP;

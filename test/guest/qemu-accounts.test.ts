@@ -288,16 +288,20 @@ test('clones of a template have accounts of their own, and cannot change its mem
   await clone.pause();
   const saved = join(folder, 'saved.vmrs');
   await clone.save({ SaveType: 'ToFile', SaveStateFilePath: saved });
-  await clone.terminate();
   const { uid, mode } = statSync(saved);
   expect([uid, mode & 0o777]).toEqual([process.getuid?.(), 0o600]);
-
   const restoredId = `hdvkit-${randomUUID()}`;
+  const before = join(folder, 'before.vmrs');
+  await core.HcsCreateEmptyRuntimeStateFile(before);
+  await core.HcsGrantVmAccess(restoredId, before);
+  await clone.save({ SaveType: 'ToFile', SaveStateFilePath: before });
+  await clone.terminate();
+
   await core.HcsGrantVmAccess(restoredId, path);
   const from = { SaveStateFilePath: saved };
   if (IS_ROOT) await expectRefusal(() => create(restoredId, from), saved);
-  await core.HcsGrantVmAccess(restoredId, saved);
-  const restored = await create(restoredId, from);
+  // What was granted before it was saved to is granted still.
+  const restored = await create(restoredId, { SaveStateFilePath: before });
   await restored.start();
   agent = await host.agent();
   expect(await run('cat /tmp/note')).toBe('of the clone');

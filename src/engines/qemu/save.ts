@@ -3,12 +3,14 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  lstatSync,
   openSync,
   readdirSync,
   readlinkSync,
 } from 'node:fs';
 import { copyFile, type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { copyList } from '../../ffi/posix-acl.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import { replaceFile, syncFile } from '../replaced-file.ts';
@@ -65,6 +67,7 @@ export class LastSave {
         await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
         await syncFile(part);
       }
+      if (qemu.files.account !== undefined) keepGrants(path, part);
       const file = await open(part, 'r');
       await this.forget();
       this.#file = file;
@@ -106,6 +109,12 @@ export async function saveAsTemplate(
     closeSync(file);
   }
   return { machine, state, ram };
+}
+
+/** Who was granted the file that was there is granted the one in its place. */
+function keepGrants(path: string, part: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return;
+  copyList(path, part, 'access');
 }
 
 async function savedMachine(qemu: QemuProcess, make: Make): Promise<SavedMachine> {
