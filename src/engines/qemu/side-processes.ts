@@ -1,7 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { describeExit } from './process-end.ts';
 import { SideProcess, type SideProcessOptions, type SideProcessRecord } from './side-process.ts';
 import type { VmAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
+
+/** Of the names of sockets: too many to guess, and few enough for the path of one. */
+const NAME_BYTES = 9;
 
 /** What {@link SideProcesses.start} takes. */
 export type SideProcessRequest = Omit<SideProcessOptions, 'folder' | 'socket'>;
@@ -21,7 +25,6 @@ export class SideProcesses {
   readonly #processes = new Map<string, SideProcess>();
   /** Those that QEMU is about to leave. */
   readonly #leaving = new Map<string, Promise<void>>();
-  #started = 0;
 
   /** @param account whose QEMU is, which has to be able to connect; by default this process's own */
   constructor(folder: WatchedFolder, account?: VmAccount) {
@@ -38,8 +41,8 @@ export class SideProcesses {
       socketOwner: this.#account,
       ...request,
       folder: this.#folder,
-      // A name that was used may still be there.
-      socket: `side${this.#started++}`,
+      // The folder is QEMU's: nothing must be there yet, nor beside it where programs note their ids.
+      socket: `s${randomBytes(NAME_BYTES).toString('base64url')}`,
     });
     this.#add(device, side);
     return side;
@@ -52,8 +55,6 @@ export class SideProcesses {
   adopt(records: SideProcessRecords): void {
     for (const [device, record] of Object.entries(records)) {
       this.#add(device, SideProcess.adopt(record));
-      const [, number = '0'] = /(\d+)$/.exec(record.socket) ?? [];
-      this.#started = Math.max(this.#started, Number(number) + 1);
     }
   }
 
