@@ -13,6 +13,7 @@ import type { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import type { EngineRecord } from '../../src/engines/qemu/engine-record.ts';
 import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
 import { QmpClient } from '../../src/engines/qemu/qmp.ts';
+import type { HcsError } from '../../src/hcs/hcs-error.ts';
 import { HRESULT } from '../../src/hcs/hresult.ts';
 import { isAlive } from '../../src/provision/process-identity.ts';
 import {
@@ -213,6 +214,15 @@ test('machines that no record speaks of are reaped, with what they have left, an
 test('a machine that is let go of is taken over in the same process, and one that cannot be is left as it is', async () => {
   const [record] = await leave([{ id: 'vm', state: 'Running' }]);
   const first = await adopted(record, 'vm');
+  const path = 'VirtualMachine/ComputeTopology/Processor/Limits';
+  const change = { path, keys: [], request: 'Update', settings: { Limit: 50_000 } } as const;
+  const refusal = await first.modify(change).catch((error: HcsError) => error.code);
+  // Whoever takes it over sets the limits again, where they can be set at all.
+  const limits = { limit: 50_000, weight: 0 };
+  expect(first.record?.()).toMatchObject({
+    plan: { processorLimits: refusal === undefined ? limits : undefined },
+  });
+  expect([undefined, 'ERROR_NOT_SUPPORTED']).toContain(refusal);
   first.release?.();
   const second = await adopted(record, 'vm');
   second.release?.();

@@ -45,7 +45,9 @@ export async function changeProcessorLimits(
   machine: LiveMachine,
   { settings }: ResourceChange,
 ): Promise<void> {
-  await limitProcessors(machine, planProcessorLimits('$.Settings', settings as ProcessorLimits));
+  const processorLimits = planProcessorLimits('$.Settings', settings as ProcessorLimits);
+  await limitProcessors(machine, processorLimits);
+  machine.plan = { ...machine.plan, processorLimits }; // Whoever takes the machine over sets them again.
 }
 
 /** Binds the virtual processors to the processors of the group that the service found. */
