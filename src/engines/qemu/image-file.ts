@@ -1,5 +1,5 @@
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
-import type { HcsError } from '../../hcs/hcs-error.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
 import { resourceFailure } from './resources/resource-failure.ts';
 
 /**
@@ -35,8 +35,9 @@ export function requireImage(path: string, file: string, writes: boolean): Stats
   return status;
 }
 
-/** What QEMU's refusal to open a file means. */
+/** What QEMU's refusal to open a file means. A failure that is known already, as of a machine without slots, stays. */
 export function imageFailure(path: string, file: string, error: unknown): HcsError {
+  if (error instanceof HcsError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   const subject = `${path} is "${file}"`;
   if (/Failed to get .*lock/.test(reason)) {
