@@ -45,6 +45,17 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     return this.#systems.records;
   }
 
+  /** Security descriptor of a system; undefined where there is no such system, `''` where none was given. */
+  descriptorOf({
+    idNamespace,
+    id,
+  }: {
+    readonly idNamespace: string;
+    readonly id: string;
+  }): string | undefined {
+    return this.#systems.descriptorOf(idNamespace, id);
+  }
+
   /** Terminates every system. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#systems.terminateAll();

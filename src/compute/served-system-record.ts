@@ -10,6 +10,10 @@ export interface ServedSystemRecord {
   readonly runtimeId: string;
   /** Text of the ComputeSystem document that it was created from. */
   readonly createdDocument: string;
+  /** In the string format, where one was given. */
+  readonly securityDescriptor?: string;
+  /** uid of who created it, where it is not the user of the service. */
+  readonly owner?: number;
   /** `Engine.name` of what runs it. */
   readonly engine: string;
   /** `Creating` until the engine has built it. */

@@ -39,6 +39,10 @@ export interface SystemPlan {
   readonly id: string;
   /** Text of the document. */
   readonly configuration: string;
+  /** In the string format, where one was given. */
+  readonly securityDescriptor: string | undefined;
+  /** uid of who created it; undefined: the user of the service. */
+  readonly owner: number | undefined;
   /** What the directory of device hosts calls it. */
   readonly directoryId: string;
   readonly runtimeId: string;
@@ -113,6 +117,7 @@ export class ServedSystem {
   /** What another service would need to take the system over, as of now. */
   get record(): ServedSystemRecord {
     const { idNamespace, id, runtimeId, configuration, engine, template } = this.plan;
+    const { securityDescriptor, owner } = this.plan;
     const engineRecord = this.#exit === undefined ? this.#machine?.record?.() : undefined;
     const isCreating = !this.#isCreated && this.#exit === undefined;
     return {
@@ -120,6 +125,8 @@ export class ServedSystem {
       id,
       runtimeId,
       createdDocument: configuration,
+      ...(securityDescriptor === undefined ? {} : { securityDescriptor }),
+      ...(owner === undefined ? {} : { owner }),
       engine: engine.name,
       state: isCreating ? 'Creating' : this.#state,
       ...(this.#exit === undefined ? {} : { exit: this.#exit }),

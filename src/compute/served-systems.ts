@@ -78,6 +78,8 @@ export class ServedSystems {
       idNamespace,
       id,
       configuration: request.configuration,
+      securityDescriptor: request.securityDescriptor,
+      owner: request.owner,
       template: this.#template(name, idNamespace, checked.document),
       groups: this.#groups,
       directoryId,
@@ -104,6 +106,12 @@ export class ServedSystems {
     const system = this.#systems.get(systemKey(idNamespace, id));
     if (system !== undefined) return this.#hold(system, listener);
     throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `no compute system has the id "${id}"`);
+  }
+
+  /** Security descriptor of a system, `''` where none was given. */
+  descriptorOf(idNamespace: string, id: string): string | undefined {
+    const system = this.#systems.get(systemKey(idNamespace, id));
+    return system && (system.plan.securityDescriptor ?? '');
   }
 
   /** Properties of the systems of an id space that a query asks for. */

@@ -33,6 +33,10 @@ export interface CreateRequest {
   /** Text of the document. */
   readonly configuration: string;
   readonly document: CreateDocument;
+  /** Security descriptor in the string format; the service keeps it, and whoever lets clients in enforces it. */
+  readonly securityDescriptor?: string | undefined;
+  /** uid of who creates it; default: the user of the service. */
+  readonly owner?: number | undefined;
 }
 
 /** A system that is being created: its handle is open from now on, whatever becomes of it. */

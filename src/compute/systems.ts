@@ -72,10 +72,11 @@ export class Systems implements SystemFunctions {
     securityDescriptor: SECURITY_DESCRIPTOR | null,
   ): HCS_SYSTEM {
     const name = 'HcsCreateComputeSystem';
-    if (securityDescriptor !== null) {
-      throw failure(name, 'E_INVALIDARG', 'the security descriptor is reserved: pass null');
-    }
-    return this.#create(name, '', id, configuration, operation, null);
+    const options: HCS_CREATE_OPTIONS_1 = {
+      Version: HCS_CREATE_OPTIONS_VERSION_1,
+      SecurityDescriptor: securityDescriptor,
+    };
+    return this.#create(name, '', id, configuration, operation, options);
   }
 
   HcsCreateComputeSystemInNamespace(
@@ -246,6 +247,7 @@ export class Systems implements SystemFunctions {
   ): HCS_SYSTEM {
     const handle = new SystemHandle(nextHandleNumber() as HCS_SYSTEM);
     const { Callback = null, CallbackOptions = 0, CallbackContext } = options ?? {};
+    const securityDescriptor = descriptorText(name, options?.SecurityDescriptor);
     const callback = checkCallback(name, Callback);
     if (callback !== null) {
       handle.register({ options: CallbackOptions, context: CallbackContext, callback });
@@ -255,7 +257,9 @@ export class Systems implements SystemFunctions {
       checkSystemId(name, id);
       if (idNamespace !== '') checkSystemId(name, idNamespace, 'the id space');
       const document = parseCreateDocument(name, configuration);
-      const request = { function: name, idNamespace, id, configuration, document };
+      const request = {
+        ...{ function: name, idNamespace, id, configuration, document, securityDescriptor },
+      };
       const { access, build } = this.#service.create(request, handle);
       this.#open.set(handle.handle, { handle, access });
       return build;
@@ -298,6 +302,17 @@ export class Systems implements SystemFunctions {
       return (cancellation) => access.call(call, cancellation);
     });
   }
+}
+
+function descriptorText(
+  name: string,
+  descriptor: SECURITY_DESCRIPTOR | null | undefined,
+): string | undefined {
+  if (descriptor === null || descriptor === undefined || descriptor === '') return undefined;
+  if (typeof descriptor === 'string') return descriptor;
+  const message =
+    'the security descriptor is an address: this service takes null, or its text (SDDL)';
+  throw failure(name, 'E_INVALIDARG', message);
 }
 
 function closed(name: string, computeSystem: bigint): HcsError {

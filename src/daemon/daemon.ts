@@ -2,11 +2,11 @@ import type { Socket } from 'node:net';
 import type { DeviceDirectory } from '../compute/device-directory.ts';
 import type { ServedService } from '../compute/served-service.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
+import { DescriptorPolicy } from './access/descriptor-policy.ts';
 import type { AccessPolicy, PeerCredentials } from './access-policy.ts';
 import { packageVersion } from './package-version.ts';
 import type { ServiceGreeting } from './protocol.ts';
-import { sameUserPolicy } from './same-user-policy.ts';
-import { Session, type SessionContext } from './session.ts';
+import { type CallRecord, Session, type SessionContext } from './session.ts';
 
 /** What a {@link Daemon} is made of. */
 export interface DaemonOptions {
@@ -16,8 +16,13 @@ export interface DaemonOptions {
   readonly host: ServiceGreeting['host'];
   /** Who is at the other end of a socket. */
   readonly peerOf: (socket: Socket) => PeerCredentials;
-  /** What clients may do; by default the user of this process may do everything, and root, and nobody else anything. */
+  /**
+   * What clients may do. Default: the user of this process and root may use the service, and do with each system what its
+   * security descriptor says.
+   */
   readonly policy?: AccessPolicy | undefined;
+  /** Where calls are recorded. */
+  readonly audit?: CallRecord | undefined;
   /** Takes a line for each client that comes, goes or is put out. */
   readonly log?: ((line: string) => void) | undefined;
   /** Milliseconds without clients and systems after which {@link DaemonOptions.idle} is called. */
@@ -40,12 +45,15 @@ export class Daemon {
   #isClosed = false;
 
   constructor(options: DaemonOptions) {
-    const { service, directory, host, policy = sameUserPolicy(), waitingLimit } = options;
+    const { service, directory, host, waitingLimit, audit } = options;
+    const descriptorOf = service.descriptorOf.bind(service);
+    const { policy = new DescriptorPolicy({ descriptorOf }) } = options;
     this.#options = options;
     this.#context = {
       service,
       directory,
       policy,
+      audit,
       waitingLimit,
       greeting: { version: packageVersion(), pid: process.pid, host },
       helloLimitMs: options.helloLimitMs ?? DEFAULT_HELLO_LIMIT_MS,

@@ -31,6 +31,14 @@ export class Parameters {
     throw this.#wrong(name, 'text or null');
   }
 
+  /** Text; undefined where there is none, or null. @throws HcsError E_INVALIDARG */
+  optionalText(name: string): string | undefined {
+    const value = this.get(name);
+    if (value === null || value === undefined) return undefined;
+    if (typeof value === 'string') return value;
+    throw this.#wrong(name, 'text or null');
+  }
+
   /** A number of the client for something: 1 to 2^53 - 1. @throws HcsError E_INVALIDARG */
   number(name: string): number {
     const value = this.get(name);

@@ -56,6 +56,8 @@ export interface ClientRequests {
       readonly idNamespace: string;
       readonly id: string;
       readonly configuration: string;
+      /** In the string format; null: the default. A client of an older version leaves it out. */
+      readonly securityDescriptor?: string | null;
       readonly call: number;
     };
     result: null;

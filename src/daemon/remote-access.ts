@@ -61,6 +61,7 @@ export class RemoteAccess implements SystemAccess, SystemListener {
       readonly idNamespace: string;
       readonly id: string;
       readonly configuration: string;
+      readonly securityDescriptor: string | null;
     },
     cancellation: Cancellation,
   ): Promise<null> {

@@ -57,6 +57,7 @@ export class RemoteService implements ServiceAccess, DeviceRegistry {
 
   create(request: CreateRequest, listener: SystemListener): Creation {
     const { function: name, idNamespace, id, configuration, document } = request;
+    const { securityDescriptor = null } = request;
     const access = new RemoteAccess({
       kind: document.kind,
       directoryId: directoryIdOf(idNamespace, id),
@@ -66,7 +67,10 @@ export class RemoteService implements ServiceAccess, DeviceRegistry {
     return {
       access,
       build: (cancellation) =>
-        access.create({ function: name, idNamespace, id, configuration }, cancellation),
+        access.create(
+          { function: name, idNamespace, id, configuration, securityDescriptor },
+          cancellation,
+        ),
     };
   }
 

@@ -10,8 +10,17 @@ import type { CreateRequest, ServiceAccess, SystemAccess } from '../compute/serv
 import { isSystemFunction, readSystemCall } from '../compute/system-calls.ts';
 import { checkSystemId } from '../compute/system-id.ts';
 import type { SystemListener } from '../compute/system-listener.ts';
+import { HcsError } from '../hcs/hcs-error.ts';
+import { HRESULT } from '../hcs/hresult.ts';
 import type { Properties, SystemQuery } from '../hcs/schema/documents.ts';
-import type { AccessPolicy, PeerCredentials } from './access-policy.ts';
+import type { AuditLog } from './access/audit-log.ts';
+import {
+  type AccessPolicy,
+  type AccessRight,
+  FUNCTION_RIGHTS,
+  type PeerCredentials,
+  type SystemName,
+} from './access-policy.ts';
 import { BegunCalls } from './begun-calls.ts';
 import { Channel } from './channel.ts';
 import { Parameters } from './parameters.ts';
@@ -35,12 +44,25 @@ export interface SessionContext {
   readonly service: ServiceAccess;
   readonly directory: DeviceDirectory;
   readonly policy: AccessPolicy;
+  /** Where calls are recorded that change something, or were refused. */
+  readonly audit?: CallRecord | undefined;
   /** What the daemon tells of itself, without the version of the protocol. */
   readonly greeting: Omit<ServiceGreeting, 'protocol'>;
   /** Bytes that may wait for a client that does not read; see {@link Channel}. */
   readonly waitingLimit?: number | undefined;
   /** Milliseconds in which a client has to say hello. */
   readonly helloLimitMs: number;
+}
+
+/** Records calls that have ended, without keeping anybody waiting. */
+export type CallRecord = Pick<AuditLog, 'record'>;
+
+/** An open handle of a client. */
+interface Held {
+  readonly access: SystemAccess;
+  readonly system: SystemName;
+  /** What the client may do with it, as of the time that it was opened; undefined: everything, as it created it. */
+  readonly rights?: ReadonlySet<AccessRight> | undefined;
 }
 
 /** One client: the handles it holds, the devices it has announced, its calls. All of it ends with its connection. */
@@ -50,7 +72,7 @@ export class Session {
   readonly #channel: Channel;
   readonly #begun: BegunCalls;
   /** By the client's number. */
-  readonly #handles = new Map<number, SystemAccess>();
+  readonly #handles = new Map<number, Held>();
   /** Handles whose numbers were used. */
   #lastHandle = 0;
   readonly #devices = new Map<number, RemoteDevice>();
@@ -100,7 +122,7 @@ export class Session {
   #release(): void {
     for (const device of this.#devices.values()) device.lost();
     this.#devices.clear();
-    for (const access of this.#handles.values()) void access.close().catch(() => {});
+    for (const { access } of this.#handles.values()) void access.close().catch(() => {});
     this.#handles.clear();
   }
 
@@ -113,9 +135,15 @@ export class Session {
       throw failureResponse(name, failure(name, 'ERROR_NOT_ENOUGH_QUOTA', message));
     }
     this.#calls++;
+    const begin = performance.now();
+    // Before the call, as afterwards the handle may be closed.
+    const system = this.#systemOf(parameters);
     try {
-      return await this.#handle(method, name, parameters, token);
+      const answer = await this.#handle(method, name, parameters, token);
+      this.#record(method, name, system, begin);
+      return answer;
     } catch (error) {
+      this.#record(method, name, system, begin, error);
       throw failureResponse(name, error);
     } finally {
       this.#calls--;
@@ -175,24 +203,30 @@ export class Session {
     const handle = this.#newHandle(name, parameters);
     const call = parameters.number('call');
     const configuration = parameters.text('configuration');
+    const system = systemName(name, parameters);
     const request: CreateRequest = {
       function: name,
-      ...systemName(name, parameters),
+      ...system,
       configuration,
       document: parseCreateDocument(name, configuration),
+      securityDescriptor: parameters.optionalText('securityDescriptor'),
+      owner: this.peer.uid,
     };
     const { policy, service } = this.#context;
-    policy.create(this.peer, request);
-    const { access, build } = service.create(request, this.#listener(handle));
-    this.#handles.set(handle, access);
+    const securityDescriptor = policy.create(this.peer, request);
+    const whole = { ...request, securityDescriptor };
+    const { access, build } = service.create(whole, this.#listener(handle));
+    this.#handles.set(handle, { access, system });
     return await this.#begun.run(name, call, token, build);
   }
 
   async #open(name: string, parameters: Parameters): Promise<{ readonly kind: string }> {
     const handle = this.#newHandle(name, parameters);
-    const { idNamespace, id } = systemName(name, parameters);
+    const system = systemName(name, parameters);
+    const { idNamespace, id } = system;
     const { policy, service } = this.#context;
-    if (!policy.allows(this.peer, 'open', { idNamespace, id })) {
+    const rights = policy.rights(this.peer, system);
+    if (rights !== undefined && !rights.has('read')) {
       throw failure(
         name,
         'HCS_E_ACCESS_DENIED',
@@ -204,7 +238,8 @@ export class Session {
       await access.close();
       throw failure(name, 'HCS_E_SERVICE_DISCONNECT', 'the client is gone');
     }
-    this.#handles.set(handle, access);
+    // Without rights, it has come since.
+    this.#handles.set(handle, { access, system, rights: rights ?? new Set() });
     return { kind: access.kind };
   }
 
@@ -213,9 +248,11 @@ export class Session {
     parameters: Parameters,
     token: CancellationToken,
   ): Promise<string | null> {
-    const access = this.#access(name, parameters);
+    const held = this.#held(name, parameters);
+    const { access } = held;
     if (!isSystemFunction(name))
       throw failure(name, 'E_INVALIDARG', `${name} is no call of a system`);
+    this.#require(name, held, FUNCTION_RIGHTS[name]);
     const call = readSystemCall(name, parameters.textOrNull('text'), access.kind);
     return await this.#begun.run(name, parameters.number('call'), token, (cancellation) =>
       access.call(call, cancellation),
@@ -223,7 +260,7 @@ export class Session {
   }
 
   async #close(parameters: Parameters): Promise<null> {
-    const access = this.#access('HcsCloseComputeSystem', parameters);
+    const { access } = this.#held('HcsCloseComputeSystem', parameters);
     this.#handles.delete(parameters.number('handle'));
     await access.close();
     return null;
@@ -236,7 +273,7 @@ export class Session {
     const found = await service.enumerate(name, idNamespace, query, new Cancellation(name));
     const systems = JSON.parse(found) as Properties[];
     const seen = systems.filter(({ Id = '' }) =>
-      policy.allows(this.peer, 'list', { idNamespace, id: Id }),
+      policy.rights(this.peer, { idNamespace, id: Id })?.has('read'),
     );
     return seen.length === systems.length ? found : JSON.stringify(seen);
   }
@@ -269,13 +306,16 @@ export class Session {
     }
     this.#lastDevice = number;
     const systemId = parameters.text('systemId');
-    if (![...this.#handles.values()].some((access) => isOpenOn(access, systemId))) {
+    const handles = [...this.#handles.values()].filter(({ access }) => isOpenOn(access, systemId));
+    const [first] = handles;
+    if (first === undefined) {
       throw failure(
         name,
         'ERROR_INVALID_HANDLE',
         `the client has no open handle of the system "${systemId}": keep one open as long as there are devices`,
       );
     }
+    if (!handles.some((held) => mayDo(held, 'write'))) this.#require(name, first, 'write');
     const key = {
       systemId,
       classId: parameters.text('classId'),
@@ -310,11 +350,52 @@ export class Session {
     throw failure(name, 'ERROR_NOT_ENOUGH_QUOTA', message);
   }
 
-  #access(name: string, parameters: Parameters): SystemAccess {
+  #held(name: string, parameters: Parameters): Held {
     const handle = parameters.number('handle');
-    const access = this.#handles.get(handle);
-    if (access !== undefined) return access;
+    const held = this.#handles.get(handle);
+    if (held !== undefined) return held;
     throw failure(name, 'ERROR_INVALID_HANDLE', `handle ${handle} is not open on this connection`);
+  }
+
+  #require(name: string, held: Held, right: AccessRight): void {
+    if (mayDo(held, right)) return;
+    throw failure(
+      name,
+      'HCS_E_ACCESS_DENIED',
+      `the user ${this.peer.uid} has no right to ${right} of the system "${held.system.id}": ask who created it`,
+    );
+  }
+
+  /** The system that a message is for, as far as can be told. */
+  #systemOf(parameters: Parameters): SystemName | undefined {
+    const id = parameters.get('id');
+    if (typeof id !== 'string') {
+      return this.#handles.get(parameters.get('handle') as number)?.system;
+    }
+    const idNamespace = parameters.get('idNamespace');
+    return { id, idNamespace: typeof idNamespace === 'string' ? idNamespace : '' };
+  }
+
+  #record(
+    method: string,
+    name: string,
+    system: SystemName | undefined,
+    begin: number,
+    error?: unknown,
+  ): void {
+    const { audit } = this.#context;
+    if (audit === undefined) return;
+    const result =
+      error === undefined ? 0 : error instanceof HcsError ? error.hresult : HRESULT.E_FAIL;
+    const isRefused = result === HRESULT.HCS_E_ACCESS_DENIED;
+    if (!isRefused && (QUIET.has(method) || QUIET.has(name))) return;
+    audit.record({
+      peer: this.peer,
+      function: name,
+      ...(system === undefined ? {} : { system: { space: system.idNamespace, id: system.id } }),
+      result,
+      took: Math.round((performance.now() - begin) * 1000) / 1000,
+    });
   }
 
   #listener(handle: number): SystemListener {
@@ -326,10 +407,20 @@ export class Session {
   }
 }
 
-function systemName(
-  name: string,
-  parameters: Parameters,
-): { readonly idNamespace: string; readonly id: string } {
+/** What changes nothing, and is recorded only when it is refused. */
+const QUIET: ReadonlySet<string> = new Set([
+  'hello',
+  'enumerate',
+  'close',
+  'HcsGetComputeSystemProperties',
+  'HcsGetServiceProperties',
+]);
+
+function mayDo({ rights }: Held, right: AccessRight): boolean {
+  return rights === undefined || rights.has(right);
+}
+
+function systemName(name: string, parameters: Parameters): SystemName {
   const id = parameters.text('id');
   const idNamespace = parameters.text('idNamespace');
   checkSystemId(name, id);

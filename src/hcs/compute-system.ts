@@ -2,7 +2,7 @@
 import { abortable, beginCall, type CallOptions } from './call.ts';
 import type { ComputeCore } from './compute-core.ts';
 import { GENERIC_ALL } from './core/constants.ts';
-import type { HCS_OPERATION, HCS_SYSTEM } from './core/handles.ts';
+import type { HCS_OPERATION, HCS_SYSTEM, SECURITY_DESCRIPTOR } from './core/handles.ts';
 import { isGone, isNotOpen } from './is-gone.ts';
 import { type OwnedHandle, ownHandle } from './owned-handle.ts';
 import type {
@@ -75,17 +75,26 @@ export class ComputeSystem implements AsyncDisposable {
 
   /**
    * Creates a system and does not start it. When the signal aborts, what was made is terminated and closed behind the
-   * rejection: its id may be taken for a moment longer.
+   * rejection: its id may be taken for a moment longer. A daemon lets others do with it what `securityDescriptor` says; its
+   * default is that only its owner and root may do anything.
    */
   static async create(
     id: string,
     document: ComputeSystemDocument,
-    { core = selectedComputeCore(), signal }: CoreOptions = {},
+    {
+      core = selectedComputeCore(),
+      signal,
+      securityDescriptor = null,
+    }: CoreOptions & { readonly securityDescriptor?: SECURITY_DESCRIPTOR | null } = {},
   ): Promise<ComputeSystem> {
     let system: ComputeSystem | undefined;
     const start = (operation: HCS_OPERATION): void => {
       const text = JSON.stringify(document);
-      system = new ComputeSystem(id, core, core.HcsCreateComputeSystem(id, text, operation, null));
+      system = new ComputeSystem(
+        id,
+        core,
+        core.HcsCreateComputeSystem(id, text, operation, securityDescriptor),
+      );
     };
     const { completed, awaited } = beginCall(core, start, signal);
     try {

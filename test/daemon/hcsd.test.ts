@@ -88,6 +88,12 @@ test('serves the functions of the contract from a process of its own, and ends c
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
   expect(existsSync(socket)).toBe(false);
+  const audit = join(folder, 'audit.log');
+  expect(statSync(audit).mode & 0o777).toBe(0o600);
+  const [line] = readFileSync(audit, 'utf8').trim().split('\n');
+  const { pid } = process;
+  const made = { pid, function: 'HcsCreateComputeSystem', system: 'vm', result: '0x00000000' };
+  expect(JSON.parse(line!)).toMatchObject(made);
   while (events.length < 2) await new Promise((resolve) => setImmediate(resolve));
   expect(events).toEqual([
     HCS_EVENT_TYPE.HcsEventSystemExited,

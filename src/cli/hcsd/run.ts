@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
+import { join } from 'node:path';
 import { DeviceDirectory } from '../../compute/device-directory.ts';
 import { ServedService } from '../../compute/served-service.ts';
 import { defaultStateFolder } from '../../compute/state-folder.ts';
+import { AuditLog } from '../../daemon/access/audit-log.ts';
 import type { PeerCredentials } from '../../daemon/access-policy.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { ServiceSocket, ServiceSocketError } from '../../daemon/service-socket.ts';
@@ -22,7 +24,9 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** Runs the daemon until a signal, or idleness, ends it. @throws ServiceSocketError */
 export async function runHcsd({ socket, state, host, idleExit }: HcsdOptions): Promise<void> {
   const directory = new DeviceDirectory();
-  const service = await serviceOf(host, directory, state ?? defaultStateFolder());
+  const folder = state ?? defaultStateFolder();
+  const service = await serviceOf(host, directory, folder);
+  const audit = new AuditLog(join(folder, 'audit.log'), { warn: log });
   let end: (reason: string) => void = () => {};
   const ended = new Promise<string>((resolve) => {
     end = resolve;
@@ -32,6 +36,7 @@ export async function runHcsd({ socket, state, host, idleExit }: HcsdOptions): P
     directory,
     host,
     peerOf: await peerFinder(),
+    audit,
     log,
     idleLimitMs: idleExit === undefined ? undefined : idleExit * 1000,
     idle: () => end('nobody needs it'),
@@ -57,6 +62,7 @@ export async function runHcsd({ socket, state, host, idleExit }: HcsdOptions): P
   log(`ends: ${reason}`);
   listener.close();
   await daemon.close(reason);
+  await audit.flush();
   for (const [signal, handler] of handlers) process.off(signal, handler);
 }
 

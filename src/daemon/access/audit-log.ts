@@ -5,7 +5,7 @@ import type { Peer } from './peer.ts';
 
 /** One call of the service, as far as it is recorded: no document, which may have secrets in it. */
 export interface AuditEntry {
-  readonly peer: Pick<Peer, 'pid' | 'uid' | 'gid' | 'program'>;
+  readonly peer: Pick<Peer, 'pid' | 'uid' | 'gid'> & Partial<Pick<Peer, 'program'>>;
   /** `'HcsStartComputeSystem'`. */
   readonly function: string;
   /** The system that it was for. */

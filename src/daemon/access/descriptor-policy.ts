@@ -1,8 +1,9 @@
 import { failure } from '../../compute/failure.ts';
 import type { CreateRequest } from '../../compute/service-access.ts';
-import type { AccessPolicy, AccessRight, PeerCredentials } from '../access-policy.ts';
+import type { AccessPolicy, AccessRight, PeerCredentials, SystemName } from '../access-policy.ts';
 import { type AccessMask, Right } from './access-mask.ts';
-import { type Account, mayAccess, ownerOnly } from './may-access.ts';
+import { type Account, descriptorFor, mayAccess, ownerOnly } from './may-access.ts';
+import { SddlError } from './sddl-error.ts';
 import { formatSddl, parseSddl } from './security-descriptor.ts';
 
 /** What a {@link DescriptorPolicy} decides by. */
@@ -13,17 +14,17 @@ export interface DescriptorPolicyOptions {
    */
   readonly service?: string | undefined;
   /** Security descriptor of a system; undefined where there is no such system. */
-  readonly descriptorOf: (system: {
-    readonly idNamespace: string;
-    readonly id: string;
-  }) => string | undefined;
+  readonly descriptorOf: (system: SystemName) => string | undefined;
 }
 
-/** A client, with its supplementary groups where they are known. */
-type Client = PeerCredentials & { readonly groups?: readonly number[] };
-
-/** What each right of a client takes of a system's descriptor; a handle allows everything. */
-const RIGHTS: Readonly<Record<AccessRight, AccessMask>> = { list: Right.READ, open: Right.ALL };
+/** What each right of a client takes of a system's descriptor. */
+const RIGHTS: Readonly<Record<AccessRight, AccessMask>> = {
+  read: Right.READ,
+  write: Right.WRITE,
+  execute: Right.EXECUTE,
+  delete: Right.DELETE,
+};
+const NAMES = Object.keys(RIGHTS) as readonly AccessRight[];
 
 /**
  * Lets clients do what security descriptors say: one of the service, and one of each system. A system whose descriptor
@@ -43,28 +44,32 @@ export class DescriptorPolicy implements AccessPolicy {
     this.#descriptorOf = descriptorOf;
   }
 
-  admit(peer: Client): void {
+  admit(peer: PeerCredentials): void {
     this.#require(peer, Right.READ, 'hello', 'use the service');
   }
 
-  create(peer: Client, request: CreateRequest): void {
-    this.#require(peer, Right.WRITE, request.function, 'create systems');
+  create(peer: PeerCredentials, request: CreateRequest): string {
+    const { function: name, securityDescriptor } = request;
+    this.#require(peer, Right.WRITE, name, 'create systems');
+    try {
+      return descriptorFor(accountOf(peer), securityDescriptor);
+    } catch (error) {
+      if (!(error instanceof SddlError)) throw error;
+      throw failure(name, 'E_INVALIDARG', `the security descriptor: ${error.message}`);
+    }
   }
 
-  allows(
-    peer: Client,
-    right: AccessRight,
-    system: { readonly idNamespace: string; readonly id: string },
-  ): boolean {
+  rights(peer: PeerCredentials, system: SystemName): ReadonlySet<AccessRight> | undefined {
     const sddl = this.#descriptorOf(system);
-    return sddl !== undefined && may(sddl, peer, RIGHTS[right]);
+    if (sddl === undefined) return undefined;
+    return new Set(NAMES.filter((right) => may(sddl, peer, RIGHTS[right])));
   }
 
-  callService(peer: Client, name: string): void {
+  callService(peer: PeerCredentials, name: string): void {
     this.#require(peer, Right.ALL, name, 'change the service');
   }
 
-  #require(peer: Client, right: AccessMask, name: string, what: string): void {
+  #require(peer: PeerCredentials, right: AccessMask, name: string, what: string): void {
     if (may(this.#service, peer, right)) return;
     throw failure(
       name,
@@ -74,10 +79,13 @@ export class DescriptorPolicy implements AccessPolicy {
   }
 }
 
-function may(sddl: string, { uid, gid, groups = [] }: Client, right: AccessMask): boolean {
-  const account: Account = { uid, gid, groups };
+function accountOf({ uid, gid, groups = [] }: PeerCredentials): Account {
+  return { uid, gid, groups };
+}
+
+function may(sddl: string, peer: PeerCredentials, right: AccessMask): boolean {
   try {
-    return mayAccess(parseSddl(sddl), account, right);
+    return mayAccess(parseSddl(sddl), accountOf(peer), right);
   } catch {
     return false;
   }

@@ -15,8 +15,11 @@ export type HCS_OPERATION = Brand<bigint, 'HCS_OPERATION'>;
 /** A Windows HANDLE, or what stands for one: a token, file, job, socket or disk. `0n` is none. */
 export type HANDLE = bigint;
 
-/** Address of a SECURITY_DESCRIPTOR. Reserved in every call that takes it: null. */
-export type SECURITY_DESCRIPTOR = bigint;
+/**
+ * Who may do what with a system: for Windows the address of a SECURITY_DESCRIPTOR, for the service of this package its
+ * text in the string format (SDDL), which a daemon enforces.
+ */
+export type SECURITY_DESCRIPTOR = bigint | string;
 
 /** HCS_PROCESS_INFORMATION: the process's id in its system, and the caller's ends of its pipes; `0n` is no pipe. */
 export interface HCS_PROCESS_INFORMATION {

@@ -38,7 +38,7 @@ export interface SystemFunctions {
    * Completes through `operation`, type HcsOperationTypeCreate. Since: Windows 10 1809 / Windows Server 2019.
    * @param id any text that no other system has; need not be a GUID
    * @param configuration ComputeSystem document with exactly one of VirtualMachine, Container, HostedSystem
-   * @param securityDescriptor reserved: null
+   * @param securityDescriptor who may do what with it; Windows reserves it: null. Default: its owner may do all
    * @returns a handle; the caller closes it
    * @throws HcsError HCS_E_SYSTEM_ALREADY_EXISTS, HCS_E_INVALID_JSON, E_INVALIDARG, HCS_E_ACCESS_DENIED,
    * HCS_E_HYPERV_NOT_INSTALLED, HCS_E_SERVICE_NOT_AVAILABLE, HCS_E_OPERATION_ALREADY_STARTED

@@ -8,6 +8,7 @@ import type {
 } from '../core/handles.ts';
 import type { ProcessFunctions } from '../core/process-functions.ts';
 import { blockingCalls } from './blocking-calls.ts';
+import { descriptorAddress } from './descriptor-address.ts';
 import { EventHandle } from './event-handle.ts';
 import { waitForExit } from './exit-wait.ts';
 import type { ComputeCoreLibrary } from './native-libraries.ts';
@@ -51,7 +52,13 @@ export class NativeProcesses implements ProcessFunctions {
     const cell: OutCell = [0];
     try {
       this.#operations.track(name, operation, (tracker) =>
-        create(native, processParameters, tracker, securityDescriptor, cell),
+        create(
+          native,
+          processParameters,
+          tracker,
+          descriptorAddress(name, securityDescriptor),
+          cell,
+        ),
       );
     } catch (error) {
       if (Number(cell[0]) !== 0) void this.HcsCloseProcess(this.#add(cell));

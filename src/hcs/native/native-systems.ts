@@ -13,6 +13,7 @@ import type {
 import type { SystemFunctions } from '../core/system-functions.ts';
 import { blockingCalls } from './blocking-calls.ts';
 import { COMPUTE_CORE_ABI } from './compute-core-abi.ts';
+import { descriptorAddress } from './descriptor-address.ts';
 import { EventHandle, prepareRegistration, type Registration } from './event-handle.ts';
 import { waitForExit } from './exit-wait.ts';
 import { forgetContext } from './native-callbacks.ts';
@@ -122,7 +123,7 @@ export class NativeSystems implements SystemFunctions {
     const name = 'HcsCreateComputeSystem';
     const create = this.#library.core.function(name);
     return this.#create(name, id, operation, (tracker, cell) =>
-      create(id, configuration, tracker, securityDescriptor, cell),
+      create(id, configuration, tracker, descriptorAddress(name, securityDescriptor), cell),
     );
   }
 
@@ -139,7 +140,7 @@ export class NativeSystems implements SystemFunctions {
       throw invalid(name, `options.Version is ${options.Version}, not 0x00010000`);
     }
     const registration = registrationOf(name, options);
-    const bytes = options === null ? null : createOptions(options, registration);
+    const bytes = options === null ? null : createOptions(name, options, registration);
     try {
       return this.#create(
         name,
@@ -347,13 +348,14 @@ function registrationOf(
 }
 
 function createOptions(
+  name: string,
   options: HCS_CREATE_OPTIONS_1,
   registration: Registration | undefined,
 ): Uint8Array {
   return structBytes(CREATE_OPTIONS, {
     Version: options.Version,
     UserToken: options.UserToken ?? 0n,
-    SecurityDescriptor: options.SecurityDescriptor ?? 0n,
+    SecurityDescriptor: descriptorAddress(name, options.SecurityDescriptor) ?? 0n,
     CallbackOptions: options.CallbackOptions ?? 0,
     CallbackContext: registration?.number ?? 0,
     Callback: registration?.address ?? 0,

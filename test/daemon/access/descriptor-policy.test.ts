@@ -21,11 +21,12 @@ describe('the clients of the daemon', () => {
     const policy = new DescriptorPolicy({ descriptorOf });
     const seen = (peer: typeof ANN): string[] =>
       ['ann', 'shared', 'broken', 'none'].flatMap((id) => [
-        ...(policy.allows(peer, 'list', { idNamespace: '', id }) ? [`list ${id}`] : []),
-        ...(policy.allows(peer, 'open', { idNamespace: '', id }) ? [`open ${id}`] : []),
+        ...[...(policy.rights(peer, { idNamespace: '', id }) ?? ['no'])].map((to) => `${to} ${id}`),
       ]);
-    expect(seen(ANN)).toEqual(['list ann', 'open ann', 'list shared', 'open shared']);
-    expect(seen(BOB)).toEqual(['list shared']);
+    const all = (id: string): string[] =>
+      ['read', 'write', 'execute', 'delete'].map((to) => `${to} ${id}`);
+    expect(seen(ANN)).toEqual([...all('ann'), ...all('shared'), 'no none']);
+    expect(seen(BOB)).toEqual(['read shared', 'no none']);
   });
 
   test('are those of the user of the daemon and root, when nothing else is said', () => {
