@@ -10,12 +10,16 @@ import { startLoadLimit } from './load-limit.ts';
 import { loadTypeScript } from './typescript.ts';
 import { UsageError } from './usage-error.ts';
 
-/** A device file that has been looked at: it loads, and its device can be built. */
-export interface DeviceFile {
+/** A device file that is there. Nothing of it has run. */
+export interface DeviceModule {
   readonly module: URL;
   /** As the user gave it. */
   readonly path: string;
   readonly exportName: string | undefined;
+}
+
+/** A device file that has been looked at: it loads, and its device can be built. */
+export interface DeviceFile extends DeviceModule {
   /** One instance, for its shape and its register names. It is attached to nothing. */
   readonly device: PciDevice;
   /** The function around that instance. */
@@ -23,17 +27,10 @@ export interface DeviceFile {
 }
 
 /**
- * Loads a device file of the user: JavaScript, or TypeScript without a build step.
- * @param generation another number imports the file afresh, in this process
- * @throws UsageError when there is no such file, it does not load or never gets there, exports no device, or the device
- * is built wrong. A file that ends the process, or that has not been loaded after 10 s, is told on standard error; the
- * process then ends with 2.
+ * Finds a device file of the user, for a worker that will load it.
+ * @throws UsageError when there is no such file
  */
-export async function openDeviceFile(
-  path: string,
-  exportName?: string,
-  generation = 0,
-): Promise<DeviceFile> {
+export async function findDeviceFile(path: string, exportName?: string): Promise<DeviceModule> {
   const file = path.startsWith('file:') ? fileURLToPath(path) : resolve(path);
   if (!existsSync(file)) {
     throw new UsageError(
@@ -48,7 +45,22 @@ export async function openDeviceFile(
     );
   }
   await loadTypeScript();
-  const module = pathToFileURL(file);
+  return { module: pathToFileURL(file), path, exportName };
+}
+
+/**
+ * Loads a device file of the user: JavaScript, or TypeScript without a build step.
+ * @param generation another number imports the file afresh, in this process
+ * @throws UsageError when there is no such file, it does not load or never gets there, exports no device, or the device
+ * is built wrong. A file that ends the process, or that has not been loaded after 10 s, is told on standard error; the
+ * process then ends with 2.
+ */
+export async function openDeviceFile(
+  path: string,
+  exportName?: string,
+  generation = 0,
+): Promise<DeviceFile> {
+  const { module } = await findDeviceFile(path, exportName);
   if (generation > 0) module.searchParams.set('generation', String(generation));
   const limitMs = loadLimit();
   using _limit = startLoadLimit({
@@ -112,8 +124,7 @@ async function load(
   try {
     return await Promise.race([loadDevice(module, exportName), stuck]);
   } catch (error) {
-    if (!(error instanceof DeviceLoadError)) throw error;
-    throw new UsageError(error.message, remedyFor(error, path), { cause: error });
+    throw loadFailure(error, path);
   } finally {
     process.off('exit', ended);
     process.off('beforeExit', idle);
@@ -127,8 +138,14 @@ const SIGNAL_CODES: ReadonlySet<number> = new Set([
   ExitCode.TERMINATED,
 ]);
 
+/** What the user is told when a device file does not load, here or on a worker, which keeps the error's name alone. */
+export function loadFailure(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || error.name !== DeviceLoadError.name) return error;
+  return new UsageError(error.message, remedyFor(error, path), { cause: error });
+}
+
 /** What the message does not already say. */
-function remedyFor({ message, cause }: DeviceLoadError, path: string): string | undefined {
+function remedyFor({ message, cause }: Error, path: string): string | undefined {
   const code = (cause as { readonly code?: unknown } | undefined)?.code;
   if (code === 'ERR_MODULE_NOT_FOUND' && message.includes("'hdvkit'")) {
     return `npm install hdvkit, in the folder of ${path} or above it`;

@@ -3,12 +3,12 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { System_PropertyType } from '../../hcs/schema/documents.ts';
 import type { Attachment } from '../../hdv/attachment.ts';
-import { openDeviceFile } from '../device-file.ts';
+import { findDeviceFile, loadFailure } from '../device-file.ts';
 import { positiveInteger } from '../positive-integer.ts';
 import { type ScreenshotSize, screenshot } from '../screenshot.ts';
 import { UsageError } from '../usage-error.ts';
 import { eventLines } from './machine-output.ts';
-import { openNamedDevice, type RunningMachine } from './running-machine.ts';
+import { namedDevice, type RunningMachine } from './running-machine.ts';
 
 /** What comes after a command: another one, the console, or the end of `hdvkit vm run`. */
 export type Sequel = 'prompt' | 'console' | 'ended';
@@ -67,10 +67,14 @@ export function promptCommands(context: PromptContext): Command {
     .option('--configuration <text...>', 'configuration strings for the device', [])
     .action(async (file: string, options: AttachCommand) => {
       const { export: name, configuration } = options;
-      const device = await (name === undefined
-        ? openNamedDevice(file)
-        : openDeviceFile(file, name));
-      const attachment = await machine.attach(device, configuration);
+      const { path, exportName } =
+        name === undefined ? namedDevice(file) : { path: file, exportName: name };
+      const device = await findDeviceFile(path, exportName);
+      // A file that never finishes loading must not take the machine with it.
+      const attaching = machine.attach(device, { configuration, placement: 'worker' });
+      const attachment = await attaching.catch((error: unknown) => {
+        throw loadFailure(error, path);
+      });
       say(`Attached ${attachment.name} as ${attachment.instanceId}`);
     });
   add('detach [device]', 'detach a device, by its number, name or instance id').action(

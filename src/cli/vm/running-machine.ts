@@ -2,10 +2,10 @@ import type { ComputeSystem } from '../../hcs/compute-system.ts';
 import { isGone } from '../../hcs/is-gone.ts';
 import type { SystemEvent } from '../../hcs/system-event.ts';
 import type { Attachment } from '../../hdv/attachment.ts';
-import { DeviceHost } from '../../hdv/device-host.ts';
+import { type AttachOptions, DeviceHost } from '../../hdv/device-host.ts';
 import type { HostBinding } from '../../hosts/host.ts';
 import type { CleanUp } from '../clean-up.ts';
-import { type DeviceFile, openDeviceFile } from '../device-file.ts';
+import { type DeviceFile, type DeviceModule, openDeviceFile } from '../device-file.ts';
 import { showNotice } from '../notices.ts';
 import type { MachineOutput } from './machine-output.ts';
 
@@ -68,15 +68,18 @@ export class RunningMachine implements AsyncDisposable {
     return this.#devices?.list() ?? [];
   }
 
-  /** Attaches the device of a file: `FILE`, or `FILE#EXPORT`. */
-  async attach(file: DeviceFile, configuration: readonly string[] = []): Promise<Attachment> {
+  /** Attaches the device of a file. */
+  async attach(
+    file: DeviceModule,
+    how: Pick<AttachOptions, 'configuration' | 'placement'> = {},
+  ): Promise<Attachment> {
     const { signal } = this.#cleanUp;
     if (this.#devices === undefined) {
       const options = { binding: this.#binding.hdv, report: showNotice };
       this.#devices = await DeviceHost.create(this.system, options);
     }
     return await this.#devices.attach(file.module, {
-      configuration,
+      ...how,
       signal,
       ...(file.exportName === undefined ? {} : { export: file.exportName }),
     });
@@ -143,6 +146,12 @@ export class RunningMachine implements AsyncDisposable {
 
 /** Opens the file of `FILE` or `FILE#EXPORT`. @throws UsageError as {@link openDeviceFile} */
 export function openNamedDevice(text: string): Promise<DeviceFile> {
-  const [, file = text, exportName] = /^(.+)#([A-Za-z_$][\w$]*)$/.exec(text) ?? [];
-  return openDeviceFile(file, exportName);
+  const { path, exportName } = namedDevice(text);
+  return openDeviceFile(path, exportName);
+}
+
+/** What `FILE` or `FILE#EXPORT` says. */
+export function namedDevice(text: string): Pick<DeviceModule, 'path' | 'exportName'> {
+  const [, path = text, exportName] = /^(.+)#([A-Za-z_$][\w$]*)$/.exec(text) ?? [];
+  return { path, exportName };
 }
