@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
+import { cacheDirectory } from '../provision/cache-directory.ts';
 import { findFirmware } from '../provision/find-firmware.ts';
 import { findQemu } from '../provision/find-qemu.ts';
 import { findSideProgram } from '../provision/find-side-program.ts';
-import { provisionAgent } from '../provision/provision-agent.ts';
+import { type OldVersion, removeOldVersions } from '../provision/old-versions.ts';
+import { COMPILER_FOLDER, provisionAgent } from '../provision/provision-agent.ts';
 import { ProvisionError } from '../provision/provision-error.ts';
-import { provisionFirmware } from '../provision/provision-firmware.ts';
-import { provisionGuest } from '../provision/provision-guest.ts';
+import { FIRMWARE_FOLDER, provisionFirmware } from '../provision/provision-firmware.ts';
+import { GUEST_FOLDER, provisionGuest } from '../provision/provision-guest.ts';
 import type { ProvisionOptions } from '../provision/provision-options.ts';
-import { provisionQemu } from '../provision/provision-qemu.ts';
-import { provisionSideProgram } from '../provision/provision-side-program.ts';
+import { provisionQemu, QEMU_FOLDER } from '../provision/provision-qemu.ts';
+import { provisionSideProgram, sideProgramFolder } from '../provision/provision-side-program.ts';
 import { SIDE_PROGRAM_NAMES, type SideProgramName } from '../provision/side-programs.ts';
 import { CleanUp } from './clean-up.ts';
 import { ProgressDisplay } from './progress.ts';
@@ -20,7 +22,7 @@ export function addProvision(program: Command): void {
     .command('provision')
     .summary('fetch QEMU and a Linux guest into the cache')
     .description(
-      'Fetches a QEMU with vfio-user-pci (unless an installed one has it) and a test guest into the cache directory, with a UEFI firmware and the programs that run beside QEMU (virtiofsd, swtpm, vhost-device-vsock) unless they are installed. Nothing else of the machine changes. What is there already is kept, and an interrupted run is picked up.',
+      'Fetches a QEMU with vfio-user-pci (unless an installed one has it) and a test guest into the cache directory, with a UEFI firmware and the programs that run beside QEMU (virtiofsd, swtpm, vhost-device-vsock) unless they are installed. Nothing else of the machine changes. What is there already is kept, and an interrupted run is picked up. What older versions of hdvkit have put there, and this one does not use, is removed unless a process uses it.',
     )
     .option('--force', 'fetch again, for newer versions')
     .addHelpText(
@@ -58,9 +60,27 @@ async function runProvision(options: { readonly force?: boolean }): Promise<void
       display.finish();
       print(`${name} ${found}`);
     }
+    for (const old of removeOldVersions(cacheDirectory(), FOLDERS)) print(fate(old));
   } finally {
     display.finish();
   }
+}
+
+/** Folders of the cache that this version uses. */
+const FOLDERS: readonly string[] = [
+  QEMU_FOLDER,
+  FIRMWARE_FOLDER,
+  GUEST_FOLDER,
+  COMPILER_FOLDER,
+  ...SIDE_PROGRAM_NAMES.map(sideProgramFolder),
+];
+
+function fate({ name, usedBy }: OldVersion): string {
+  if (usedBy === undefined) return `removed ${name}, of an older version of hdvkit`;
+  const [first, ...others] = usedBy;
+  const who = first === undefined ? 'another process is at it' : `process ${first} uses it`;
+  const more = others.length === 0 ? '' : `, with ${others.length} more`;
+  return `kept ${name}, of an older version of hdvkit: ${who}${more}`;
 }
 
 /** An installed firmware that will do is kept, also with `force`. */

@@ -14,7 +14,8 @@ import { runTool } from './run-tool.ts';
 const FOLDER = fileURLToPath(new URL('agent', import.meta.url));
 const PROGRAMS = ['agent.c', 'vsock.c'].map((name) => join(FOLDER, name));
 const SOURCES = [...PROGRAMS, join(FOLDER, 'vsock.h')];
-const COMPILER = 'compiler-1';
+/** Folder of the cache; the number grows when what lies in it changes. */
+export const COMPILER_FOLDER = 'compiler-1';
 const STEP = 'compile the guest agent';
 
 interface Compiler {
@@ -94,9 +95,9 @@ async function compile(
 
 /** A compiler of the guest's Debian. Its libc stays behind: compiler and machine share the machine's. */
 async function provisionCompiler(cache: string, options: ProvisionOptions): Promise<Compiler> {
-  const folder = join(cache, COMPILER);
+  const folder = join(cache, COMPILER_FOLDER);
   await provisionFolder(folder, { ...options, force: false }, async (draft) => {
-    const apt = new AptRoot(join(cache, 'apt', COMPILER), options);
+    const apt = new AptRoot(join(cache, 'apt', COMPILER_FOLDER), options);
     const files = await apt.fetch(findDebianMirror(), {
       title: 'a C compiler',
       suites: ['bookworm'],

@@ -7,13 +7,13 @@ import { ProvisionError } from './provision-error.ts';
 import type { ProvisionOptions } from './provision-options.ts';
 import { provisionFolder } from './provisioned-folder.ts';
 
-/** Grows when what lies in the folder changes. */
-const FOLDER = 'firmware-1';
+/** Folder of the cache; the number grows when what lies in it changes. */
+export const FIRMWARE_FOLDER = 'firmware-1';
 const SUITE = 'trixie';
 
 /** The folder that {@link provisionFirmware} filled, laid out as a system's root, if it has run. */
 export function provisionedFirmware(cache: string = cacheDirectory()): string | undefined {
-  const folder = join(cache, FOLDER);
+  const folder = join(cache, FIRMWARE_FOLDER);
   return existsSync(join(folder, 'version')) ? join(folder, 'root') : undefined;
 }
 
@@ -26,8 +26,8 @@ export function provisionedFirmware(cache: string = cacheDirectory()): string | 
  */
 export async function provisionFirmware(options: ProvisionOptions = {}): Promise<string> {
   const cache = options.cache ?? cacheDirectory();
-  await provisionFolder(join(cache, FOLDER), options, async (folder) => {
-    const apt = new AptRoot(join(cache, 'apt', FOLDER), options);
+  await provisionFolder(join(cache, FIRMWARE_FOLDER), options, async (folder) => {
+    const apt = new AptRoot(join(cache, 'apt', FIRMWARE_FOLDER), options);
     const files = await apt.fetch(findDebianMirror(), {
       title: 'UEFI firmware',
       suites: [SUITE],
@@ -45,5 +45,5 @@ export async function provisionFirmware(options: ProvisionOptions = {}): Promise
     apt.discard();
     return { version: version ?? SUITE };
   });
-  return join(cache, FOLDER, 'root');
+  return join(cache, FIRMWARE_FOLDER, 'root');
 }

@@ -22,13 +22,13 @@ export interface GuestFiles {
   readonly root: string;
 }
 
-/** Grows when what lies in the folder changes. */
-const FOLDER = 'guest-4';
+/** Folder of the cache; the number grows when what lies in it changes. */
+export const GUEST_FOLDER = 'guest-4';
 const SUITE = 'bookworm';
 
 /** The guest that {@link provisionGuest} left in the cache, if it has run. */
 export function provisionedGuest(cache: string = cacheDirectory()): GuestFiles | undefined {
-  const folder = join(cache, FOLDER);
+  const folder = join(cache, GUEST_FOLDER);
   const file = join(folder, 'version');
   if (!existsSync(file)) return undefined;
   return {
@@ -58,9 +58,9 @@ export function findGuest(cache?: string): GuestFiles {
  */
 export async function provisionGuest(options: ProvisionOptions = {}): Promise<GuestFiles> {
   const cache = options.cache ?? cacheDirectory();
-  await provisionFolder(join(cache, FOLDER), options, async (folder) => {
+  await provisionFolder(join(cache, GUEST_FOLDER), options, async (folder) => {
     const mirror = findDebianMirror();
-    const apt = new AptRoot(join(cache, 'apt', FOLDER), options);
+    const apt = new AptRoot(join(cache, 'apt', GUEST_FOLDER), options);
     const files = await apt.fetch(mirror, {
       title: 'the test guest',
       suites: [SUITE],

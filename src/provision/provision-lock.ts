@@ -52,6 +52,13 @@ export async function takeLock(
   }
 }
 
+/** Takes a lock that nobody has. @returns undefined while somebody has it */
+export function tryLock(directory: string): ProvisionLock | undefined {
+  mkdirSync(directory, { recursive: true });
+  const { number, pid } = holderOf(directory);
+  return pid === undefined ? tryTake(directory, number + 1) : undefined;
+}
+
 /** The highest number in the directory, and the process behind it while it lives. */
 function holderOf(directory: string): { readonly number: number; readonly pid?: number } {
   const number = Math.max(0, ...readdirSync(directory).map(fileNumber));

@@ -15,13 +15,13 @@ export interface ProvisionedQemu {
   readonly version: string;
 }
 
-/** Grows when what lies in the folder changes. */
-const FOLDER = 'qemu-1';
+/** Folder of the cache; the number grows when what lies in it changes. */
+export const QEMU_FOLDER = 'qemu-1';
 const SUITE = 'trixie-backports';
 
 /** The QEMU that {@link provisionQemu} left in the cache, if it has run. */
 export function provisionedQemu(cache: string = cacheDirectory()): ProvisionedQemu | undefined {
-  const folder = join(cache, FOLDER);
+  const folder = join(cache, QEMU_FOLDER);
   const file = join(folder, 'version');
   if (!existsSync(file)) return undefined;
   return { ...qemuCommand(folder), version: readFileSync(file, 'utf8') };
@@ -36,9 +36,9 @@ export function provisionedQemu(cache: string = cacheDirectory()): ProvisionedQe
  */
 export async function provisionQemu(options: ProvisionOptions = {}): Promise<ProvisionedQemu> {
   const cache = options.cache ?? cacheDirectory();
-  await provisionFolder(join(cache, FOLDER), options, async (folder) => {
+  await provisionFolder(join(cache, QEMU_FOLDER), options, async (folder) => {
     const mirror = findDebianMirror();
-    const apt = new AptRoot(join(cache, 'apt', FOLDER), options);
+    const apt = new AptRoot(join(cache, 'apt', QEMU_FOLDER), options);
     const files = await apt.fetch(mirror, {
       title: 'QEMU',
       suites: ['trixie', SUITE],

@@ -22,7 +22,7 @@ export function provisionedSideProgram(
   name: SideProgramName,
   cache: string = cacheDirectory(),
 ): ProvisionedSideProgram | undefined {
-  const folder = join(cache, folderOf(name));
+  const folder = join(cache, sideProgramFolder(name));
   const file = join(folder, 'version');
   if (!existsSync(file)) return undefined;
   return { ...commandOf(name, folder), version: readFileSync(file, 'utf8') };
@@ -41,8 +41,8 @@ export async function provisionSideProgram(
 ): Promise<ProvisionedSideProgram> {
   const cache = options.cache ?? cacheDirectory();
   const { suite, package: fromPackage, question, answer, version } = SIDE_PROGRAMS[name];
-  await provisionFolder(join(cache, folderOf(name)), options, async (folder) => {
-    const apt = new AptRoot(join(cache, 'apt', folderOf(name)), options);
+  await provisionFolder(join(cache, sideProgramFolder(name)), options, async (folder) => {
+    const apt = new AptRoot(join(cache, 'apt', sideProgramFolder(name)), options);
     const files = await apt.fetch(findDebianMirror(), {
       title: name,
       suites: [suite],
@@ -69,8 +69,8 @@ export function versionIn(text: string): string {
   return /\d+(?:\.\d+)+/.exec(text)?.[0] ?? '';
 }
 
-/** The number grows when what lies in the folder changes. */
-function folderOf(name: SideProgramName): string {
+/** Folder of the cache; the number grows when what lies in it changes. */
+export function sideProgramFolder(name: SideProgramName): string {
   return `${name}-1`;
 }
 
