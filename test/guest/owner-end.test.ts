@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { identifyProcess } from '../../src/provision/process-identity.ts';
+import { identifyProcess, isAlive } from '../../src/provision/process-identity.ts';
 
 const url = (path: string): string => new URL(`../../${path}`, import.meta.url).href;
 
@@ -67,9 +67,11 @@ test('a killed owner of a machine with devices, a share and a TPM leaves no proc
   const text = await new Promise<string>((resolve) => {
     owner.stdout.once('data', (data: Buffer) => resolve(data.toString()));
   });
-  const children = JSON.parse(text) as string[];
-  const alive = (): string[] =>
-    children.filter((pid) => identifyProcess(Number(pid)) !== undefined);
+  const children = (JSON.parse(text) as string[]).flatMap(
+    (pid) => identifyProcess(Number(pid)) ?? [],
+  );
+  // Others may have the same number later.
+  const alive = (): number[] => children.filter(isAlive).map(({ pid }) => pid);
   const left = (): string[] => readdirSync(temporary).filter((name) => name.startsWith('hdv'));
   const programs = alive().map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
   for (const name of ['qemu-system', 'virtiofsd', 'swtpm', 'vhost-device-vsock']) {

@@ -35,6 +35,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'cli/hcs/patience.test.ts': 'the clock of Vitest',
   'cli/schema.test.ts': 'commands run from their source',
   'cli/validate.test.ts': 'commands run from their source',
+  'cli/vm-attach.test.ts': 'commands run from their source, on terminals of script(1)',
   'cli/vm-run.test.ts': 'commands run from their source, on terminals of script(1)',
   'compute/crash-reports.test.ts': 'modes of files, and programs that are scripts',
   'compute/document-fields.test.ts': 'Unix sockets and devices of Linux in documents',
