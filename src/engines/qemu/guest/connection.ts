@@ -63,7 +63,12 @@ export class GuestConnection {
     rmSync(this.#path, { force: true }); // Of a process that was killed, and had the machine before.
     const server = createServer((socket) => this.#accept(socket));
     this.#server = server;
-    await listenOpenly(server, this.#path);
+    try {
+      await listenOpenly(server, this.#path);
+    } catch (error) {
+      if (this.#server === server) this.#server = undefined;
+      throw error;
+    }
     server.on('error', () => undefined);
   }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,6 +42,17 @@ afterEach(() => {
   connection.close();
   for (const socket of sockets.splice(0)) socket.destroy();
   rmSync(folder, { recursive: true, force: true });
+});
+
+test('is not listened to where that cannot be, and that is said each time until it can', async () => {
+  const path = join(folder, 'later', 'agent');
+  const other = new GuestConnection(path, () => {});
+  await expect(other.listen()).rejects.toThrow('listen');
+  await expect(other.listen()).rejects.toThrow('listen');
+  mkdirSync(join(folder, 'later'));
+  await other.listen();
+  expect(existsSync(path)).toBe(true);
+  other.close();
 });
 
 type Answer = Readonly<Record<string, unknown>>;
