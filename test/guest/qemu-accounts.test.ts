@@ -259,6 +259,18 @@ function devicePath(): string {
   return found[7] as string;
 }
 
+test('a machine with a device is not saved, as QEMU would lose its state, and it is said which', async () => {
+  await machine.pause();
+  const saved = join(folder, 'with-device.vmrs');
+  for (const options of [{ SaveType: 'AsTemplate' }, { SaveStateFilePath: saved }] as const) {
+    const error = await errorOf(() => machine.save(options));
+    expect(error.code).toBe('ERROR_NOT_SUPPORTED');
+    expect(error.reason).toContain(`it has the device ${instanceId}`);
+  }
+  expect(readdirSync(folder).filter((name) => name.includes('with-device'))).toEqual([]);
+  await machine.resume();
+});
+
 test('clones of a template have accounts of their own, and cannot change its memory', async () => {
   await machine.modify({
     ResourcePath: `VirtualMachine/Devices/FlexibleIov/${instanceId}`,
