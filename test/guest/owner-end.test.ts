@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   mkdirSync,
@@ -10,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identifyProcess, isAlive } from '../../src/provision/process-identity.ts';
 
@@ -64,9 +66,7 @@ test('a killed owner of a machine with devices, a share and a TPM leaves no proc
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, TMPDIR: temporary, XDG_RUNTIME_DIR: temporary },
   });
-  const text = await new Promise<string>((resolve) => {
-    owner.stdout.once('data', (data: Buffer) => resolve(data.toString()));
-  });
+  const [text] = (await once(createInterface({ input: owner.stdout }), 'line')) as [string];
   const children = (JSON.parse(text) as string[]).flatMap(
     (pid) => identifyProcess(Number(pid)) ?? [],
   );

@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Adoption, EngineExit, EngineSystem } from '../../src/compute/engine.ts';
@@ -56,7 +57,7 @@ async function leave(machines: OwnerRequest['machines']): Promise<EngineRecord[]
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const [text] = (await Promise.race([
-    once(owner.stdout!.setEncoding('utf8'), 'data'),
+    once(createInterface({ input: owner.stdout! }), 'line'),
     once(owner, 'exit').then(() => ['[]']),
   ])) as [string];
   all = JSON.parse(text) as EngineRecord[];
