@@ -1,4 +1,13 @@
-import { lstatSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  type Stats,
+} from 'node:fs';
 import { join } from 'node:path';
 import { cacheFailure } from './cache-failure.ts';
 import { tryLock } from './provision-lock.ts';
@@ -32,39 +41,38 @@ export function removeOldVersions(
   }
 }
 
-const NAME = /^(.+)-(\d+)$/;
+/** A folder, or what provisionFolder or this has left of one in the middle of its work. */
+const NAME = /^(.+)-(\d+)(?:\.old|\.draft)?$/;
 
 function olderThan(cache: string, name: string): readonly string[] {
   const [, kind, number] = NAME.exec(name) ?? [];
-  if (kind === undefined || !isProvisioned(cache, name)) return [];
-  return readdirSync(cache).filter((entry) => {
+  if (kind === undefined || !existsSync(join(cache, name, 'version'))) return [];
+  const found = readdirSync(cache).flatMap((entry) => {
     const [, otherKind, otherNumber] = NAME.exec(entry) ?? [];
     const isOlder = otherKind === kind && Number(otherNumber) < Number(number);
-    return isOlder && isProvisioned(cache, entry);
+    return isOlder ? [`${kind}-${otherNumber}`] : [];
   });
+  // Who provisions a folder makes its lock before.
+  return [...new Set(found)].filter((old) => stat(cache, 'locks', old)?.isDirectory());
 }
 
-/** Whether provisionFolder has made it, as a whole: it leaves the version in it, and the lock beside it. */
-function isProvisioned(cache: string, name: string): boolean {
-  const look = (...path: readonly string[]) =>
-    lstatSync(join(cache, ...path), { throwIfNoEntry: false });
-  const areFolders = look(name)?.isDirectory() && look('locks', name)?.isDirectory();
-  return areFolders === true && look(name, 'version')?.isFile() === true;
+function stat(...path: readonly string[]): Stats | undefined {
+  return lstatSync(join(...path), { throwIfNoEntry: false });
 }
 
 function removeUnused(cache: string, name: string): readonly OldVersion[] {
   using lock = tryLock(join(cache, 'locks', name));
   if (lock === undefined) return [{ name, usedBy: [] }];
-  // Another process may have been faster.
-  if (!isProvisioned(cache, name)) return [];
+  for (const rest of ['old', 'draft']) {
+    rmSync(join(cache, `${name}.${rest}`), { recursive: true, force: true });
+  }
   const folder = join(cache, name);
+  if (!stat(folder)?.isDirectory() || !stat(folder, 'version')?.isFile()) return [];
   const usedBy = usersOf(folder);
   if (usedBy.length > 0) return [{ name, usedBy }];
-  // As provisionFolder does it, which removes what is left when this process ends in the middle.
-  const old = `${folder}.old`;
-  rmSync(old, { recursive: true, force: true });
-  renameSync(folder, old);
-  rmSync(old, { recursive: true, force: true });
+  // At once, so that nobody finds the half of it.
+  renameSync(folder, `${folder}.old`);
+  rmSync(`${folder}.old`, { recursive: true, force: true });
   return [{ name, usedBy: undefined }];
 }
 

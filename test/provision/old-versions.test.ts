@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -83,6 +84,15 @@ test('what was not provisioned stays, whatever it is called', async () => {
   expect(removeOldVersions(cache, ['guest-4'])).toEqual([]);
   expect(folders()).toEqual(['guest-0', 'guest-1', 'guest-2', 'guest-3', 'guest-4', 'mine']);
   expect(readFileSync(join(elsewhere, 'version'), 'utf8')).toBe('1');
+});
+
+test('what a removal has left that was ended in the middle goes, too', async () => {
+  await provision('guest-3', 'guest-4');
+  renameSync(join(cache, 'guest-3'), join(cache, 'guest-3.old'));
+  mkdirSync(join(cache, 'guest-1.old'));
+  expect(removeOldVersions(cache, ['guest-4'])).toEqual([]);
+  // Nobody has provisioned a guest-1.
+  expect(folders()).toEqual(['guest-1.old', 'guest-4']);
 });
 
 test('one that is being made stays', async () => {
