@@ -221,7 +221,7 @@ describe('the memory', () => {
   });
 
   test('is in this machine’s from the start, where it is pinned', async () => {
-    const id = 'hdvkit-pinned';
+    const id = `hdvkit-${randomUUID()}`;
     const pinned = { ComputeTopology: { Memory: { SizeInMB: 64, PinBackingPages: true } } };
     const look = (): void => {
       const [pid] = processesOf(id);
