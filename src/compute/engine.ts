@@ -107,9 +107,13 @@ export interface Engine {
   /**
    * Ends what is left of machines that no record speaks of: they were being created when their owner ended.
    * @param records those of all machines that are to stay
+   * @param halfDone documents of the machines that were being created, as far as they are known
    * @returns how many machines there were
    */
-  reap?(records: readonly unknown[]): Promise<number>;
+  reap?(
+    records: readonly unknown[],
+    halfDone?: readonly Readonly<Record<string, unknown>>[],
+  ): Promise<number>;
 }
 
 /** What became of a machine that was left alone. */

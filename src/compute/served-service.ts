@@ -17,6 +17,7 @@ import { type ComputeServiceOptions, ServedSystems } from './served-systems.ts';
 import type { CreateRequest, Creation, ServiceAccess, SystemAccess } from './service-access.ts';
 import { serviceProperties } from './service-properties.ts';
 import type { SystemListener } from './system-listener.ts';
+import type { TakenOver } from './take-over.ts';
 
 /** The service itself, in this process: systems, CPU groups, files and crash reports, over engines that run the systems. */
 export class ServedService implements ServiceAccess, AsyncDisposable {
@@ -54,6 +55,19 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     readonly id: string;
   }): string | undefined {
     return this.#systems.descriptorOf(idNamespace, id);
+  }
+
+  /**
+   * Takes over the systems that another service has left, by the records that were kept of them, and ends machines that no
+   * record speaks of. Called before anything else.
+   */
+  takeOver(records: readonly ServedSystemRecord[]): Promise<readonly TakenOver[]> {
+    return this.#systems.takeOver(records);
+  }
+
+  /** Lets the systems go on without this service, where their engine can; calls on their way are waited for. */
+  async leave(): Promise<void> {
+    await this.#systems.leaveAll();
   }
 
   /** Terminates every system. */

@@ -28,6 +28,7 @@ import type { Modification } from './modify-request.ts';
 import type { ServedSystemRecord } from './served-system-record.ts';
 import { shutdownRequest } from './shutdown-request.ts';
 import type { VmLifecycle } from './system-handle.ts';
+import type { KeptSystem } from './system-journal.ts';
 import type { SystemKind } from './system-kind.ts';
 import type { SystemListener } from './system-listener.ts';
 import { illegality, type StateCall, type SystemState } from './system-state.ts';
@@ -65,11 +66,17 @@ export interface SystemPlan {
 export class ServedSystem {
   readonly plan: SystemPlan;
   readonly handles = new Set<SystemListener>();
+  /** What is kept of it for another service; undefined: nothing is. */
+  kept: KeptSystem | undefined;
+  /** Whether it was ever held, and so somebody hears of its end. */
+  wasHeld = false;
   #state: SystemState = 'Created';
   #isCreated = false;
   /** The terminate call that is under way; undefined again when it fails. */
   #termination: Promise<void> | undefined;
   #isShuttingDown = false;
+  /** Whether nothing that the machine does matters any more. */
+  #isLeft = false;
   /** Why the machine is being ended, when that is because its start failed. */
   #startFailure: EngineExit | undefined;
   /** Whether the handles know that a crash has begun. */
@@ -141,23 +148,58 @@ export class ServedSystem {
   create(): Promise<void> {
     this.#creation = this.#inTurn(undefined, async () => {
       try {
-        this.#machine = await this.plan.engine.create({
-          id: this.plan.directoryId,
-          runtimeId: this.plan.runtimeId,
-          document: this.plan.document as Readonly<Record<string, unknown>>,
-          template: this.plan.template,
-          logicalProcessors: this.#processors('HcsCreateComputeSystem'),
-          exited: (exit) => this.#exited(exit),
-          notify: (event) => this.#notify(event),
-        });
+        const processors = this.#processors('HcsCreateComputeSystem');
+        this.#machine = await this.plan.engine.create(this.#request(processors));
         this.#isCreated = true;
+        this.kept?.built(this.record);
         this.#become('Created');
       } catch (error) {
+        this.#isLeft = true;
+        await this.#machine?.terminate().catch(() => {});
         this.#neverWas(error);
         throw error;
       }
     });
     return this.#creation;
+  }
+
+  /**
+   * Takes over what another service has left. Called once, in place of {@link create}; a machine that has ended meanwhile
+   * makes a system that has.
+   * @throws what the engine says of a machine that is there and cannot be taken over
+   */
+  adopt({ devices, engineRecord, exit }: ServedSystemRecord): Promise<void> {
+    this.#isCreated = true;
+    this.#creation = this.#inTurn(undefined, async () => {
+      if (exit !== undefined) return this.#finish(exit);
+      const { engine } = this.plan;
+      if (engine.adopt === undefined) {
+        const detail = 'the service that ran the machine has ended, and the machine with it';
+        return this.#exited(unexpected(detail));
+      }
+      for (const instanceId of devices) {
+        this.#devices.set(instanceId.toLowerCase(), leftDevice(instanceId));
+      }
+      const adoption = await engine.adopt(engineRecord, this.#request(undefined));
+      if (adoption.kind === 'ended') return this.#exited(adoption.exit);
+      this.#machine = adoption.system;
+      if (this.#exit === undefined) this.#state = adoption.state;
+      this.#keep();
+    });
+    return this.#creation;
+  }
+
+  /** Lets the machine go on without this service, when the calls that were made have ended. */
+  leave(): Promise<void> {
+    return this.#inTurn(undefined, async () => {
+      this.#isLeft = true;
+      this.#machine?.release?.();
+    });
+  }
+
+  /** Whether the service has let go of it. */
+  get isLeft(): boolean {
+    return this.#isLeft;
   }
 
   start(name: string, cancellation: Cancellation): Promise<void> {
@@ -241,7 +283,7 @@ export class ServedSystem {
   }
 
   modify(name: string, modification: Modification, cancellation: Cancellation): Promise<void> {
-    return this.#inTurn(cancellation, async () => {
+    return this.#changing(cancellation, async () => {
       const machine = this.#require(name, 'modify');
       switch (modification.kind) {
         case 'addDevice':
@@ -262,7 +304,7 @@ export class ServedSystem {
 
   /** Saves the paused machine. One that became a template can only be terminated. */
   save(name: string, target: SaveTarget, cancellation: Cancellation): Promise<void> {
-    return this.#inTurn(cancellation, async () => {
+    return this.#changing(cancellation, async () => {
       const machine = this.#require(name, 'save');
       cancellation.begin(true);
       await this.#guard(name, machine.save(target, cancellation.signal));
@@ -298,7 +340,25 @@ export class ServedSystem {
   #become(state: SystemState): void {
     if (this.#exit !== undefined) return;
     this.#state = state;
+    this.#keep();
     this.#tellState();
+  }
+
+  #keep(): void {
+    if (!this.#isLeft) this.kept?.changed(this.record);
+  }
+
+  #request(logicalProcessors: readonly number[] | undefined): EngineRequest {
+    const { directoryId, runtimeId, document, template } = this.plan;
+    return {
+      id: directoryId,
+      runtimeId,
+      document: document as Readonly<Record<string, unknown>>,
+      template,
+      logicalProcessors,
+      exited: (exit) => this.#exited(exit),
+      notify: (event) => this.#notify(event),
+    };
   }
 
   #tellState(): void {
@@ -317,6 +377,17 @@ export class ServedSystem {
     });
     this.#queue = turn.catch(() => {});
     return turn;
+  }
+
+  /** As {@link #inTurn}; what the work changes is kept before it is over. */
+  #changing(cancellation: Cancellation, work: () => Promise<void>): Promise<void> {
+    return this.#inTurn(cancellation, async () => {
+      try {
+        await work();
+      } finally {
+        if (this.#exit === undefined) this.#keep();
+      }
+    });
   }
 
   #require(name: string, call: StateCall): EngineSystem {
@@ -419,7 +490,7 @@ export class ServedSystem {
   }
 
   #notify({ type, document }: Parameters<EngineRequest['notify']>[0]): void {
-    if (this.#exit !== undefined) return;
+    if (this.#exit !== undefined || this.#isLeft) return;
     if (type === 'guestConnectionClosed') {
       this.#deliver(HCS_EVENT_TYPE.HcsEventSystemGuestConnectionClosed, document);
       return;
@@ -457,6 +528,7 @@ export class ServedSystem {
     this.#state = 'Stopped';
     this.plan.groups.leave(this);
     this.#exit = { Status: signedHresult(hresult), ExitType: 'UnexpectedExit' };
+    this.kept?.forget();
     this.plan.stopped();
     this.#end();
     for (const handle of this.handles) handle.ended(JSON.stringify(this.#exit));
@@ -464,10 +536,15 @@ export class ServedSystem {
   }
 
   #exited(exit: EngineExit): void {
-    if (this.#exit !== undefined) return;
+    if (this.#exit !== undefined || this.#isLeft) return;
+    this.#finish(exitStatus(this.#startFailure ?? exit, this.#isShuttingDown, this.#crash));
+  }
+
+  #finish(exit: SystemExitStatus): void {
     this.#state = 'Stopped';
-    this.#exit = exitStatus(this.#startFailure ?? exit, this.#isShuttingDown, this.#crash);
+    this.#exit = exit;
     this.#entries.clear();
+    this.#keep();
     this.plan.groups.leave(this);
     this.#end();
     void this.#afterExit(JSON.stringify(this.#exit));
@@ -484,8 +561,21 @@ export class ServedSystem {
       handle.event(HCS_EVENT_TYPE.HcsEventSystemExited, document);
       handle.ended(document);
     }
+    if (this.wasHeld) this.kept?.forget();
     this.#settle();
   }
+}
+
+/** A device that another service gave to the machine: its process serves it, and nothing of it is known here. */
+function leftDevice(instanceId: string): EngineDevice {
+  const powerOn = async (): Promise<never> => {
+    throw new Error(`Cannot give device ${instanceId} to the machine again: attach it anew`);
+  };
+  return { instanceId, configuration: [], endpoint: { powerOn, powerOff: async () => {} } };
+}
+
+function unexpected(detail: string): EngineExit {
+  return { exitType: 'UnexpectedExit', status: HRESULT.HCS_E_UNEXPECTED_EXIT, detail };
 }
 
 function stateText(state: SystemState): string {

@@ -1,20 +1,24 @@
+// Longer than most files: every way in which a system comes to a service, and leaves it.
+import { HCS_EVENT_TYPE } from '../hcs/core/constants.ts';
 import type { ComputeSystem, Properties, SystemQuery } from '../hcs/schema/documents.ts';
 import type { Cancellation } from './cancellation.ts';
 import type { CpuGroups } from './cpu-groups.ts';
 import type { CrashReportOptions } from './crash-reports.ts';
-import { checkCreateDocument } from './create-document.ts';
+import { checkCreateDocument, parseCreateDocument } from './create-document.ts';
 import type { DeviceDirectory } from './device-directory.ts';
 import type { Engine } from './engine.ts';
 import { failure } from './failure.ts';
 import type { HostInformation } from './host-information.ts';
-import { ServedSystem } from './served-system.ts';
+import { ServedSystem, type SystemPlan } from './served-system.ts';
 import type { ServedSystemRecord } from './served-system-record.ts';
 import type { CreateRequest, Creation, SystemAccess } from './service-access.ts';
 import type { SystemCall } from './system-calls.ts';
 import { directoryIdOf, runtimeIdOf, systemKey } from './system-id.ts';
+import type { KeptSystem, SystemJournal } from './system-journal.ts';
 import type { SystemKind } from './system-kind.ts';
 import type { SystemListener } from './system-listener.ts';
 import { basicProperties } from './system-properties.ts';
+import type { SystemTakenOver, TakenOver } from './take-over.ts';
 
 /** What a service is made of. */
 export interface ComputeServiceOptions {
@@ -26,7 +30,12 @@ export interface ComputeServiceOptions {
   readonly host?: HostInformation | undefined;
   /** Where reports of crashes go. Without it, HcsSubmitWerReport is not supported. */
   readonly crashReports?: CrashReportOptions | undefined;
+  /** Keeps what another service needs to take the systems over. Default: nobody can. */
+  readonly journal?: SystemJournal | undefined;
 }
+
+/** Milliseconds that holders have to open a system again that is to end without any, after another service has left it. */
+const REOPEN_LIMIT_MS = 60_000;
 
 /** The compute systems of a service, and who holds them. */
 export class ServedSystems {
@@ -34,6 +43,10 @@ export class ServedSystems {
   readonly #groups: CpuGroups;
   /** Systems that have not stopped, or whose devices are still on, by id space and id. */
   readonly #systems = new Map<string, ServedSystem>();
+  /** Systems that ended with nobody there to hear of it: until somebody has, or their id is used again. */
+  readonly #unheard = new Map<string, ServedSystem>();
+  /** Why systems that are there could not be taken over. */
+  readonly #left = new Map<string, string>();
   readonly #holders = new Set<SystemListener>();
 
   constructor(options: ComputeServiceOptions, groups: CpuGroups) {
@@ -59,11 +72,126 @@ export class ServedSystems {
     await new Promise((resolve) => setImmediate(resolve));
   }
 
+  /** Lets the systems go on without this service, for another one; whoever holds one is told. */
+  async leaveAll(): Promise<void> {
+    await Promise.allSettled([...this.#systems.values()].map((system) => system.leave()));
+    for (const holder of this.#holders) holder.disconnected();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Takes over what other services have left, and ends machines that no record speaks of. Called first. */
+  async takeOver(records: readonly ServedSystemRecord[]): Promise<TakenOver[]> {
+    const outcomes: TakenOver[] = await Promise.all(
+      records.map((record) => this.#takeOver(record)),
+    );
+    for (const engine of this.#options.engines) {
+      const known = records.filter(
+        ({ engine: name, engineRecord, exit, state }) =>
+          name === engine.name &&
+          state !== 'Creating' &&
+          exit === undefined &&
+          engineRecord !== undefined,
+      );
+      const halfDone = records.filter(
+        ({ engine: name, state }) => name === engine.name && state === 'Creating',
+      );
+      try {
+        const count =
+          (await engine.reap?.(
+            known.map(({ engineRecord }) => engineRecord),
+            halfDone.map(({ createdDocument }) => JSON.parse(createdDocument)),
+          )) ?? 0;
+        if (count > 0) outcomes.push({ kind: 'reaped', count });
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        outcomes.push({ kind: 'notReaped', reason });
+      }
+    }
+    return outcomes;
+  }
+
+  async #takeOver(record: ServedSystemRecord): Promise<SystemTakenOver> {
+    const { idNamespace, id, state } = record;
+    const name = { idNamespace, id };
+    const key = systemKey(idNamespace, id);
+    const kept = this.#options.journal?.resume(record);
+    if (state === 'Creating') {
+      kept?.forget();
+      return { ...name, kind: 'dropped' };
+    }
+    try {
+      const system = this.#leftSystem(record, kept);
+      this.#systems.set(key, system);
+      await system.adopt(record);
+      // What ends it at once is told by now.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (system.exit !== undefined) {
+        return { ...name, kind: 'ended', detail: system.exit.Detail ?? `${system.exit.ExitType}` };
+      }
+      this.#endUnlessHeld(system);
+      return { ...name, kind: 'goesOn', state: system.state };
+    } catch (error) {
+      this.#systems.delete(key);
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#left.set(key, reason);
+      return { ...name, kind: 'left', reason };
+    }
+  }
+
+  #leftSystem(record: ServedSystemRecord, kept: KeptSystem | undefined): ServedSystem {
+    const { idNamespace, id, createdDocument, engine: engineName } = record;
+    const engine = this.#options.engines.find((candidate) => candidate.name === engineName);
+    if (engine === undefined) throw new Error(`there is no engine ${engineName} here`);
+    const { document, kind } = parseCreateDocument('HcsOpenComputeSystem', createdDocument);
+    const system = this.#system({
+      ...{ idNamespace, id, document, kind, engine },
+      configuration: createdDocument,
+      entries: record.entries,
+      securityDescriptor: record.securityDescriptor,
+      owner: record.owner,
+      template: record.template,
+      runtimeId: record.runtimeId,
+    });
+    system.kept = kept;
+    return system;
+  }
+
+  /** A system that is to end with its last handle lost that with its service: who held it may open it again. */
+  #endUnlessHeld(system: ServedSystem): void {
+    if (system.plan.document.ShouldTerminateOnLastHandleClosed !== true) return;
+    const end = (): void => {
+      if (system.handles.size > 0 || system.isLeft) return;
+      system.terminate('HcsTerminateComputeSystem').catch(() => {});
+    };
+    setTimeout(end, REOPEN_LIMIT_MS).unref();
+  }
+
+  #system(
+    plan: Omit<SystemPlan, 'groups' | 'directoryId' | 'directory' | 'stopped'>,
+  ): ServedSystem {
+    const { directory } = this.#options;
+    const { idNamespace, id } = plan;
+    const directoryId = directoryIdOf(idNamespace, id);
+    const key = systemKey(idNamespace, id);
+    const system = new ServedSystem({
+      ...plan,
+      groups: this.#groups,
+      directoryId,
+      directory,
+      stopped: () => {
+        this.#systems.delete(key);
+        if (!system.wasHeld) this.#unheard.set(key, system);
+        directory.forget(directoryId);
+      },
+    });
+    return system;
+  }
+
   /** @throws HcsError as {@link ServiceAccess.create} */
   create(request: CreateRequest, listener: SystemListener): Creation {
     const { function: name, idNamespace, id } = request;
     const key = systemKey(idNamespace, id);
-    const { directory, engines } = this.#options;
+    const { engines, journal } = this.#options;
     const checked = checkCreateDocument(name, request.document, engines);
     if (this.#systems.has(key)) {
       throw failure(
@@ -72,8 +200,8 @@ export class ServedSystems {
         `a compute system has the id "${id}": terminate it, or choose another id`,
       );
     }
-    const directoryId = directoryIdOf(idNamespace, id);
-    const system = new ServedSystem({
+    this.#requireNotLeft(name, key, id);
+    const system = this.#system({
       ...checked,
       idNamespace,
       id,
@@ -81,15 +209,10 @@ export class ServedSystems {
       securityDescriptor: request.securityDescriptor,
       owner: request.owner,
       template: this.#template(name, idNamespace, checked.document),
-      groups: this.#groups,
-      directoryId,
       runtimeId: runtimeIdOf(id),
-      directory,
-      stopped: () => {
-        this.#systems.delete(key);
-        directory.forget(directoryId);
-      },
     });
+    system.kept = journal?.begin(name, system.record);
+    this.#unheard.delete(key);
     this.#systems.set(key, system);
     return {
       access: this.#hold(system, listener),
@@ -103,14 +226,19 @@ export class ServedSystems {
 
   /** @throws HcsError HCS_E_SYSTEM_NOT_FOUND */
   open(name: string, idNamespace: string, id: string, listener: SystemListener): SystemAccess {
-    const system = this.#systems.get(systemKey(idNamespace, id));
+    const key = systemKey(idNamespace, id);
+    const system = this.#systems.get(key);
     if (system !== undefined) return this.#hold(system, listener);
+    const unheard = this.#unheard.get(key);
+    if (unheard !== undefined) return this.#holdUnheard(key, unheard, listener);
+    this.#requireNotLeft(name, key, id);
     throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `no compute system has the id "${id}"`);
   }
 
   /** Security descriptor of a system, `''` where none was given. */
   descriptorOf(idNamespace: string, id: string): string | undefined {
-    const system = this.#systems.get(systemKey(idNamespace, id));
+    const key = systemKey(idNamespace, id);
+    const system = this.#systems.get(key) ?? this.#unheard.get(key);
     return system && (system.plan.securityDescriptor ?? '');
   }
 
@@ -147,13 +275,38 @@ export class ServedSystems {
     );
   }
 
+  #requireNotLeft(name: string, key: string, id: string): void {
+    const reason = this.#left.get(key);
+    if (reason === undefined) return;
+    const message = `the system "${id}" is there from before, and could not be taken over: ${reason}`;
+    throw failure(name, 'HCS_E_INVALID_STATE', message);
+  }
+
+  /** Lets somebody hear of the end of a system, which is forgotten when that handle is closed. */
+  #holdUnheard(key: string, system: ServedSystem, listener: SystemListener): SystemAccess {
+    system.handles.add(listener);
+    setImmediate(() => {
+      if (!system.handles.has(listener)) return;
+      const exit = JSON.stringify(system.exit);
+      listener.event(HCS_EVENT_TYPE.HcsEventSystemExited, exit);
+      listener.ended(exit);
+    });
+    return new ServedAccess(system, () => {
+      system.handles.delete(listener);
+      if (system.handles.size > 0 || this.#unheard.get(key) !== system) return;
+      this.#unheard.delete(key);
+      system.kept?.forget();
+    });
+  }
+
   #hold(system: ServedSystem, listener: SystemListener): SystemAccess {
+    system.wasHeld = true;
     this.#holders.add(listener);
     system.handles.add(listener);
     return new ServedAccess(system, () => {
       this.#holders.delete(listener);
       system.handles.delete(listener);
-      if (system.handles.size > 0) return;
+      if (system.handles.size > 0 || system.isLeft) return;
       if (system.plan.document.ShouldTerminateOnLastHandleClosed !== true) return;
       system.terminate('HcsTerminateComputeSystem').catch(() => {});
     });

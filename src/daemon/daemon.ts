@@ -103,12 +103,14 @@ export class Daemon {
   /**
    * Ends every system, and then every session. Safe to call twice.
    * @param reason what clients are told
+   * @param options.keep systems are left alone, for another daemon
    */
-  async close(reason: string): Promise<void> {
+  async close(reason: string, { keep = false }: { readonly keep?: boolean } = {}): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#idleTimer);
-    await this.#options.service[Symbol.asyncDispose]();
+    const { service } = this.#options;
+    await (keep ? service.leave() : service[Symbol.asyncDispose]());
     for (const session of this.#sessions) session.close(reason);
   }
 

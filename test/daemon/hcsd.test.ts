@@ -18,7 +18,7 @@ import { ServiceSocket } from '../../src/daemon/service-socket.ts';
 import { defaultSocketPath } from '../../src/daemon/socket-path.ts';
 import { closeFd } from '../../src/ffi/descriptors.ts';
 import { listenUnix } from '../../src/ffi/unix-socket.ts';
-import { HCS_EVENT_TYPE, INFINITE } from '../../src/hcs/core/constants.ts';
+import { GENERIC_ALL, HCS_EVENT_TYPE, INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { codeOf } from '../compute/recording-engine.ts';
 
@@ -119,6 +119,17 @@ test('that was killed leaves a socket that the next one replaces, and clients go
   await start();
   core.HcsEnumerateComputeSystems(null, operation);
   expect(await core.HcsWaitForOperationResult(operation, INFINITE)).toBe('[]');
+  // A simulated machine ends with its daemon: who opens it hears that, once.
+  system = await core.HcsOpenComputeSystem('vm', GENERIC_ALL);
+  const status = await core.HcsWaitForComputeSystemExit(system, INFINITE);
+  expect(JSON.parse(status!)).toMatchObject({
+    ExitType: 'UnexpectedExit',
+    Detail: expect.stringContaining('has ended'),
+  });
+  await core.HcsCloseComputeSystem(system);
+  expect(await codeOf(() => core.HcsOpenComputeSystem('vm', GENERIC_ALL))).toBe(
+    'HCS_E_SYSTEM_NOT_FOUND',
+  );
 });
 
 test('refuses a socket that is served, with a code of its own', async () => {
@@ -161,7 +172,8 @@ test('serves a socket that a service manager passes, and leaves it in its place'
 });
 
 test('is started on demand, once however many ask, and ends when nobody needs it', async () => {
-  const options = { socket, startOnDemand: { host: 'simulated', idleExitMs: 100 } } as const;
+  const startOnDemand = { host: 'simulated', idleExitMs: 100, stateFolder: folder } as const;
+  const options = { socket, startOnDemand };
   expect(await codeOf(() => connectService({ socket }))).toBe('HCS_E_SERVICE_NOT_AVAILABLE');
   const connections = await Promise.all([1, 2].map(() => connectService(options)));
   const pids = new Set(connections.map(({ service }) => service.pid));
@@ -175,7 +187,8 @@ test('is started on demand, once however many ask, and ends when nobody needs it
 test('that cannot be started says why, with its last lines', async () => {
   mkdirSync(join(folder, 'run'));
   writeFileSync(socket, '');
-  const broken = { socket, startOnDemand: { host: 'simulated' } } as const;
+  const startOnDemand = { host: 'simulated', stateFolder: folder } as const;
+  const broken = { socket, startOnDemand };
   const error = await connectService(broken).catch((reason: Error) => reason);
   expect(error).toMatchObject({ code: 'HCS_E_SERVICE_NOT_AVAILABLE' });
   expect(readFileSync(`${socket}.log`, 'utf8')).toContain('another kind');

@@ -13,7 +13,10 @@ import { openLinuxHost } from './linux-test-host.ts';
 const folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
 const socket = join(folder, 'hcsd.sock');
 /** A daemon of its own process runs QEMU; devices are in others. It ends soon after its last client. */
-const service = { socket, startOnDemand: { host: 'linux', idleExitMs: 500 } } as const;
+const service = {
+  socket,
+  startOnDemand: { host: 'linux', idleExitMs: 500, stateFolder: folder },
+} as const;
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -20,11 +20,13 @@ export function createHcsdProgram(run: (options: HcsdOptions) => Promise<void> =
         .default(process.platform === 'linux' ? 'linux' : 'simulated'),
     )
     .option('--idle-exit <seconds>', 'end after so long without clients and systems', seconds)
+    .option('--keep', 'let systems go on when a signal ends it, for the next one')
     .addHelpText(
       'after',
       `
 It stays in the foreground, says where it listens, and logs to standard error. SIGTERM, SIGINT and
-SIGHUP end it, and every system with it. Started by a service manager that passes a socket
+SIGHUP end it, and every system with it unless --keep is given. Systems that run on QEMU go on when it
+is killed: the next one with the same --state takes them over. Started by a service manager that passes a socket
 (LISTEN_FDS), it serves that one.
 
 Examples:

@@ -1,14 +1,22 @@
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DeviceDirectory } from '../../compute/device-directory.ts';
 import { ServedService } from '../../compute/served-service.ts';
+import type { ComputeServiceOptions } from '../../compute/served-systems.ts';
 import { defaultStateFolder } from '../../compute/state-folder.ts';
+import type { TakenOver } from '../../compute/take-over.ts';
 import { AuditLog } from '../../daemon/access/audit-log.ts';
 import type { PeerCredentials } from '../../daemon/access-policy.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { ServiceSocket, ServiceSocketError } from '../../daemon/service-socket.ts';
 import { defaultSocketPath } from '../../daemon/socket-path.ts';
 import { EXIT_SERVED } from '../../daemon/start-daemon.ts';
+import { machineFolder } from '../../daemon/store/machine-folder.ts';
+import { StateStore } from '../../daemon/store/state-store.ts';
+import { StoreError } from '../../daemon/store/store-error.ts';
+import { StoreJournal } from '../../daemon/store/store-journal.ts';
+import { UsageError } from '../usage-error.ts';
 
 /** Options of `hcsd`. */
 export interface HcsdOptions {
@@ -17,42 +25,73 @@ export interface HcsdOptions {
   readonly host: 'linux' | 'simulated';
   /** Seconds. */
   readonly idleExit?: number;
+  /** Whether systems go on when a signal ends it. */
+  readonly keep?: boolean;
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
-/** Runs the daemon until a signal, or idleness, ends it. @throws ServiceSocketError */
-export async function runHcsd({ socket, state, host, idleExit }: HcsdOptions): Promise<void> {
-  const directory = new DeviceDirectory();
-  const folder = state ?? defaultStateFolder();
-  const service = await serviceOf(host, directory, folder);
-  const audit = new AuditLog(join(folder, 'audit.log'), { warn: log });
+/** Milliseconds that a daemon which is ending may take to give the state up. */
+const STATE_LIMIT_MS = 15_000;
+const LOOK_MS = 20;
+
+/**
+ * Runs the daemon until a signal, or idleness, ends it.
+ * @throws ServiceSocketError; StoreError when another daemon has the state
+ */
+export async function runHcsd(options: HcsdOptions): Promise<void> {
+  const { socket, host, idleExit, keep = false } = options;
+  if (keep && host === 'simulated') {
+    throw new UsageError(
+      'Cannot keep simulated machines: they are in the process of the daemon',
+      'leave out --keep, or use --host linux',
+    );
+  }
+  const folder = resolve(options.state ?? defaultStateFolder());
+  let daemon: Daemon | undefined;
+  const early: Socket[] = [];
+  const connected = (client: Socket): void => {
+    if (daemon === undefined) {
+      client.on('error', () => {});
+      early.push(client);
+    } else {
+      daemon.serve(client);
+    }
+  };
+  const listener = await listen(socket, connected);
+  if (listener === undefined) return;
+  let store: StateStore | undefined;
   let end: (reason: string) => void = () => {};
   const ended = new Promise<string>((resolve) => {
     end = resolve;
   });
-  const daemon = new Daemon({
-    service,
-    directory,
-    host,
-    peerOf: await peerFinder(),
-    audit,
-    log,
-    idleLimitMs: idleExit === undefined ? undefined : idleExit * 1000,
-    idle: () => end('nobody needs it'),
-  });
-  const connected = (client: Socket): void => daemon.serve(client);
-  let listener: ServiceSocket;
+  const audit = new AuditLog(join(folder, 'audit.log'), { warn: log });
   try {
-    const passed = await ServiceSocket.passed(connected);
-    listener = passed ?? (await ServiceSocket.listen(socket ?? defaultSocketPath(), connected));
+    store = await openStore(folder);
+    const directory = new DeviceDirectory();
+    const journal = new StoreJournal(store, log);
+    const service = new ServedService({
+      ...(await engineOptions(host, directory, folder, store)),
+      journal,
+    });
+    for (const outcome of await service.takeOver(journal.records)) log(outcomeText(outcome));
+    daemon = new Daemon({
+      service,
+      directory,
+      host,
+      peerOf: await peerFinder(),
+      audit,
+      log,
+      idleLimitMs: idleExit === undefined ? undefined : idleExit * 1000,
+      idle: () => end('nobody needs it'),
+    });
   } catch (error) {
-    await daemon.close('it cannot listen');
-    if (!(error instanceof ServiceSocketError && error.isServed)) throw error;
-    process.stderr.write(`hcsd: ${error.message}\n`);
-    process.exitCode = EXIT_SERVED;
-    return;
+    listener.close();
+    for (const client of early) client.destroy();
+    store?.close();
+    throw error;
   }
+  for (const client of early) daemon.serve(client);
   const handlers = SIGNALS.map(
     (signal) => [signal, () => end(`it was ended by ${signal}`)] as const,
   );
@@ -61,22 +100,71 @@ export async function runHcsd({ socket, state, host, idleExit }: HcsdOptions): P
   const reason = await ended;
   log(`ends: ${reason}`);
   listener.close();
-  await daemon.close(reason);
+  await daemon.close(reason, { keep });
   await audit.flush();
+  store.close();
   for (const [signal, handler] of handlers) process.off(signal, handler);
 }
 
-async function serviceOf(
+/** @returns undefined, with the exit code set, when another daemon serves the socket */
+async function listen(
+  socket: string | undefined,
+  connected: (client: Socket) => void,
+): Promise<ServiceSocket | undefined> {
+  try {
+    const passed = await ServiceSocket.passed(connected);
+    return passed ?? (await ServiceSocket.listen(socket ?? defaultSocketPath(), connected));
+  } catch (error) {
+    if (!(error instanceof ServiceSocketError && error.isServed)) throw error;
+    process.stderr.write(`hcsd: ${error.message}\n`);
+    process.exitCode = EXIT_SERVED;
+    return undefined;
+  }
+}
+
+/** Opens the state, which the daemon before this one may be about to give up. */
+async function openStore(folder: string): Promise<StateStore> {
+  const limit = performance.now() + STATE_LIMIT_MS;
+  for (;;) {
+    try {
+      return StateStore.open(folder, { warn: log });
+    } catch (error) {
+      const isLocked = error instanceof StoreError && error.kind === 'locked';
+      if (!isLocked || performance.now() > limit) throw error;
+    }
+    await delay(LOOK_MS);
+  }
+}
+
+async function engineOptions(
   host: HcsdOptions['host'],
   directory: DeviceDirectory,
   stateFolder: string,
-): Promise<ServedService> {
+  store: StateStore,
+): Promise<ComputeServiceOptions> {
   if (host === 'linux') {
     const { linuxServiceOptions } = await import('../../hosts/linux/host.ts');
-    return new ServedService(linuxServiceOptions({ directory, stateFolder }));
+    const engine = { outlives: true, folder: machineFolder(store, stateFolder) };
+    return linuxServiceOptions({ directory, stateFolder, engine });
   }
   const { simulatedServiceOptions } = await import('../../hosts/simulated/host.ts');
-  return new ServedService(simulatedServiceOptions({ directory, stateFolder }));
+  return simulatedServiceOptions({ directory, stateFolder });
+}
+
+function outcomeText(outcome: TakenOver): string {
+  if (outcome.kind === 'reaped') return `ended ${outcome.count} machines that nobody knows`;
+  if (outcome.kind === 'notReaped') return `does not end what nobody knows: ${outcome.reason}`;
+  const name = `system ${JSON.stringify(outcome.id)}`;
+  switch (outcome.kind) {
+    case 'goesOn':
+      return `took ${name} over, which is ${outcome.state}`;
+    case 'ended':
+      return `${name} has ended while no service was there: ${outcome.detail}`;
+    case 'dropped':
+      return `${name} was being created, and is dropped`;
+    case 'left':
+      return `${name} cannot be taken over, and is left alone: ${outcome.reason}`;
+  }
 }
 
 /** Where the system does not tell who connects, it is who may: the user of the socket. */

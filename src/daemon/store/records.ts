@@ -28,7 +28,7 @@ export interface SystemRecord extends SystemKey {
   readonly exit?: SystemExitStatus | undefined;
   /** File that the system was saved in last. */
   readonly savedStateFile?: string | undefined;
-  /** What the engine needs to find the system again: JSON of its own, which nobody else reads. */
+  /** What its service needs to take it over, with what the engine finds it by: JSON that nobody else reads. */
   readonly engineRecord?: unknown;
 }
 

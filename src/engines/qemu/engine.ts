@@ -1,5 +1,6 @@
 // Longer than most: all that is told to a machine, when it is made and when it is taken over.
-import { openSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Adoption, Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import { liftMemoryLockLimit } from '../../ffi/memory-lock-limit.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
@@ -34,7 +35,7 @@ import { restoreSource, type Template, uriOf } from './restore.ts';
 import { RootPorts } from './root-ports.ts';
 import { SideProcesses } from './side-processes.ts';
 import { QemuSystem, type QemuSystemParts } from './system.ts';
-import { hasListener } from './unix-sockets.ts';
+import { hasListener, isListening } from './unix-sockets.ts';
 import { keepAccount, releaseAccount, takeAccount } from './vm-account.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
@@ -305,17 +306,26 @@ export class QemuEngine implements Engine {
     }
   }
 
-  async reap(records: readonly unknown[]): Promise<number> {
+  async reap(
+    records: readonly unknown[],
+    halfDone: readonly Readonly<Record<string, unknown>>[] = [],
+  ): Promise<number> {
     const { folder } = this.#options;
     if (folder === undefined) {
       throw new Error(
         'Cannot tell machines of this engine from those of others: make the engine with a folder of its own',
       );
     }
-    return await reapMachines(
+    const count = await reapMachines(
       folder,
       records.map((record) => readEngineRecord(record).folder),
     );
+    for (const document of halfDone) {
+      for (const path of socketsOf(planMachine(document, this.#options.networkEndpoints))) {
+        await removeDeadSocket(path);
+      }
+    }
+    return count;
   }
 
   get #qmpTimeout(): number | undefined {
@@ -417,6 +427,20 @@ function socketsOf({ comPorts, serialPorts, console: { monitor } }: MachinePlan)
   return [...comPorts, ...serialPorts.map(({ path }) => path), monitor?.socket].filter(
     (path) => path !== undefined,
   );
+}
+
+/** Milliseconds that the kernel may take to close the sockets of a process that was killed. */
+const CLOSE_LIMIT_MS = 2000;
+
+/** Removes a socket that nobody listens on, or soon nobody does, and nothing else. */
+async function removeDeadSocket(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+  const limit = performance.now() + CLOSE_LIMIT_MS;
+  while (isListening(path)) {
+    if (performance.now() > limit) return;
+    await delay(5);
+  }
+  rmSync(path, { force: true });
 }
 
 function majorVersion({ version }: QemuProgram): number {
