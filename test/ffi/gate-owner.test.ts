@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { slotWord, viewGate } from '../../src/ffi/gate/gate-memory.ts';
 import { GateServer } from '../../src/ffi/gate/gate-server.ts';
+import type { WindowsSystem } from '../../src/ffi/windows-system.ts';
 import { GateFixture, native, system, until } from './gate/gate-fixture.ts';
 import { Trap } from './gate/memory-device.ts';
 
@@ -75,6 +77,9 @@ describe('the owner of a gate', () => {
         () => run.done > done + 100,
       );
       run.stop();
+      // An answer that was begun is failed at once only where the thread that began it is known to be over.
+      gate.reopen();
+      gate.close();
       await until(
         () => `${run.live} threads end`,
         () => run.live === 0,
@@ -83,6 +88,30 @@ describe('the owner of a gate', () => {
       expect(run.failed).toBeGreaterThan(0);
       gate.reopen();
     }
+  });
+
+  test('wakes whom a consumer has answered, and was ended before it could say so', async () => {
+    await using fixture = new GateFixture();
+    const { gate } = fixture;
+    const silent: WindowsSystem = Object.create(system, {
+      WakeByAddressSingle: { value: () => undefined },
+    });
+    const server = new GateServer(silent, gate.handle);
+    const read = fixture.read(0, 0, 4);
+    await until(
+      () => 'the request comes',
+      () => server.next(),
+    );
+    const words = viewGate(gate.contextAddress);
+    await until(
+      () => 'the thread waits',
+      () => Atomics.load(words, slotWord.waiting) === 1,
+    );
+    // Nothing tells when it has begun to: most often within this time.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(server.answerValue(7, 0)).toBe(true);
+    gate.close();
+    expect(await read).toEqual({ hresult: S_OK, bytes: Uint8Array.of(7, 0, 0, 0) });
   });
 
   test('wakes a consumer that went to sleep before the gate was opened again', async () => {

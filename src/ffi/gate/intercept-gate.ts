@@ -169,17 +169,25 @@ export class InterceptGate {
       const before = Atomics.load(words, answered);
       const now = Atomics.load(words, state);
       const phase = now & PHASE_MASK;
+      if (before >>> PHASE_BITS === now >>> PHASE_BITS) {
+        // Answered, perhaps by a thread that was ended before it could wake who waits.
+        if (phase === Phase.ANSWERING) this.#wake(slot);
+        return;
+      }
       if (phase !== Phase.POSTED && phase !== Phase.TAKEN && !(begun && phase === Phase.ANSWERING))
         return;
-      if (before >>> PHASE_BITS === now >>> PHASE_BITS) return;
       const failed = (now & ~PHASE_MASK) | Phase.FAILED;
       if (Atomics.compareExchange(words, state, now, failed) !== now) continue;
       Atomics.compareExchange(words, answered, before, failed);
-      if (Atomics.load(words, slotWord.waiting + slot * SLOT_WORDS) !== 0) {
-        this.#system.WakeByAddressSingle(this.handle.address + answered * 4);
-      }
+      this.#wake(slot);
       return;
     }
+  }
+
+  #wake(slot: number): void {
+    const at = slot * SLOT_WORDS;
+    if (Atomics.load(this.#words, slotWord.waiting + at) === 0) return;
+    this.#system.WakeByAddressSingle(this.handle.address + (slotWord.answered + at) * 4);
   }
 
   #describe(at: number): string {
