@@ -42,7 +42,11 @@ const folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
 const connect = (name = 'hcsd.sock'): Promise<ServiceConnection> =>
   connectService({
     socket: join(folder, name),
-    startOnDemand: { host: 'simulated', idleExitMs: 200 },
+    startOnDemand: {
+      host: 'simulated',
+      idleExitMs: 200,
+      stateFolder: join(folder, `${name}.state`),
+    },
   });
 
 async function run(

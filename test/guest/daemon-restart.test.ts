@@ -161,6 +161,22 @@ test('what is there only by halves is dropped, what nobody knows is ended, an en
   await (await create(second, 'half')).terminate();
 });
 
+test('a client that has lost its daemon starts the next one on demand, which has the same machines', async () => {
+  await (await create(await start(), 'vm')).start();
+  await kill();
+  const startOnDemand = { host: 'linux', stateFolder: state, idleExitMs: 200 } as const;
+  const next = await connectService({ socket, startOnDemand });
+  connections.push(next);
+  expect(await states(next)).toEqual({ vm: 'Running' });
+  const system = await ComputeSystem.open('vm', { core: next.core });
+  await system.pause();
+  await system.terminate();
+  await next.close();
+  // It ends by itself, as nobody needs it.
+  await expect.poll(() => existsSync(`/proc/${next.service.pid}`), PATIENCE).toBe(false);
+  expect(machines()).toEqual([]);
+});
+
 test('machines end with a daemon that is told to end, and go on with --keep', async () => {
   const first = await start('--keep');
   const system = await create(first, 'vm');

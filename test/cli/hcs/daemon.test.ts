@@ -111,7 +111,12 @@ describe('with a daemon', () => {
   });
 
   test('who follows hears of the end of the daemon, and starts no other', async () => {
-    const env = { ...options.env, HDVKIT_SOCKET: join(place.path, 'other', 'hcsd.sock') };
+    const HDVKIT_STATE = join(place.path, 'other-state');
+    const env = {
+      ...options.env,
+      HDVKIT_STATE,
+      HDVKIT_SOCKET: join(place.path, 'other', 'hcsd.sock'),
+    };
     const other: CliOptions = { ...options, env };
     expect((await place.run(['create', 'm.json', '--start'], other)).code).toBe(0);
     const { pid } = JSON.parse((await place.run(['service', '--json'], other)).stdout).daemon;
