@@ -104,6 +104,17 @@ async function boot(place: Workplace, id: string): Promise<Terminal> {
   };
 }
 
+/** Who of a command and the programs that it has started is in its process group, to which a terminal sends Ctrl-C. */
+function groupWithin(pid: number): readonly number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').map(Number);
+  return [pid, ...children.filter((child) => child > 0 && groupOf(child) === groupOf(pid))];
+}
+
+/** The fields after a program's name, which may have blanks: state, parent, group (proc(5)). */
+function groupOf(pid: number): string | undefined {
+  return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[2];
+}
+
 interface Terminal {
   readonly done: Promise<CliResult>;
   /** Types keys, and resolves with what is said until `answer`. */
@@ -182,7 +193,7 @@ describe('hdvkit vm run --host linux', () => {
     using place = new Workplace();
     const id = `hdvkit-${process.pid}-asked`;
     const { child, done } = await bootWith(place, id, '100', LISTEN);
-    child.kill('SIGINT');
+    for (const pid of groupWithin(child.pid!)) process.kill(pid, 'SIGINT');
     const { code, stderr } = await done;
     expect(stderr).toMatch(/Shutting the machine down[\s\S]*exited: GracefulExit/);
     expect(code).toBe(130);

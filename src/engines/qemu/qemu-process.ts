@@ -58,8 +58,8 @@ export class QemuProcess {
   }
 
   /**
-   * Starts QEMU and waits until it can be controlled. In a folder that outlives this process QEMU does, too: it is in a
-   * session of its own, and prints into a file of the folder.
+   * Starts QEMU, in a session of its own, and waits until it can be controlled. In a folder that outlives this process QEMU
+   * does, too, and prints into a file of the folder.
    * @param files what QEMU is given, and whose account it has: first {@link MEMORY_FD}, then {@link CONTROL_FD}
    * @throws Error with QEMU's own words when it does not come up; nothing is left then
    */
@@ -79,7 +79,8 @@ export class QemuProcess {
       child = spawn(command, args, {
         stdio: ['ignore', print, print, ...files.descriptors],
         ...asAccount(files.account),
-        detached: folder.outlives,
+        // Ctrl-C and the end of a terminal are signals to its whole group: it is for the owner to say what comes of them.
+        detached: true,
         env: { ...environmentFor(files), [MACHINE_VARIABLE]: folder.path },
       });
     } finally {
