@@ -143,6 +143,12 @@ function rights(path: string, change: () => void): void {
     change();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'E2BIG') {
+      throw failure(
+        'ERROR_DISK_FULL',
+        `"${path}" has no room for another entry in its access control list, or its disk is full: revoke what systems were granted that are no more (setfacl -b takes back all), or make room`,
+      );
+    }
     if (code === 'EOPNOTSUPP' || code === 'ENOTSUP') {
       throw failure(
         'ERROR_NOT_SUPPORTED',

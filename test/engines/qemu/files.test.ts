@@ -205,3 +205,16 @@ test('a machine whose account is taken gets its other one, and none when both ar
   releaseAccount(first);
   releaseAccount(second);
 });
+
+test('a file whose access control list is full is told, and how to make room', async () => {
+  const path = join(folder, 'granted.img');
+  writeFileSync(path, '');
+  const grantMany = async (): Promise<void> => {
+    // The largest value that Linux gives an attribute (64 KiB) has 8,191 entries; a grant is two.
+    for (let i = 0; i < 4100; i++) await core().HcsGrantVmAccess(`granted-${i}`, path);
+  };
+  await expect(grantMany()).rejects.toMatchObject({
+    code: 'ERROR_DISK_FULL',
+    reason: expect.stringContaining('setfacl -b'),
+  });
+});
