@@ -24,6 +24,7 @@ export function writePath(path: DocumentPath): string {
 }
 
 function step(key: string | number): string {
-  if (typeof key === 'number' || /^\d+$/.test(key)) return `[${key}]`;
+  // "00" is a key, and no index.
+  if (typeof key === 'number' || /^(?:0|[1-9]\d{0,14})$/.test(key)) return `[${key}]`;
   return /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
