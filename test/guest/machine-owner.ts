@@ -3,6 +3,7 @@
  * Its argument is an OwnerRequest as JSON.
  */
 import { randomUUID } from 'node:crypto';
+import { needsGrants } from '../../src/cli/vm/grant-files.ts';
 import {
   addAdapter,
   lastingEngine,
@@ -13,9 +14,12 @@ import {
 async function own({ folder, machines }: OwnerRequest): Promise<void> {
   const engine = lastingEngine(folder);
   const records = machines.map(async ({ id, state, isAhead = false, share }) => {
+    const runtimeId = randomUUID();
+    if (share !== undefined && needsGrants('linux'))
+      await engine.files.grant({ kind: 'vm', systemId: id, runtimeId }, share);
     const system = await engine.create({
       id,
-      runtimeId: randomUUID(),
+      runtimeId,
       document: machineDocument(folder, id, share),
       exited: ({ detail }) => console.error(`${id} ended: ${detail}`),
       notify: () => {},

@@ -26,6 +26,7 @@ const OWNER = `
   const host = useHost('linux');
   const guest = await LinuxGuest.prepare({ memory: 256, uefi: true });
   const { VirtualMachine, ...document } = guest.document;
+  await host.computeCore.HcsGrantVmAccess('hdvkit-owned', process.argv[2]);
   const system = await ComputeSystem.create('hdvkit-owned', {
     ...document,
     VirtualMachine: {
@@ -66,7 +67,11 @@ test('a killed owner of a machine with devices, a share and a TPM leaves no proc
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, TMPDIR: temporary, XDG_RUNTIME_DIR: temporary },
   });
-  const [text] = (await once(createInterface({ input: owner.stdout }), 'line')) as [string];
+  const lines = createInterface({ input: owner.stdout });
+  const [text] = (await Promise.race([
+    once(lines, 'line'),
+    once(owner, 'exit').then(([code]) => Promise.reject(new Error(`The owner ended with ${code}`))),
+  ])) as [string];
   const children = (JSON.parse(text) as string[]).flatMap(
     (pid) => identifyProcess(Number(pid)) ?? [],
   );

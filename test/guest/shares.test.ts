@@ -1,8 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { needsGrants } from '../../src/cli/vm/grant-files.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import type {
   ComputeSystem as Document,
@@ -90,7 +99,18 @@ async function run(command: string): Promise<string> {
   return (stdout + stderr).trim();
 }
 
-function modify(
+async function modify(
+  kind: 'Plan9' | 'VirtualSmb',
+  RequestType: 'Add' | 'Remove' | 'Update',
+  Settings: VirtualSmbShare | Plan9Share,
+): Promise<void> {
+  if (Settings.Path !== undefined && needsGrants('linux') && existsSync(Settings.Path)) {
+    await host.binding.computeCore.HcsGrantVmAccess(system.id, Settings.Path);
+  }
+  await modifyUngranted(kind, RequestType, Settings);
+}
+
+function modifyUngranted(
   kind: 'Plan9' | 'VirtualSmb',
   RequestType: 'Add' | 'Remove' | 'Update',
   Settings: VirtualSmbShare | Plan9Share,
@@ -128,6 +148,22 @@ test('the guest reads a read-only share, and cannot write it', async () => {
   expect(await run('echo changed > /fixed/note')).toMatch(/Read-only file system/);
   expect(await run('rm /fixed/note')).toMatch(/Read-only file system/);
   expect(readFileSync(join(folder, 'fixed/note'), 'utf8')).toBe('fixed');
+});
+
+test('a folder that was not granted is not shared where machines have accounts of their own', async () => {
+  if (!needsGrants('linux')) {
+    await modifyUngranted('VirtualSmb', 'Add', { Name: 'own', Path: place('own') });
+    await modifyUngranted('VirtualSmb', 'Remove', { Name: 'own' });
+    return;
+  }
+  for (const kind of ['VirtualSmb', 'Plan9'] as const) {
+    const share = { Name: 'secret', Path: place('secret') };
+    const error = await errorOf(() => modifyUngranted(kind, 'Add', share));
+    expect([error.code, error.message]).toEqual([
+      'E_ACCESSDENIED',
+      expect.stringMatching(/Path is ".*secret".*HcsGrantVmAccess/),
+    ]);
+  }
 });
 
 test('shares of both kinds come to the running machine, and go', async () => {

@@ -30,7 +30,7 @@ export async function grantFiles(
 /** Files and folders that the account of a machine opens. */
 export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly string[] {
   const boot = machine?.Chipset?.LinuxKernelDirect;
-  const { Scsi = {}, VirtualPMem, SharedMemory, Plan9 } = machine?.Devices ?? {};
+  const { Scsi = {}, VirtualPMem, SharedMemory, Plan9, VirtualSmb } = machine?.Devices ?? {};
   return [
     boot?.KernelFilePath,
     boot?.InitRdPath,
@@ -43,7 +43,9 @@ export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly st
     ),
     ...Object.values(VirtualPMem?.Devices ?? {}).map(({ HostPath }) => HostPath),
     ...(process.platform === 'linux' ? sectionsOf(SharedMemory) : []),
-    ...(process.platform === 'linux' ? (Plan9?.Shares ?? []).map(({ Path }) => Path) : []),
+    ...(process.platform === 'linux'
+      ? [...(Plan9?.Shares ?? []), ...(VirtualSmb?.Shares ?? [])].map(({ Path }) => Path)
+      : []),
   ].filter((path) => path !== undefined);
 }
 

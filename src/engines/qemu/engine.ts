@@ -20,7 +20,7 @@ import { HandedFiles, O_PATH } from './handed-files.ts';
 import { memorySizes } from './hardware/memory-backends.ts';
 import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
-import { type AccessUser, requireAccess, requireAccessToAll } from './machine-access.ts';
+import { requireAccessToAll } from './machine-access.ts';
 import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { giveFolderTo } from './own-file.ts';
 import { type OwnMonitorSocket, ownMonitorSocket } from './own-monitor-socket.ts';
@@ -137,7 +137,6 @@ export class QemuEngine implements Engine {
       await requireHvSocket(plan, isClone);
       await startSides(running, plan, ports, isClone);
       forgetTpm = await startTpm(running, folder, plan);
-      requireShareAccess({ id: request.id, account }, plan.shares, ports);
       files = new HandedFiles(account);
       const [size = 0, ...moreSizes] = memorySizes(plan.hardware.numa, memory.baseMB);
       const memoryFd =
@@ -352,20 +351,6 @@ export class QemuEngine implements Engine {
     const found = this.#templates.get(template);
     if (found !== undefined) return found;
     throw new Error(`Cannot make a clone of system ${template}: it is no template any more`);
-  }
-}
-
-/** Looks for the shares that QEMU serves itself. */
-function requireShareAccess(
-  user: AccessUser,
-  shares: MachinePlan['shares'],
-  ports: RootPorts,
-): void {
-  for (const share of shares) {
-    const { kind, tag, path, readOnly } = share;
-    if (isVirtiofs(share, ports)) continue;
-    const at = `$.VirtualMachine.Devices.${kind}.Shares "${tag}"`;
-    requireAccess(user, at, path, !readOnly, true);
   }
 }
 

@@ -1,6 +1,11 @@
 import { AclPermission, rightsOn } from '../../ffi/posix-acl.ts';
 import { isReachable } from './handed-files.ts';
-import { type MachinePlan, type PlannedDisk, SHARED_MEMORY_FOLDER } from './machine-plan.ts';
+import {
+  type MachinePlan,
+  type PlannedDisk,
+  type PlannedShare,
+  SHARED_MEMORY_FOLDER,
+} from './machine-plan.ts';
 import { backingChain } from './qcow2-backing.ts';
 import { resourceFailure } from './resources/resource-failure.ts';
 import type { VmAccount } from './vm-account.ts';
@@ -66,6 +71,18 @@ export function requireAccessToAll(user: AccessUser, plan: MachinePlan): void {
     const at = `Devices.SharedMemory.Regions[${index}].SectionName`;
     require(at, `${SHARED_MEMORY_FOLDER}/${name}`, guestWrites);
   }
+  for (const share of plan.shares) {
+    requireShareAccess(user, `${vm}.Devices.${share.kind}.Shares "${share.tag}"`, share);
+  }
+}
+
+/** Looks for a shared folder, whoever serves it. @throws HcsError E_ACCESSDENIED */
+export function requireShareAccess(
+  user: AccessUser,
+  at: string,
+  { path, readOnly }: PlannedShare,
+): void {
+  requireAccess(user, at, path, !readOnly, true);
 }
 
 /** Looks for a disk, and for the images that it stands on. @throws HcsError E_ACCESSDENIED */

@@ -1,13 +1,36 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { Parser } from 'binary-parser';
 
-/** QEMU, docs/interop/qcow2: the header, big endian. */
 const MAGIC = 0x5146_49fb;
-const BACKING_OFFSET = 8;
-const BACKING_SIZE = 16;
-const HEADER_LENGTH = 100;
+/** QEMU, docs/interop/qcow2, as far as it is asked for. */
+const HEADER = new Parser()
+  .endianness('big')
+  .uint32('magic')
+  .uint32('version')
+  .uint64('backingOffset', { formatter: Number })
+  .uint32('backingLength')
+  .seek(80)
+  .uint32('headerLength');
+/** Of version 2, which does not say it. */
 const OLD_HEADER_LENGTH = 72;
+const EXTENSION = new Parser().endianness('big').uint32('type').uint32('length');
+const EXTENSION_HEAD = 8;
 const FORMAT_EXTENSION = 0xe279_2aca;
+
+interface Header {
+  readonly magic: number;
+  readonly version: number;
+  readonly backingOffset: number;
+  readonly backingLength: number;
+  readonly headerLength: number;
+}
+
+interface Extension {
+  readonly type: number;
+  readonly length: number;
+}
+
 /** Header, extensions and the name are in the first cluster, the smallest of which has 512 bytes. */
 const CLUSTER = 64 * 1024;
 
@@ -27,25 +50,24 @@ export function backingOf(image: string): Backing | undefined {
   } finally {
     closeSync(file);
   }
-  if (head.readUInt32BE(0) !== MAGIC) return undefined;
-  const offset = Number(head.readBigUInt64BE(BACKING_OFFSET));
-  const length = head.readUInt32BE(BACKING_SIZE);
+  const header = HEADER.parse(head) as Header;
+  const { magic, backingOffset: offset, backingLength: length } = header;
+  if (magic !== MAGIC) return undefined;
   if (offset === 0 || length === 0 || offset + length > head.length) return undefined;
   const path = head.toString('utf8', offset, offset + length).replace(/^file:/, '');
   // Others (json:, nbd:) are not files of this machine.
   if (/^[a-z][\w+.-]*:/i.test(path)) return undefined;
-  return { path, format: formatOf(head) ?? 'raw' };
+  return { path, format: formatOf(head, header) ?? 'raw' };
 }
 
-function formatOf(head: Buffer): string | undefined {
-  const version = head.readUInt32BE(4);
-  let at = version === 2 ? OLD_HEADER_LENGTH : head.readUInt32BE(HEADER_LENGTH);
-  while (at + 8 <= head.length) {
-    const type = head.readUInt32BE(at);
-    const length = head.readUInt32BE(at + 4);
+function formatOf(head: Buffer, { version, headerLength }: Header): string | undefined {
+  let at = version === 2 ? OLD_HEADER_LENGTH : headerLength;
+  while (at + EXTENSION_HEAD <= head.length) {
+    const { type, length } = EXTENSION.parse(head.subarray(at)) as Extension;
+    at += EXTENSION_HEAD;
     if (type === 0) return undefined;
-    if (type === FORMAT_EXTENSION) return head.toString('utf8', at + 8, at + 8 + length);
-    at += 8 + Math.ceil(length / 8) * 8;
+    if (type === FORMAT_EXTENSION) return head.toString('utf8', at, at + length);
+    at += Math.ceil(length / 8) * 8;
   }
   return undefined;
 }

@@ -9,6 +9,7 @@ import type {
 } from '../../../hcs/schema/documents.ts';
 import { PLAN9_SHARE_FIELDS, QEMU_OTHERWISE, SMB_SHARE_FIELDS } from '../document-fields.ts';
 import type { LiveMachine } from '../live-machine.ts';
+import { requireShareAccess } from '../machine-access.ts';
 import type { PlannedShare } from '../machine-plan.ts';
 import { cannotHonour, resourceFailure } from './resource-failure.ts';
 import { isVirtiofs, shareId, startShare, virtiofsPart } from './virtiofs.ts';
@@ -136,6 +137,7 @@ async function changeShare(
 }
 
 async function addShare(machine: LiveMachine, share: PlannedShare): Promise<void> {
+  requireShareAccess(machine.user, '$.Settings.Path', share);
   const id = shareId(share);
   await startShare(machine.sides, share, machine.isClone);
   try {
