@@ -92,13 +92,16 @@ async function watchSystem(
 ): Promise<void> {
   const { id } = system;
   const say = (event: Happening): void => sayEvent(id, event, options);
-  const happened = system.events();
-  const { State: state = 'Unknown' as State } = await system.properties(undefined, { signal });
-  say({ type: 'state', state });
+  const sayState = async (): Promise<void> => {
+    const { State: state = 'Unknown' as State } = await system.properties(undefined, { signal });
+    say({ type: 'state', state });
+  };
   if (!options.follow) {
+    await sayState();
     await system.close();
     return;
   }
+  const happened = system.events();
   // States come to a handle that asks for them, and a handle has one callback.
   const states = await core.HcsOpenComputeSystem(id, GENERIC_ALL);
   const close = (): Promise<void> => core.HcsCloseComputeSystem(states).catch(() => undefined);
@@ -114,6 +117,8 @@ async function watchSystem(
   const keep = setInterval(() => undefined, 2 ** 31 - 1);
   cleanUp.add(() => clearInterval(keep));
   try {
+    // Whoever reads it can rely on hearing of all that comes later.
+    await sayState();
     for await (const event of happened) {
       say(event);
       if (event.type === 'serviceDisconnected') throw new ServiceEndedError(id);
