@@ -1,15 +1,19 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import { createSimulatedHost } from '../../src/hosts/simulated/host.ts';
 import { ComputeSystem } from '../../src/index.ts';
 import { errorOf } from '../compute/recording-engine.ts';
 import type { TestHost } from '../host/conformance.ts';
 import { describeSave, type SaveTestHost } from '../host/conformance-save.ts';
+import { createGranted } from './create-granted.ts';
+import { ImageMaker } from './disk-images.ts';
 import { openLinuxHost } from './linux-test-host.ts';
+import { tinyKernel } from './tiny-kernel.ts';
 
 async function open(): Promise<SaveTestHost> {
   const host = await openLinuxHost();
@@ -32,6 +36,56 @@ async function open(): Promise<SaveTestHost> {
 }
 
 describeSave('linux', open);
+
+test('a machine with an image of a format that QEMU saves nothing with says which, and goes on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'hdvs-'));
+  const images = await ImageMaker.start();
+  const engine = new QemuEngine({ memoryRoom: 0 });
+  const kernel = join(folder, 'kernel');
+  writeFileSync(kernel, tinyKernel());
+  try {
+    for (const [name, format] of [
+      ['disk.vhdx', 'vhdx'],
+      ['disk.vhd', 'vpc'],
+    ] as const) {
+      const path = join(folder, name);
+      await images.create(path, format, 1024 * 1024, 'x');
+      const runtimeId = randomUUID();
+      const system = await createGranted(engine, {
+        id: `hdvkit-${runtimeId}`,
+        runtimeId,
+        document: {
+          VirtualMachine: {
+            Chipset: { LinuxKernelDirect: { KernelFilePath: kernel } },
+            ComputeTopology: { Memory: { SizeInMB: 64 } },
+            Devices: {
+              Scsi: { c: { Attachments: { 0: { Type: 'VirtualDisk', Path: path } } } },
+            },
+          },
+        },
+        exited: () => {},
+        notify: () => {},
+      });
+      try {
+        await system.start([]);
+        await system.pause();
+        const saved = join(folder, 'saved');
+        const error = await errorOf(() => system.save({ kind: 'file', path: saved }));
+        expect([error.code, error.message]).toEqual([
+          'ERROR_NOT_SUPPORTED',
+          expect.stringContaining(`as it has the disk "${path}"`),
+        ]);
+        expect(existsSync(saved)).toBe(false);
+        await system.resume();
+      } finally {
+        await system.terminate();
+      }
+    }
+  } finally {
+    await images.close();
+    rmSync(folder, { recursive: true });
+  }
+});
 
 type FullDiskHost = Pick<TestHost, 'binding' | 'document' | 'close'> & {
   /** Gives a machine something to save. */

@@ -31,8 +31,10 @@ export async function makeSystem(session: Session, making: Making): Promise<void
     const creation = ComputeSystem.create(id, document, { core, signal });
     system = await withPatience(`Creating ${name}`, creation);
   } catch (error) {
+    // The system that has the id goes on with its files.
+    if (isTaken(error)) throw nameTaken(error as HcsError);
     for (const path of granted) await core.HcsRevokeVmAccess(id, path).catch(() => undefined);
-    throw isTaken(error) ? nameTaken(error as HcsError) : error;
+    throw error;
   }
   cleanUp.add(() => system.close());
   if (start) {

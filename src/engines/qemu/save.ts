@@ -17,9 +17,11 @@ import { replaceFile, syncFile } from '../replaced-file.ts';
 import { STREAM_OFFSET } from '../saved-state-head.ts';
 import { crashStorePlace } from './crash-store.ts';
 import { MEMORY_NAME } from './guest-memory-file.ts';
+import type { PlannedDisk } from './machine-plan.ts';
 import { saveTo } from './migration.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import { HOT_MEMORY_ID } from './resources/memory.ts';
+import { diskId } from './resources/scsi.ts';
 import type { Template } from './restore.ts';
 import { type SavedMachine, sealSavedState } from './saved-state.ts';
 import { VM_GROUP } from './vm-account.ts';
@@ -58,7 +60,7 @@ export class LastSave {
         const machine = await savedMachine(qemu, make);
         const out = await qemu.files.lendForWriting(qemu.qmp, part);
         try {
-          await saveTo(qemu.qmp, `file:${out.name},offset=${STREAM_OFFSET}`, false, signal);
+          await writeState(qemu, make, `file:${out.name},offset=${STREAM_OFFSET}`, false, signal);
         } finally {
           await out.back();
         }
@@ -100,7 +102,7 @@ export async function saveAsTemplate(
   try {
     const out = await qemu.files.lendForWriting(qemu.qmp, state);
     try {
-      await saveTo(qemu.qmp, `file:${out.name}`, true, signal);
+      await writeState(qemu, make, `file:${out.name}`, true, signal);
     } finally {
       await out.back();
     }
@@ -115,6 +117,32 @@ export async function saveAsTemplate(
 function keepGrants(path: string, part: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return;
   copyList(path, part, 'access');
+}
+
+async function writeState(
+  { qmp }: QemuProcess,
+  { plan }: Make,
+  ...args: [uri: string, sharedRam: boolean, signal?: AbortSignal]
+): Promise<void> {
+  try {
+    await saveTo(qmp, ...args);
+  } catch (error) {
+    throw savingFailure(error, plan.disks);
+  }
+}
+
+/** What QEMU says of disks whose format it saves no machine with (VHD, VHDX), with the disk and the remedy. */
+function savingFailure(error: unknown, disks: readonly PlannedDisk[]): unknown {
+  const reason = error instanceof Error ? error.message : '';
+  const node = /used by node '([^']+)' does not support live migration/.exec(reason)?.[1];
+  const disk = disks.find((one) => node === diskId(one) || node?.startsWith(`${diskId(one)}-`));
+  if (disk === undefined) return error;
+  return new HcsError({
+    function: 'HcsSaveComputeSystem',
+    hresult: HRESULT.ERROR_NOT_SUPPORTED,
+    message: `Cannot save the machine as it has the disk "${disk.path}": QEMU saves none with an image of the format ${disk.format}; make a qcow2 or raw image of it with "qemu-img convert", and use that`,
+    cause: error,
+  });
 }
 
 async function savedMachine(qemu: QemuProcess, make: Make): Promise<SavedMachine> {
