@@ -39,6 +39,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'cli/vm-run.test.ts': 'commands run from their source, on terminals of script(1)',
   'compute/crash-reports.test.ts': 'modes of files, and programs that are scripts',
   'compute/document-fields.test.ts': 'Unix sockets and devices of Linux in documents',
+  'compute/growth.test.ts': 'programs that run from their source',
   'device-host/runtime-folder.test.ts': 'Unix sockets',
   'device-host/vfio-user-platform.test.ts': 'Unix sockets',
   'device-host/vfio-user-restart.test.ts': 'Unix sockets',
