@@ -85,7 +85,7 @@ async function boot(
   signal: AbortSignal,
 ): Promise<number> {
   // What an interruption does not dispose of here ends with this process.
-  const host = createLinuxHost({ engine: { extraArgs: what.args } });
+  const host = createLinuxHost({ engine: { extraArgs: what.args, accounts: 'service' } });
   await using _host = { [Symbol.asyncDispose]: () => host.close() };
   using guest = await LinuxGuest.prepare({
     memory: 256,

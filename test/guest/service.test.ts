@@ -81,7 +81,7 @@ test('a guest is asked to shut down where its document says so, and does', async
 
   const system = await start('listens', { Services: { Shutdown: {} } });
   await host.agent();
-  expect(await ask(system, '{"Type":"Reboot"}')).toBe('ERROR_NOT_SUPPORTED');
+  expect(await ask(system, '{"Type":"Hibernate"}')).toBe('ERROR_NOT_SUPPORTED');
   expect(await ask(system, '{"Mechanism":"IntegrationService"}')).toBe('S_OK');
   const exit = await core.HcsWaitForComputeSystemExit(system, 60_000);
   expect(JSON.parse(exit ?? '')).toMatchObject({
