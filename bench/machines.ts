@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { needsGrants } from '../src/cli/vm/grant-files.ts';
 import type { EngineSystem } from '../src/compute/engine.ts';
 import { QemuEngine } from '../src/engines/qemu/engine.ts';
 import { GuestAgent } from '../src/engines/qemu/guest-agent.ts';
@@ -36,10 +37,14 @@ async function make(
 ): Promise<Made> {
   const socket = join(folder, `${randomUUID().slice(0, 8)}.sock`);
   const { VirtualMachine } = guest.document;
+  const runtimeId = randomUUID();
+  if (source.file !== undefined && needsGrants('linux')) {
+    await engine.files.grant({ kind: 'vm', systemId: id, runtimeId }, source.file);
+  }
   const begin = performance.now();
   const machine = await engine.create({
     id,
-    runtimeId: randomUUID(),
+    runtimeId,
     document: {
       VirtualMachine: {
         ...VirtualMachine,
