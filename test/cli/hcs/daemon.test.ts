@@ -69,8 +69,9 @@ describe('with a daemon', () => {
     const child = place.startOnTerminal(['events', '-f'], options);
     const done = ended(child);
     await until(child.stdout, 'Running');
+    const appeared = until(child.stdout, 'second');
     expect((await hcs('create', 'm.json', '--id', 'second')).code).toBe(0);
-    await until(child.stdout, 'second');
+    await appeared;
     const paused = until(child.stdout, 'Paused');
     expect((await hcs('pause', 'first')).code).toBe(0);
     await paused;
