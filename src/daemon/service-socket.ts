@@ -2,7 +2,6 @@ import {
   chmodSync,
   closeSync,
   lstatSync,
-  mkdirSync,
   openSync,
   type Stats,
   statSync,
@@ -11,6 +10,7 @@ import {
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { lockFile } from '../ffi/file-lock.ts';
+import { makeFolder } from './make-folder.ts';
 import { checkSocketPath } from './socket-path.ts';
 
 /** The daemon cannot listen: the message names what is in the way and the remedy. */
@@ -124,7 +124,7 @@ function listening(server: Server, where: string | { readonly fd: number }): Pro
 function takeLock(path: string): number {
   const folder = dirname(path);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
   } catch (error) {
     throw cannot(path, error);
   }

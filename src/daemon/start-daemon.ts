@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failure } from '../compute/failure.ts';
+import { makeFolder } from './make-folder.ts';
 
 /** The daemon that is started where none listens. */
 export interface StartOnDemandOptions {
@@ -29,9 +30,8 @@ export async function startDaemon(socket: string, options: StartOnDemandOptions)
   const { host, stateFolder, idleExitMs = DEFAULT_IDLE_EXIT_MS } = options;
   const isSource = import.meta.url.endsWith('.ts');
   const main = new URL(`../cli/hcsd/main${isSource ? '.ts' : '.js'}`, import.meta.url);
-  mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
   const logPath = `${socket}.log`;
-  const log = openSync(logPath, 'a', 0o600);
+  const log = openLog(logPath);
   const child = spawn(
     process.execPath,
     [
@@ -63,6 +63,17 @@ export async function startDaemon(socket: string, options: StartOnDemandOptions)
     child.stdout?.destroy();
     child.removeAllListeners();
     child.unref();
+  }
+}
+
+/** Opens the log, in the folder of the socket, which may have to be made. */
+function openLog(path: string): number {
+  try {
+    makeFolder(dirname(path));
+    return openSync(path, 'a', 0o600);
+  } catch (error) {
+    const message = `no service can listen in the folder ${dirname(path)}: ${(error as Error).message}; name another socket by HDVKIT_SOCKET, or make the folder yours`;
+    throw failure('hello', 'HCS_E_SERVICE_NOT_AVAILABLE', message, undefined, error);
   }
 }
 

@@ -139,6 +139,12 @@ describe('with a daemon', () => {
     const { code, stderr } = await hcs('list', '--socket', `/${'x'.repeat(200)}`);
     expect(stderr).toContain('a path has 1 to 107 bytes');
     expect(code).toBe(2);
+    // A folder in which none can be made.
+    const none = await hcs('list', '--socket', '/proc/none/hcsd.sock');
+    expect(none.stderr).toMatch(
+      /no service can listen in the folder \/proc\/none: .*HDVKIT_SOCKET/,
+    );
+    expect(none.code).toBe(1);
   });
 });
 
