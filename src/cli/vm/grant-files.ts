@@ -1,4 +1,5 @@
 import { isAbsolute, join } from 'node:path';
+import { everyMachineMayRead } from '../../engines/qemu/files.ts';
 import { backingChain } from '../../engines/qemu/qcow2-backing.ts';
 import type { ComputeCore } from '../../hcs/compute-core.ts';
 import type {
@@ -27,14 +28,19 @@ export async function grantFiles(
   }
 }
 
-/** Files and folders that the account of a machine opens. */
+/**
+ * Files and folders that the account of a machine opens, and has to be granted for that. What it boots from is left out
+ * where all machines may read it: an access control list has room for some 250 machines on ext4.
+ */
 export function filesOf({ VirtualMachine: machine }: ComputeSystem): readonly string[] {
   const boot = machine?.Chipset?.LinuxKernelDirect;
   const { Scsi = {}, VirtualPMem, SharedMemory, Plan9, VirtualSmb } = machine?.Devices ?? {};
   return [
-    boot?.KernelFilePath,
-    boot?.InitRdPath,
-    ...(process.platform === 'linux' ? bootFilesOf(machine?.Chipset?.Uefi?.BootThis) : []),
+    ...[
+      boot?.KernelFilePath,
+      boot?.InitRdPath,
+      ...(process.platform === 'linux' ? bootFilesOf(machine?.Chipset?.Uefi?.BootThis) : []),
+    ].filter((path) => path === undefined || !everyMachineMayRead(path)),
     machine?.GuestState?.GuestStateFilePath,
     machine?.GuestState?.RuntimeStateFilePath,
     machine?.RestoreState?.SaveStateFilePath,

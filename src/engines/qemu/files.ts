@@ -2,7 +2,13 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileUser, VmFiles } from '../../compute/vm-files.ts';
-import { type AclEntry, AclPermission, allow, disallow } from '../../ffi/posix-acl.ts';
+import {
+  type AclEntry,
+  AclPermission,
+  allow,
+  disallow,
+  permissionOf,
+} from '../../ffi/posix-acl.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
@@ -62,6 +68,17 @@ export class QemuFiles implements VmFiles {
       disallow(inner, 'access', entry);
       if (isFolder) disallow(inner, 'default', entry);
     });
+  }
+}
+
+/** Whether a file was granted to the group of all machines. What is not there, or cannot be looked at, was not. */
+export function everyMachineMayRead(path: string): boolean {
+  if (process.platform !== 'linux') return false;
+  try {
+    const granted = permissionOf(path, 'access', { kind: 'group', id: VM_GROUP });
+    return granted !== undefined && (granted & READ) !== 0;
+  } catch {
+    return false;
   }
 }
 

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { filesOf } from '../../../src/cli/vm/grant-files.ts';
 import { DeviceDirectory } from '../../../src/compute/device-directory.ts';
 import { ComputeService } from '../../../src/compute/service.ts';
 import { runtimeIdOf } from '../../../src/compute/system-id.ts';
@@ -217,4 +218,22 @@ test('a file whose access control list is full is told, and how to make room', a
     code: 'ERROR_DISK_FULL',
     reason: expect.stringContaining('setfacl -b'),
   });
+});
+
+test('what every machine may read needs no grant of its own to boot from', async () => {
+  const kernel = join(folder, 'kernel');
+  const disk = join(folder, 'disk.vhd');
+  for (const path of [kernel, disk]) writeFileSync(path, '');
+  const files = (): readonly string[] =>
+    filesOf({
+      VirtualMachine: {
+        Chipset: { LinuxKernelDirect: { KernelFilePath: kernel } },
+        Devices: { Scsi: { a: { Attachments: { '0': { Path: disk } } } } },
+      },
+    });
+  expect(files()).toEqual([kernel, disk]);
+  for (const path of [kernel, disk]) await core().HcsGrantVmGroupAccess(path);
+  expect(files()).toEqual([disk]); // The machine writes to it.
+  await core().HcsRevokeVmGroupAccess(kernel);
+  expect(files()).toEqual([kernel, disk]);
 });
