@@ -56,6 +56,6 @@ export interface AccessPolicy {
   create(peer: PeerCredentials, request: CreateRequest): string;
   /** What the client may do with a system; undefined where there is none of that name. */
   rights(peer: PeerCredentials, system: SystemName): ReadonlySet<AccessRight> | undefined;
-  /** Throws unless the client may call a function that changes the service or files (`HcsModifyServiceSettings`, ...). */
+  /** Throws unless the client may call a function of the service and of files (`HcsModifyServiceSettings`, ...). */
   callService(peer: PeerCredentials, name: string): void;
 }

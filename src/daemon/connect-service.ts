@@ -1,9 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { ComputeFunctions } from '../compute/compute-functions.ts';
 import { failure } from '../compute/failure.ts';
-import type { HcsError } from '../hcs/hcs-error.ts';
+import { HcsError } from '../hcs/hcs-error.ts';
 import type { ServiceGreeting } from './protocol.ts';
 import { RemoteService } from './remote-service.ts';
+import { requireTrusted } from './socket-owner.ts';
 import { checkSocketPath, defaultSocketPath } from './socket-path.ts';
 import { type StartOnDemandOptions, startDaemon } from './start-daemon.ts';
 
@@ -63,6 +64,7 @@ export function openService(options: ConnectServiceOptions = {}): RemoteService 
 async function find(options: ConnectServiceOptions, limitMs: number): Promise<Socket> {
   const { socket: path = defaultSocketPath(), startOnDemand = false } = options;
   checkSocketPath(path);
+  requireTrusted(path);
   let end = performance.now() + limitMs;
   let isStarted = false;
   while (true) {
@@ -95,9 +97,15 @@ function connectTo(path: string): Promise<Socket> {
   });
 }
 
+/** Whether an error of {@link connectService} says that nobody listens, so that a daemon may be started. */
+export function isNobodyThere(error: unknown): boolean {
+  if (!(error instanceof HcsError) || error.code !== 'HCS_E_SERVICE_NOT_AVAILABLE') return false;
+  return isNobody(error.cause);
+}
+
 /** Whether nobody listens there, as far as that can be told. */
 function isNobody(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR';
 }
 

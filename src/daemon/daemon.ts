@@ -4,6 +4,7 @@ import type { ServedService } from '../compute/served-service.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { DescriptorPolicy } from './access/descriptor-policy.ts';
 import type { AccessPolicy, PeerCredentials } from './access-policy.ts';
+import { Channel } from './channel.ts';
 import { packageVersion } from './package-version.ts';
 import type { ServiceGreeting } from './protocol.ts';
 import { type CallRecord, Session, type SessionContext } from './session.ts';
@@ -85,9 +86,9 @@ export class Daemon {
       peer = peerOf(socket);
       this.#context.policy.admit(peer);
     } catch (error) {
-      socket.on('error', () => {});
-      socket.destroy();
-      log?.(`refused a client: ${error instanceof HcsError ? error.reason : String(error)}`);
+      const reason = error instanceof HcsError ? error.reason : String(error);
+      refuse(socket, reason);
+      log?.(`refused a client: ${reason}`);
       return;
     }
     const who = `client ${peer.pid} of user ${peer.uid}`;
@@ -125,4 +126,11 @@ export class Daemon {
       else idle?.();
     }, idleLimitMs);
   }
+}
+
+/** Tells a client why it is not let in, and reads nothing of it. */
+function refuse(socket: Socket, reason: string): void {
+  const channel = new Channel(socket, { request: () => {}, notice: () => {}, closed: () => {} });
+  channel.notify('goodbye', { reason, isRefused: true });
+  channel.close(reason);
 }

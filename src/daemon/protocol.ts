@@ -136,8 +136,14 @@ export interface ServiceNotices {
   ended: { readonly handle: number; readonly exit: string };
   /** A call has begun that takes its time: it cannot be cancelled any more, unless it is interruptible. */
   begun: { readonly call: number; readonly interruptible: boolean };
+  /** The daemon cannot answer yet, as it takes systems over; told again and again until it can. */
+  starting: Readonly<Record<string, never>>;
   /** The daemon is about to end the connection. */
-  goodbye: { readonly reason: string };
+  goodbye: {
+    readonly reason: string;
+    /** Whether that is because the client may not use the service. */
+    readonly isRefused?: boolean;
+  };
 }
 
 /** Data of an error. */

@@ -1,39 +1,31 @@
 import {
   chmodSync,
+  chownSync,
   closeSync,
   lstatSync,
   openSync,
   type Stats,
-  statSync,
   unlinkSync,
 } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
 import { lockFile } from '../ffi/file-lock.ts';
-import { makeFolder } from './make-folder.ts';
+import { ServiceSocketError } from './service-socket-error.ts';
+import { makeSocketFolder } from './socket-folder.ts';
 import { checkSocketPath } from './socket-path.ts';
 
-/** The daemon cannot listen: the message names what is in the way and the remedy. */
-export class ServiceSocketError extends Error {
-  override readonly name = 'ServiceSocketError';
-  /** Another daemon serves the socket, or is about to. */
-  readonly isServed: boolean;
-
-  constructor(
-    message: string,
-    { isServed = false, cause }: { isServed?: boolean; cause?: unknown } = {},
-  ) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.isServed = isServed;
-  }
+/** What a socket is opened with. */
+export interface ServiceSocketOptions {
+  /** Id of the group whose members may connect. Default: nobody but its user and root. */
+  readonly group?: number | undefined;
 }
 
 /** First descriptor that a service manager passes (sd_listen_fds(3)). */
 const FIRST_PASSED_FD = 3;
 
 /**
- * The socket that a daemon listens on, for its user alone: in a folder of mode 0700 where it makes that. A lock beside it
- * decides between daemons that start at once, so a socket without a daemon is known, and replaced.
+ * The socket that a daemon listens on, for its user alone (mode 0600), or for a group, too (0660): in a folder of mode 0700
+ * or 0750 where it makes that. A lock beside it decides between daemons that start at once, so a socket without a daemon is
+ * known, and replaced.
  */
 export class ServiceSocket {
   readonly path: string;
@@ -52,14 +44,19 @@ export class ServiceSocket {
    * @param connected takes each client
    * @throws ServiceSocketError, RangeError for an impossible path
    */
-  static async listen(path: string, connected: (socket: Socket) => void): Promise<ServiceSocket> {
+  static async listen(
+    path: string,
+    connected: (socket: Socket) => void,
+    { group }: ServiceSocketOptions = {},
+  ): Promise<ServiceSocket> {
     checkSocketPath(path);
-    const lock = takeLock(path);
+    const lock = takeLock(path, group);
     const server = createServer(connected);
     try {
       await removeLeftover(path);
       await listening(server, path);
-      chmodSync(path, 0o600);
+      if (group === undefined) chmodSync(path, 0o600);
+      else openToGroup(path, group);
       return new ServiceSocket(path, server, lock);
     } catch (error) {
       server.close();
@@ -120,15 +117,20 @@ function listening(server: Server, where: string | { readonly fd: number }): Pro
   });
 }
 
+/** The group before the mode: nobody of another one gets in meanwhile. */
+function openToGroup(path: string, group: number): void {
+  chmodSync(path, 0o600);
+  chownSync(path, -1, group);
+  chmodSync(path, 0o660);
+}
+
 /** @returns the descriptor that holds the lock */
-function takeLock(path: string): number {
-  const folder = dirname(path);
+function takeLock(path: string, group: number | undefined): number {
   try {
-    makeFolder(folder);
+    makeSocketFolder(path, group);
   } catch (error) {
-    throw cannot(path, error);
+    throw error instanceof ServiceSocketError ? error : cannot(path, error);
   }
-  checkFolder(path, folder);
   let lock: number;
   try {
     lock = openSync(`${path}.lock`, 'a', 0o600);
@@ -141,20 +143,6 @@ function takeLock(path: string): number {
   throw new ServiceSocketError(
     `Cannot listen on ${path}: a service is there already; use it, end it, or choose another path by --socket`,
     { isServed: true },
-  );
-}
-
-function checkFolder(path: string, folder: string): void {
-  const { uid, mode } = statSync(folder);
-  const user = process.getuid?.() ?? uid;
-  if (uid !== user && uid !== 0) {
-    throw new ServiceSocketError(
-      `Cannot listen on ${path}: its folder is that of user ${uid}; choose another path by --socket`,
-    );
-  }
-  if ((mode & 0o022) === 0 || (mode & 0o1000) !== 0) return;
-  throw new ServiceSocketError(
-    `Cannot listen on ${path}: others could put a socket of theirs in its place; run chmod go-w ${folder}, or choose another path by --socket`,
   );
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failure } from '../compute/failure.ts';
@@ -66,11 +66,13 @@ export async function startDaemon(socket: string, options: StartOnDemandOptions)
   }
 }
 
-/** Opens the log, in the folder of the socket, which may have to be made. */
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+
+/** Opens the log, in the folder of the socket, which may have to be made. Others may have put a link there. */
 function openLog(path: string): number {
   try {
     makeFolder(dirname(path));
-    return openSync(path, 'a', 0o600);
+    return openSync(path, O_APPEND | O_CREAT | O_WRONLY | (O_NOFOLLOW ?? 0), 0o600);
   } catch (error) {
     const message = `no service can listen in the folder ${dirname(path)}: ${(error as Error).message}; name another socket by HDVKIT_SOCKET, or make the folder yours`;
     throw failure('hello', 'HCS_E_SERVICE_NOT_AVAILABLE', message, undefined, error);

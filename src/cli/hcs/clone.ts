@@ -3,14 +3,14 @@ import { UsageError } from '../usage-error.ts';
 import { consolePathOf, isOurs } from './console-path.ts';
 import { documentOf } from './document-of.ts';
 import { readMachine } from './made-document.ts';
-import { makeSystem } from './make-system.ts';
+import { type AccessOptions, makeSystem } from './make-system.ts';
 import type { OutputOptions } from './output.ts';
 import type { HcsContext, ServiceOptions } from './service-host.ts';
 import { withService } from './session.ts';
 import { shownId } from './shown-id.ts';
 
 /** What `hcs clone` was given. */
-export interface CloneOptions extends ServiceOptions, OutputOptions {
+export interface CloneOptions extends ServiceOptions, OutputOptions, AccessOptions {
   readonly document?: string;
   readonly start: boolean;
 }
@@ -44,6 +44,7 @@ export async function clone(
       document: { ...document, VirtualMachine },
       start: options.start,
       json: options.json ?? false,
+      sddl: options.sddl,
     });
   });
 }

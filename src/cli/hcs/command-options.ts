@@ -15,6 +15,14 @@ export function addServiceOptions(command: Command): Command {
     .option('--embedded', 'use a service in this process, whose systems end with the command');
 }
 
+/** Adds the option by which a command that makes a system says who else may use it. */
+export function addAccessOption(command: Command): Command {
+  return command.option(
+    '--sddl <text>',
+    'who else may do what with it, as a security descriptor; default: its creator and root alone',
+  );
+}
+
 /** Adds `--json`. */
 export function addJsonOption(command: Command, what = 'print what was done as JSON'): Command {
   return command.option('--json', `${what}; errors, too`);

@@ -1,9 +1,11 @@
 import type { ServiceConnection } from '../../daemon/connect-service.ts';
-import { HcsError } from '../../hcs/hcs-error.ts';
 import type { HdvBinding } from '../../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostName } from '../../hosts/host.ts';
 import { UsageError } from '../usage-error.ts';
 import type { ServiceHost, ServiceOptions } from './service-host.ts';
+
+/** Milliseconds that a daemon may take to greet: one that is well takes some of them, and a person waits. */
+const GREETING_LIMIT_MS = 5_000;
 
 /**
  * The service that the options mean: under Windows that of Windows, elsewhere the daemon of this user, which is started
@@ -63,18 +65,18 @@ async function connectDaemon(
   host: 'linux' | 'simulated',
   isRunning: boolean,
 ): Promise<ServiceConnection> {
-  const { connectService } = await import('../../daemon/connect-service.ts');
+  const { connectService, isNobodyThere } = await import('../../daemon/connect-service.ts');
+  const given = { socket, greetingLimitMs: GREETING_LIMIT_MS };
   try {
-    return await connectService({ socket });
+    return await connectService(given);
   } catch (error) {
     // A path that no socket can have.
     if (error instanceof RangeError)
       throw new UsageError(error.message, undefined, { cause: error });
-    const isAbsent = error instanceof HcsError && error.code === 'HCS_E_SERVICE_NOT_AVAILABLE';
-    if (isRunning || !isAbsent) throw error;
+    if (isRunning || !isNobodyThere(error)) throw error;
   }
-  await using _starter = await connectService({ socket, startOnDemand: { host } });
-  return await connectService({ socket });
+  await using _starter = await connectService({ ...given, startOnDemand: { host } });
+  return await connectService(given);
 }
 
 /** The host that the user names, by the option or the environment. */

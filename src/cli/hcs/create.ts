@@ -1,11 +1,11 @@
 import { idFor, readMachine } from './made-document.ts';
-import { makeSystem } from './make-system.ts';
+import { type AccessOptions, makeSystem } from './make-system.ts';
 import type { OutputOptions } from './output.ts';
 import type { HcsContext, ServiceOptions } from './service-host.ts';
 import { withService } from './session.ts';
 
 /** What `hcs create` was given. */
-export interface CreateOptions extends ServiceOptions, OutputOptions {
+export interface CreateOptions extends ServiceOptions, OutputOptions, AccessOptions {
   readonly id?: string;
   readonly start?: boolean;
 }
@@ -25,6 +25,7 @@ export async function create(
       document,
       start: options.start ?? false,
       json: options.json ?? false,
+      sddl: options.sddl,
     });
   });
 }

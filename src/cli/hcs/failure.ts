@@ -39,6 +39,14 @@ function serviceErrorOf(error: unknown): HcsError | undefined {
 const REMEDIES: Readonly<Record<string, string>> = {
   HCS_E_SYSTEM_NOT_FOUND: 'hcs list shows the systems that there are',
   HCS_E_INVALID_STATE: 'hcs show tells the state that it is in',
+  HCS_E_SERVICE_DISCONNECT:
+    'hcs list shows the systems that there are now; those of the host linux outlive their service',
+  ...(process.platform === 'win32'
+    ? {}
+    : {
+        HCS_E_ACCESS_DENIED: 'ask whoever created the system, or runs the service, to let you in',
+        HCS_E_SERVICE_NOT_AVAILABLE: 'hcs starts a service where none listens; --socket names one',
+      }),
 };
 
 async function remedyFor({ code }: HcsError): Promise<string | undefined> {

@@ -3,6 +3,7 @@ import { ComputeSystem } from '../../hcs/compute-system.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import type { ComputeSystem as Document } from '../../hcs/schema/documents.ts';
 import { remark } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
 import { filesOf, needsGrants } from '../vm/grant-files.ts';
 import { withConsole } from './console-path.ts';
 import { type OutputOptions, tell } from './output.ts';
@@ -10,8 +11,14 @@ import { withPatience } from './patience.ts';
 import type { Session } from './session.ts';
 import { shownId } from './shown-id.ts';
 
+/** Who may use a new system. */
+export interface AccessOptions {
+  /** Its security descriptor in the string format. */
+  readonly sddl?: string | undefined;
+}
+
 /** What becomes of a new system. */
-interface Making extends OutputOptions {
+interface Making extends OutputOptions, AccessOptions {
   readonly command: 'create' | 'restore' | 'clone';
   readonly id: string;
   readonly document: Document;
@@ -21,14 +28,20 @@ interface Making extends OutputOptions {
 /** Creates a system, starts it where that is asked for, and says so. It is closed, and left, when the command ends. */
 export async function makeSystem(session: Session, making: Making): Promise<void> {
   const { host, cleanUp, signal } = session;
-  const { command, id, start } = making;
+  const { command, id, start, sddl: securityDescriptor = null } = making;
   const { core } = host;
+  if (securityDescriptor !== null && host.name === 'windows') {
+    throw new UsageError(
+      'Cannot give a security descriptor as text: the service of Windows takes its address',
+      'leave out --sddl',
+    );
+  }
   const name = shownId(id);
   const document = withConsole(host.name, id, making.document);
   const granted = needsGrants(host.name) ? await grant(session, id, document) : [];
   let system: ComputeSystem;
   try {
-    const creation = ComputeSystem.create(id, document, { core, signal });
+    const creation = ComputeSystem.create(id, document, { core, signal, securityDescriptor });
     system = await withPatience(`Creating ${name}`, creation);
   } catch (error) {
     // The system that has the id goes on with its files.

@@ -1,6 +1,11 @@
 import type { Command } from 'commander';
 import type { CloneOptions } from './clone.ts';
-import { addExamples, addJsonOption, addServiceOptions } from './command-options.ts';
+import {
+  addAccessOption,
+  addExamples,
+  addJsonOption,
+  addServiceOptions,
+} from './command-options.ts';
 import type { CreateOptions } from './create.ts';
 import type { RestoreOptions } from './restore.ts';
 import type { SaveCommand } from './save.ts';
@@ -18,9 +23,10 @@ export function addMakingCommands(program: Command, context: HcsContext): void {
     .option('--id <id>', 'id of the system; default: the name of the file, a GUID under Windows')
     .option('--start', 'start it, too');
   addExamples(
-    addServiceOptions(addJsonOption(create)),
+    addServiceOptions(addJsonOption(addAccessOption(create))),
     'hcs create machine.json',
     'hcs create machine.json --id web --start',
+    "hcs create machine.json --sddl 'D:(A;;GA;;;S-1-22-1-1000)(A;;GRGX;;;S-1-22-2-44)'",
     'jq .machine all.json | hcs create - --id web',
   ).action(async (file: string, options: CreateOptions) => {
     await (await import('./create.ts')).create(context, file, options);
@@ -56,7 +62,7 @@ export function addMakingCommands(program: Command, context: HcsContext): void {
     .option('--id <id>', 'id of the system; default: the name of the file, a GUID under Windows')
     .option('--no-start', 'create it only');
   addExamples(
-    addServiceOptions(addJsonOption(restore)),
+    addServiceOptions(addJsonOption(addAccessOption(restore))),
     'hcs restore web.vmrs',
     'hcs restore web.vmrs machine.json --id web2',
   ).action(async (file: string, document: string | undefined, options: RestoreOptions) => {
@@ -72,7 +78,7 @@ export function addMakingCommands(program: Command, context: HcsContext): void {
     .option('--document <file>', "document of the clone; default: the template's")
     .option('--no-start', 'create it only');
   addExamples(
-    addServiceOptions(addJsonOption(clone)),
+    addServiceOptions(addJsonOption(addAccessOption(clone))),
     'hcs save web --template && hcs clone web web-1',
   ).action(async (template: string, id: string, options: CloneOptions) => {
     await (await import('./clone.ts')).clone(context, template, id, options);

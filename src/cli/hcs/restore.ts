@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../usage-error.ts';
 import { idFor, readMachine } from './made-document.ts';
-import { makeSystem } from './make-system.ts';
+import { type AccessOptions, makeSystem } from './make-system.ts';
 import type { OutputOptions } from './output.ts';
 import type { HcsContext, ServiceOptions } from './service-host.ts';
 import { withService } from './session.ts';
 
 /** What `hcs restore` was given. */
-export interface RestoreOptions extends ServiceOptions, OutputOptions {
+export interface RestoreOptions extends ServiceOptions, OutputOptions, AccessOptions {
   readonly id?: string;
   readonly start: boolean;
 }
@@ -47,6 +47,7 @@ export async function restore(
       document: { ...document, VirtualMachine },
       start: options.start,
       json: options.json ?? false,
+      sddl: options.sddl,
     });
   });
 }

@@ -20,6 +20,10 @@ export function createHcsdProgram(run: (options: HcsdOptions) => Promise<void> =
         .default(process.platform === 'linux' ? 'linux' : 'simulated'),
     )
     .option('--idle-exit <seconds>', 'end after so long without clients and systems', seconds)
+    .option(
+      '--group <group>',
+      'let the members of a group connect, by name or id; what they may do with a system says its security descriptor',
+    )
     .option('--keep', 'let systems go on when a signal ends it, for the next one')
     .addHelpText(
       'after',
@@ -32,7 +36,8 @@ is killed: the next one with the same --state takes them over. Started by a serv
 Examples:
   $ hcsd
   $ hcsd --host simulated --socket /tmp/hcs/hcsd.sock
-  $ hcsd --idle-exit 60`,
+  $ hcsd --idle-exit 60
+  $ hcsd --group operators`,
     )
     .action(run);
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DeviceDirectory } from '../../compute/device-directory.ts';
 import { ServedService } from '../../compute/served-service.ts';
@@ -7,9 +7,13 @@ import type { ComputeServiceOptions } from '../../compute/served-systems.ts';
 import { defaultStateFolder } from '../../compute/state-folder.ts';
 import type { TakenOver } from '../../compute/take-over.ts';
 import { AuditLog } from '../../daemon/access/audit-log.ts';
+import { DescriptorPolicy } from '../../daemon/access/descriptor-policy.ts';
 import type { PeerCredentials } from '../../daemon/access-policy.ts';
 import { Daemon } from '../../daemon/daemon.ts';
-import { ServiceSocket, ServiceSocketError } from '../../daemon/service-socket.ts';
+import { EarlyClients } from '../../daemon/early-clients.ts';
+import { groupIdOf } from '../../daemon/group-id.ts';
+import { ServiceSocket } from '../../daemon/service-socket.ts';
+import { ServiceSocketError } from '../../daemon/service-socket-error.ts';
 import { defaultSocketPath } from '../../daemon/socket-path.ts';
 import { EXIT_SERVED } from '../../daemon/start-daemon.ts';
 import { machineFolder } from '../../daemon/store/machine-folder.ts';
@@ -27,6 +31,8 @@ export interface HcsdOptions {
   readonly idleExit?: number;
   /** Whether systems go on when a signal ends it. */
   readonly keep?: boolean;
+  /** Name or id of a group whose members may connect. */
+  readonly group?: string;
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
@@ -47,18 +53,16 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
       'leave out --keep, or use --host linux',
     );
   }
+  const group = options.group === undefined ? undefined : groupOf(options.group);
   const folder = resolve(options.state ?? defaultStateFolder());
+  requireOwnFolder(group, resolve(socket ?? defaultSocketPath()), folder);
   let daemon: Daemon | undefined;
-  const early: Socket[] = [];
+  const early = new EarlyClients();
   const connected = (client: Socket): void => {
-    if (daemon === undefined) {
-      client.on('error', () => {});
-      early.push(client);
-    } else {
-      daemon.serve(client);
-    }
+    if (daemon === undefined) early.add(client);
+    else daemon.serve(client);
   };
-  const listener = await listen(socket, connected);
+  const listener = await listen(socket, connected, group);
   if (listener === undefined) return;
   let store: StateStore | undefined;
   let end: (reason: string) => void = () => {};
@@ -80,6 +84,7 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
       directory,
       host,
       peerOf: await peerFinder(),
+      policy: new DescriptorPolicy({ group, descriptorOf: service.descriptorOf.bind(service) }),
       audit,
       log,
       idleLimitMs: idleExit === undefined ? undefined : idleExit * 1000,
@@ -87,11 +92,11 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
     });
   } catch (error) {
     listener.close();
-    for (const client of early) client.destroy();
+    early.destroy();
     store?.close();
     throw error;
   }
-  for (const client of early) daemon.serve(client);
+  for (const client of early.take()) daemon.serve(client);
   const handlers = SIGNALS.map(
     (signal) => [signal, () => end(`it was ended by ${signal}`)] as const,
   );
@@ -106,14 +111,41 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
   for (const [signal, handler] of handlers) process.off(signal, handler);
 }
 
+/** @throws UsageError where there is no such group, and where it cannot be told who connects */
+function groupOf(group: string): number {
+  if (process.platform !== 'linux') {
+    throw new UsageError(
+      'Cannot let a group in: this system does not tell who connects',
+      'leave out --group',
+    );
+  }
+  try {
+    return groupIdOf(group);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(error.message, undefined, { cause: error });
+  }
+}
+
+/** The state is nobody else's, also where a group may enter the folder of the socket. */
+function requireOwnFolder(group: number | undefined, socket: string, state: string): void {
+  if (group === undefined || dirname(socket) !== state) return;
+  throw new UsageError(
+    `Cannot let a group connect to ${socket}: it is in the folder of the state, which is for the service alone`,
+    'put the socket into a folder of its own by --socket',
+  );
+}
+
 /** @returns undefined, with the exit code set, when another daemon serves the socket */
 async function listen(
   socket: string | undefined,
   connected: (client: Socket) => void,
+  group: number | undefined,
 ): Promise<ServiceSocket | undefined> {
   try {
     const passed = await ServiceSocket.passed(connected);
-    return passed ?? (await ServiceSocket.listen(socket ?? defaultSocketPath(), connected));
+    const path = socket ?? defaultSocketPath();
+    return passed ?? (await ServiceSocket.listen(path, connected, { group }));
   } catch (error) {
     if (!(error instanceof ServiceSocketError && error.isServed)) throw error;
     process.stderr.write(`hcsd: ${error.message}\n`);

@@ -4,15 +4,18 @@ import type { AccessPolicy, AccessRight, PeerCredentials, SystemName } from '../
 import { type AccessMask, Right } from './access-mask.ts';
 import { type Account, descriptorFor, mayAccess, ownerOnly } from './may-access.ts';
 import { SddlError } from './sddl-error.ts';
-import { formatSddl, parseSddl } from './security-descriptor.ts';
+import { formatSddl, parseSddl, type SecurityDescriptor } from './security-descriptor.ts';
+import { groupSid, type Sid } from './sid.ts';
 
 /** What a {@link DescriptorPolicy} decides by. */
 export interface DescriptorPolicyOptions {
   /**
-   * Who may use the service, as a security descriptor: reading is to connect, writing to create systems, all is to change
-   * the service and files. Default: the user of this process, and root, all of it.
+   * Who may use the service, as a security descriptor: reading is to connect and to look at the service, writing to create
+   * systems, all is to change the service and files. Default: the user of this process, and root, all of it.
    */
   readonly service?: string | undefined;
+  /** Id of a group whose members may connect besides. */
+  readonly group?: number | undefined;
   /** Security descriptor of a system; undefined where there is no such system. */
   readonly descriptorOf: (system: SystemName) => string | undefined;
 }
@@ -35,12 +38,11 @@ export class DescriptorPolicy implements AccessPolicy {
   readonly #descriptorOf: DescriptorPolicyOptions['descriptorOf'];
 
   /** @throws SddlError for a descriptor of the service that cannot be honoured */
-  constructor({ service, descriptorOf }: DescriptorPolicyOptions) {
+  constructor({ service, group, descriptorOf }: DescriptorPolicyOptions) {
     const uid = process.getuid?.() ?? 0;
     const gid = process.getgid?.() ?? 0;
-    const own = formatSddl(ownerOnly({ uid, gid, groups: [] }));
-    this.#service = service ?? own;
-    parseSddl(this.#service);
+    const given = service === undefined ? ownerOnly({ uid, gid, groups: [] }) : parseSddl(service);
+    this.#service = formatSddl(group === undefined ? given : withReader(given, groupSid(group)));
     this.#descriptorOf = descriptorOf;
   }
 
@@ -66,7 +68,9 @@ export class DescriptorPolicy implements AccessPolicy {
   }
 
   callService(peer: PeerCredentials, name: string): void {
-    this.#require(peer, Right.ALL, name, 'change the service');
+    const isLook = name === 'HcsGetServiceProperties';
+    const what = isLook ? 'look at the service' : 'change the service';
+    this.#require(peer, isLook ? Right.READ : Right.ALL, name, what);
   }
 
   #require(peer: PeerCredentials, right: AccessMask, name: string, what: string): void {
@@ -77,6 +81,13 @@ export class DescriptorPolicy implements AccessPolicy {
       `user ${peer.uid} may not ${what}: who may is said by its security descriptor, ${this.#service}`,
     );
   }
+}
+
+function withReader(descriptor: SecurityDescriptor, sid: Sid): SecurityDescriptor {
+  const { entries = [] } = descriptor;
+  if (entries === 'everyone') return descriptor;
+  const reader = { type: 'allow', isInheritOnly: false, mask: Right.READ, sid } as const;
+  return { ...descriptor, entries: [...entries, reader] };
 }
 
 function accountOf({ uid, gid, groups = [] }: PeerCredentials): Account {
