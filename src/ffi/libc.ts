@@ -35,6 +35,7 @@ export interface LibC {
   ioctl(fd: number, request: number, argument: number): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(fd: number, length: number): number;
+  lseek(fd: number, offset: number, whence: number): number;
   getxattr(path: string, name: string, value: number, size: number): number;
   setxattr(path: string, name: string, value: number, size: number, flags: number): number;
   /** A failed call returns 2^64 - 1, which koffi hands over as a bigint: anything but a number is a failure. */
@@ -80,6 +81,7 @@ const declarations: Record<keyof LibC, readonly [result: string, parameters: rea
   ioctl: ['int', ['int', 'unsigned long', 'uintptr_t']],
   memfd_create: ['int', ['str', 'unsigned int']],
   ftruncate: ['int', ['int', 'int64_t']],
+  lseek: ['int64_t', ['int', 'int64_t', 'int']],
   getxattr: ['int64_t', ['str', 'str', 'uintptr_t', 'size_t']],
   setxattr: ['int', ['str', 'str', 'uintptr_t', 'size_t', 'int']],
   mmap: ['uintptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']],

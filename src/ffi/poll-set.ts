@@ -1,8 +1,15 @@
 import { addressOf, errno, libc, nativeBuffer } from './libc.ts';
 import { SystemCallError } from './system-call-error.ts';
 
-/** poll(2) events, Linux. */
-export const PollEvent = { IN: 1, OUT: 4, ERROR: 8, HANG_UP: 0x10, INVALID: 0x20 } as const;
+/** poll(2) events, Linux. PEER_CLOSED: the other end of a stream writes no more. */
+export const PollEvent = {
+  IN: 1,
+  OUT: 4,
+  ERROR: 8,
+  HANG_UP: 0x10,
+  INVALID: 0x20,
+  PEER_CLOSED: 0x2000,
+} as const;
 
 const EINTR = 4;
 

@@ -1,5 +1,6 @@
 import { closeFd } from './descriptors.ts';
-import { addressOf, checked, libc, nativeBuffer } from './libc.ts';
+import { addressOf, checked, errno, libc, nativeBuffer } from './libc.ts';
+import { SystemCallError } from './system-call-error.ts';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -52,20 +53,35 @@ export function listenUnix(path: string, backlog = 4): number {
 }
 
 /** Connects to a listening socket.
- * @returns the descriptor, blocking
- * @throws SystemCallError, RangeError for an impossible path */
-export function connectUnix(path: string): number {
+ * @param limitMs milliseconds that the listener may take when others wait for it, too; undefined: as long as it takes
+ * @returns the descriptor, blocking; non-blocking with a limit
+ * @throws SystemCallError (`EAGAIN` at the limit), RangeError for an impossible path */
+export function connectUnix(path: string, limitMs?: number): number {
   const { bytes, length } = socketAddress(path);
   const functions = libc();
-  const fd = checked(functions.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'create a socket');
+  const type = SOCK_STREAM | SOCK_CLOEXEC | (limitMs === undefined ? 0 : SOCK_NONBLOCK);
+  const fd = checked(functions.socket(AF_UNIX, type, 0), 'create a socket');
+  const end = performance.now() + (limitMs ?? 0);
   try {
-    checked(functions.connect(fd, addressOf(bytes), length), 'connect to', path);
+    for (;;) {
+      const result = functions.connect(fd, addressOf(bytes), length);
+      if (result >= 0) return fd;
+      const error = errno();
+      if (error !== EAGAIN || performance.now() > end) {
+        throw new SystemCallError('connect to', error, path);
+      }
+      // Its queue is full, and there is nothing to wait for (unix(7)).
+      Atomics.wait(still, 0, 0, RETRY_MS);
+    }
   } catch (error) {
     closeFd(fd);
     throw error;
   }
-  return fd;
 }
+
+const EAGAIN = 11;
+const RETRY_MS = 5;
+const still = new Int32Array(new SharedArrayBuffer(4));
 
 /** Accepts one connection. @returns the descriptor, or -1 when nobody waits or the attempt failed */
 export function acceptUnix(listener: number): number {

@@ -21,12 +21,13 @@ export function createWaitGroup(...fds: readonly number[]): number {
   return group;
 }
 
-/** Adds a descriptor, until it is closed.
+/** Adds a descriptor, until every process has closed it.
+ * @param events see {@link PollEvent}
  * @throws SystemCallError */
-export function addToWaitGroup(group: number, fd: number): void {
+export function addToWaitGroup(group: number, fd: number, events: number = PollEvent.IN): void {
   // struct epoll_event, packed on x86-64: events at 0, data from 4 (from 8 elsewhere), which nobody reads here.
   const event = nativeBuffer(128);
-  new DataView(event.buffer).setUint32(0, PollEvent.IN, true);
+  new DataView(event.buffer).setUint32(0, events, true);
   checked(
     libc().epoll_ctl(group, EPOLL_CTL_ADD, fd, addressOf(event)),
     'watch',

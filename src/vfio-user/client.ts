@@ -45,15 +45,23 @@ export interface ClientMemory {
 export interface VfioUserClientOptions {
   /** Called after each send: serves the other end when it is in the same thread. */
   readonly pump?: () => void;
-  /** Milliseconds to wait for a reply. Default 5000. */
+  /** Milliseconds to wait for the connection, for room to send and for a reply, each. Default 5000, as QEMU has it. */
   readonly timeoutMs?: number;
   readonly memory?: ClientMemory;
 }
 
 const EAGAIN = 11;
 const EINTR = 4;
+const DEFAULT_TIMEOUT_MS = 5000;
+const NO_FDS: readonly number[] = [];
 
-/** A plain client that waits for each reply: for tests and benchmarks. Not a VMM. */
+/** Where the data of an access begins in its message. */
+const DATA = HEADER_SIZE + PayloadSize.REGION_ACCESS;
+
+/**
+ * A client that waits for each reply: what a simulated machine reaches a device by, and tests and benchmarks. After an
+ * ETIMEDOUT or EPROTO the stream is of no use any more.
+ */
 export class VfioUserClient {
   readonly fd: number;
   readonly #options: VfioUserClientOptions;
@@ -65,23 +73,31 @@ export class VfioUserClient {
   readonly #inAddress = addressOf(this.#in);
   readonly #message = new SocketMessage();
   readonly #poll = new PollSet(1);
+  readonly #room = new PollSet(1);
   #end = 0;
   #nextId = 1;
   #fds: number[] = [];
   /** Replies to requests that are still out: one was made while another's reply was awaited. */
   #unclaimed: Message[] = [];
+  /** Where the data of the last reply is that was waited for by {@link VfioUserClient.#exchange}. */
+  #reply: Buffer = this.#in;
+  #dataAt = DATA;
 
   /** @param fd a connected socket; the client owns it */
   constructor(fd: number, options: VfioUserClientOptions = {}) {
     this.fd = fd;
     this.#options = options;
     this.#poll.watch(0, fd, PollEvent.IN);
+    this.#room.watch(0, fd, PollEvent.OUT);
   }
 
   /** @throws VfioUserError when nobody listens on `path` */
   static connect(path: string, options: VfioUserClientOptions = {}): VfioUserClient {
     try {
-      return new VfioUserClient(connectUnix(path), options);
+      return new VfioUserClient(
+        connectUnix(path, options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+        options,
+      );
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       throw new VfioUserError(`Cannot connect to ${path}: ${error.code}`, error.code, {
@@ -111,8 +127,7 @@ export class VfioUserClient {
       noReply = false,
     }: { readonly fds?: readonly number[]; readonly noReply?: boolean } = {},
   ): number {
-    const id = this.#nextId;
-    this.#nextId = (id + 1) & 0xffff;
+    const id = this.#newId();
     const flags = HeaderFlag.COMMAND | (noReply ? HeaderFlag.NO_REPLY : 0);
     const size = HEADER_SIZE + payload.length;
     putHeader(this.#outView, id, command, size, flags);
@@ -126,14 +141,9 @@ export class VfioUserClient {
   request(command: number, payload?: Uint8Array, fds?: readonly number[]): Message {
     const id = this.send(command, payload, fds === undefined ? {} : { fds });
     for (;;) {
-      const kept = this.#unclaimed.findIndex((one) => one.id === id && one.command === command);
-      if (kept >= 0) return this.#unclaimed.splice(kept, 1)[0]!;
-      if (!this.#takeMessage()) {
-        throw new VfioUserError(
-          `Cannot get a reply to ${commandName(command)}: the server is gone`,
-          'EPIPE',
-        );
-      }
+      const kept = this.#claim(id, command);
+      if (kept !== undefined) return kept;
+      if (!this.#takeMessage()) throw serverGone(command);
     }
   }
 
@@ -145,11 +155,15 @@ export class VfioUserClient {
 
   /** Keeps a reply, or serves a command of the server's. @returns false when the stream ended */
   #takeMessage(): boolean {
-    const message = this.#receiveMessage();
-    if (message === undefined) return false;
+    const length = this.#fill();
+    if (length < 0) return false;
+    this.#handle(this.#take(length));
+    return true;
+  }
+
+  #handle(message: Message): void {
     if ((message.flags & HeaderFlag.TYPE) === HeaderFlag.REPLY) this.#unclaimed.push(message);
     else this.#serve(message);
-    return true;
   }
 
   /** VERSION. @param json text, without its NUL; undefined: none at all */
@@ -167,16 +181,46 @@ export class VfioUserClient {
     return succeeded(reply).payload.subarray(PayloadSize.REGION_ACCESS);
   }
 
-  /** Reads a register of up to 4 bytes. */
+  /** Reads a register of up to 4 bytes. Allocates nothing. @throws VfioUserError with the server's errno as code */
   read(region: number, offset: number, width: 1 | 2 | 4): number {
-    return this.readRegion(region, offset, width).readUIntLE(0, width);
+    this.#putAccess(region, offset, width);
+    const length = this.#exchange(Command.REGION_READ, DATA, DATA + width);
+    const value = this.#reply.readUIntLE(this.#dataAt, width);
+    this.#consume(length);
+    return value;
   }
 
-  /** Writes a register of up to 4 bytes, and waits for the acknowledgement unless posted. */
+  /**
+   * Writes a register of up to 4 bytes, and waits for the acknowledgement unless posted. Allocates nothing.
+   * @throws VfioUserError with the server's errno as code
+   */
   write(region: number, offset: number, width: 1 | 2 | 4, value: number, posted = false): void {
-    const data = Buffer.alloc(width);
-    data.writeUIntLE(value, 0, width);
-    this.writeRegion(region, offset, data, posted);
+    this.#putAccess(region, offset, width);
+    this.#out.writeUIntLE(value, DATA, width);
+    if (posted) {
+      const id = this.#newId();
+      putHeader(this.#outView, id, Command.REGION_WRITE, DATA + width, HeaderFlag.NO_REPLY);
+      this.#send(DATA + width, NO_FDS);
+      return;
+    }
+    this.#consume(this.#exchange(Command.REGION_WRITE, DATA + width, HEADER_SIZE));
+  }
+
+  /** DEVICE_GET_REGION_INFO, without the memory behind the region. */
+  regionInfo(index: number): { readonly size: number; readonly flags: number } {
+    const payload = new Uint32Array(PayloadSize.REGION_INFO / 4);
+    payload.set([PayloadSize.REGION_INFO, 0, index]);
+    const view = this.#ask(Command.DEVICE_GET_REGION_INFO, payload, PayloadSize.REGION_INFO);
+    return { size: getUint64(view, 16), flags: view.getUint32(4, true) };
+  }
+
+  /** DEVICE_GET_IRQ_INFO. @returns the number of vectors */
+  irqCount(index: number): number {
+    const payload = Uint32Array.of(PayloadSize.IRQ_INFO, 0, index, 0);
+    return this.#ask(Command.DEVICE_GET_IRQ_INFO, payload, PayloadSize.IRQ_INFO).getUint32(
+      12,
+      true,
+    );
   }
 
   /** @throws VfioUserError with the server's errno as code */
@@ -227,6 +271,67 @@ export class VfioUserClient {
     succeeded(this.request(Command.DEVICE_RESET));
   }
 
+  /** Composes what REGION_READ and REGION_WRITE begin with. */
+  #putAccess(region: number, offset: number, count: number): void {
+    const view = this.#outView;
+    putUint64(view, HEADER_SIZE, offset);
+    view.setUint32(HEADER_SIZE + 8, region, true);
+    view.setUint32(HEADER_SIZE + 12, count, true);
+  }
+
+  #newId(): number {
+    const id = this.#nextId;
+    this.#nextId = (id + 1) & 0xffff;
+    return id;
+  }
+
+  /** A question about the device. @returns the payload of the answer, of which at least `least` bytes are there */
+  #ask(command: number, payload: Uint32Array, least: number): DataView {
+    const reply = succeeded(this.request(command, new Uint8Array(payload.buffer)));
+    for (const fd of reply.fds) closeFd(fd);
+    if (reply.payload.length < least) throw tooShort(command);
+    return new DataView(reply.payload.buffer, reply.payload.byteOffset, reply.payload.length);
+  }
+
+  /**
+   * Sends the command that was composed, and waits for its reply.
+   * @param least bytes that the reply must have
+   * @returns how much of what has arrived is to be consumed, when the reply's data was read
+   */
+  #exchange(command: number, size: number, least: number): number {
+    const id = this.#newId();
+    putHeader(this.#outView, id, command, size, HeaderFlag.COMMAND);
+    this.#send(size, NO_FDS);
+    const view = this.#inView;
+    for (;;) {
+      const length = this.#fill();
+      if (length < 0) throw serverGone(command);
+      const flags = view.getUint32(8, true);
+      const isReply = (flags & HeaderFlag.TYPE) === HeaderFlag.REPLY;
+      const isOurs = view.getUint16(0, true) === id && view.getUint16(2, true) === command;
+      if (isReply && isOurs && (flags & HeaderFlag.ERROR) === 0) {
+        if (length < least) throw tooShort(command);
+        this.#reply = this.#in;
+        this.#dataAt = DATA;
+        return length;
+      }
+      this.#handle(this.#take(length));
+      // It may have come while a command of the server's was served, which made a request of its own.
+      const kept = this.#claim(id, command);
+      if (kept === undefined) continue;
+      if (succeeded(kept).payload.length + HEADER_SIZE < least) throw tooShort(command);
+      this.#reply = kept.payload;
+      this.#dataAt = PayloadSize.REGION_ACCESS;
+      return 0;
+    }
+  }
+
+  /** Takes a reply out of those that were kept. */
+  #claim(id: number, command: number): Message | undefined {
+    const kept = this.#unclaimed.findIndex((one) => one.id === id && one.command === command);
+    return kept < 0 ? undefined : this.#unclaimed.splice(kept, 1)[0];
+  }
+
   #send(size: number, fds: readonly number[]): void {
     let sent = this.#message.send(
       this.fd,
@@ -235,9 +340,16 @@ export class VfioUserClient {
       fds,
       this.#options.pump === undefined,
     );
+    const deadline = performance.now() + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     for (let done = 0; ; ) {
-      if (sent === -EAGAIN || sent === -EINTR) this.#options.pump?.();
-      else if (sent < 0) {
+      if (sent === -EAGAIN || sent === -EINTR) {
+        this.#options.pump?.();
+        const left = deadline - performance.now();
+        if (left <= 0) {
+          throw new VfioUserError('Cannot send: the server takes nothing', 'ETIMEDOUT');
+        }
+        if (this.#options.pump === undefined) this.#room.wait(left);
+      } else if (sent < 0) {
         const error = new SystemCallError('send', -sent);
         throw new VfioUserError(`Cannot send: ${error.code}`, error.code, { cause: error });
       } else done += sent;
@@ -248,7 +360,8 @@ export class VfioUserClient {
     this.#options.pump?.();
   }
 
-  #serve({ id, command, payload }: Message): void {
+  #serve({ id, command, payload, fds }: Message): void {
+    for (const fd of fds) closeFd(fd);
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
     const { memory } = this.#options;
     const isRead = command === Command.DMA_READ;
@@ -280,12 +393,13 @@ export class VfioUserClient {
     this.#send(size, []);
   }
 
-  #receiveMessage(): Message | undefined {
-    const deadline = performance.now() + (this.#options.timeoutMs ?? 5000);
+  /** Waits until a whole message is there. @returns its length; -1 when the stream ended */
+  #fill(): number {
+    const deadline = performance.now() + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     for (;;) {
       if (this.#end >= HEADER_SIZE) {
         const size = this.#inView.getUint32(4, true);
-        if (size <= this.#end) return this.#take(size);
+        if (size <= this.#end) return Math.max(size, HEADER_SIZE);
       }
       const left = deadline - performance.now();
       if (left <= 0) throw new VfioUserError('Cannot get a reply: none came in time', 'ETIMEDOUT');
@@ -294,11 +408,11 @@ export class VfioUserClient {
         this.#inAddress + this.#end,
         this.#in.length - this.#end,
       );
-      if (received === 0 || received === -ECONNRESET) return undefined;
+      for (let i = 0; i < this.#message.fdCount; i++) this.#fds.push(this.#message.fds[i]!);
+      if (received === 0 || received === -ECONNRESET) return -1;
       if (received === -EAGAIN || received === -EINTR) this.#poll.wait(left);
       else if (received < 0) throw new SystemCallError('receive', -received);
       else this.#end += received;
-      for (let i = 0; i < this.#message.fdCount; i++) this.#fds.push(this.#message.fds[i]!);
     }
   }
 
@@ -308,12 +422,18 @@ export class VfioUserClient {
       command: this.#inView.getUint16(2, true),
       flags: this.#inView.getUint32(8, true),
       error: this.#inView.getUint32(12, true),
-      payload: Buffer.from(this.#in.subarray(HEADER_SIZE, Math.max(size, HEADER_SIZE))),
+      payload: Buffer.from(this.#in.subarray(HEADER_SIZE, size)),
       fds: this.#fds.splice(0),
     };
-    this.#in.copyWithin(0, size, this.#end);
-    this.#end -= Math.max(size, HEADER_SIZE);
+    this.#consume(size);
     return message;
+  }
+
+  /** Makes room for the next message, and keeps no descriptor that nobody took. */
+  #consume(size: number): void {
+    if (this.#fds.length > 0) for (const fd of this.#fds.splice(0)) closeFd(fd);
+    if (this.#end > size) this.#in.copyWithin(0, size, this.#end);
+    this.#end -= size;
   }
 }
 
@@ -330,6 +450,16 @@ export const QEMU_CAPABILITIES = JSON.stringify({
     write_multiple: true,
   },
 });
+
+function serverGone(command: number): VfioUserError {
+  const name = commandName(command);
+  return new VfioUserError(`Cannot get a reply to ${name}: the server is gone`, 'EPIPE');
+}
+
+function tooShort(command: number): VfioUserError {
+  const name = commandName(command);
+  return new VfioUserError(`Cannot use the reply to ${name}: it is too short`, 'EPROTO');
+}
 
 function succeeded(reply: Message): Message {
   if ((reply.flags & HeaderFlag.ERROR) === 0) return reply;

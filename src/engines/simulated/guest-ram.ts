@@ -1,5 +1,7 @@
 import { isMainThread } from 'node:worker_threads';
+import { closeFd } from '../../ffi/descriptors.ts';
 import { plainView } from '../../ffi/plain-view.ts';
+import { shareByFile } from '../../ffi/shared-file.ts';
 import type { PciHost } from '../../pci/host.ts';
 import { AddressMap } from './address-map.ts';
 
@@ -23,10 +25,12 @@ export interface RamWindow {
   readonly buffer: SharedArrayBuffer;
   /** The whole window, in place. */
   readonly bytes: Buffer;
+  /** The file that the bytes are in, for other processes to map; a descriptor of the one who made the RAM. */
+  readonly fd?: number | undefined;
 }
 
 /** The memory of a {@link RamWindow}, as it is sent between threads. */
-export type RamPart = Pick<RamWindow, 'gpa' | 'buffer'>;
+export type RamPart = Pick<RamWindow, 'gpa' | 'buffer' | 'fd'>;
 
 /** Guest-physical addresses that devices may read and not write. */
 export interface ReadOnlyRange {
@@ -45,13 +49,18 @@ export class GuestRam implements GuestMemory {
 
   /**
    * @param memory bytes of new RAM, or {@link GuestRam.parts} of RAM that another thread has
+   * @param inFile new RAM is put into files, where the system has descriptors left: {@link RamWindow.fd}
    * @throws RangeError when it is not a positive multiple of 4 KiB, or more than this process can map
    */
-  constructor(memory: number | readonly RamPart[], readOnly: readonly ReadOnlyRange[] = []) {
+  constructor(
+    memory: number | readonly RamPart[],
+    readOnly: readonly ReadOnlyRange[] = [],
+    inFile = false,
+  ) {
     if (typeof memory !== 'number') {
       this.size = memory.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
       this.#readOnly = readOnly;
-      this.windows = memory.map(({ gpa, buffer }) => windowOver(gpa, buffer));
+      this.windows = memory.map(({ gpa, buffer, fd }) => windowOver(gpa, buffer, fd));
       return;
     }
     const size = memory;
@@ -65,11 +74,12 @@ export class GuestRam implements GuestMemory {
       size > low
         ? [makeWindow(0, low), makeWindow(AddressMap.HIGH_RAM, size - low)]
         : [makeWindow(0, low)];
+    if (inFile) this.windows = this.windows.map(inFileOfItsOwn);
   }
 
   /** The memory itself, to be sent to another thread. */
   get parts(): readonly RamPart[] {
-    return this.windows.map(({ gpa, buffer }) => ({ gpa, buffer }));
+    return this.windows.map(({ gpa, buffer, fd }) => ({ gpa, buffer, fd }));
   }
 
   /**
@@ -134,9 +144,12 @@ export class GuestRam implements GuestMemory {
     return this.#apertures.size;
   }
 
-  /** Disposes every aperture: the machine is gone. */
+  /** Disposes every aperture, and closes the files: the machine is gone. For the one who made the RAM. */
   revokeAll(): void {
     for (const aperture of [...this.#apertures]) aperture[Symbol.dispose]();
+    const files = this.windows.flatMap(({ fd }) => fd ?? []);
+    this.windows = this.windows.map(({ fd: _closed, ...window }) => window);
+    for (const fd of files) closeFd(fd);
   }
 
   /** The window that holds all of the range, or undefined. */
@@ -183,8 +196,17 @@ class RamAperture implements Aperture {
   }
 }
 
-function windowOver(gpa: number, buffer: SharedArrayBuffer): RamWindow {
-  return { gpa, length: buffer.byteLength, buffer, bytes: Buffer.from(buffer) };
+function windowOver(gpa: number, buffer: SharedArrayBuffer, fd?: number): RamWindow {
+  return { gpa, length: buffer.byteLength, buffer, bytes: Buffer.from(buffer), fd };
+}
+
+/** The machine runs without the file as well; only devices of other processes need it. */
+function inFileOfItsOwn(window: RamWindow): RamWindow {
+  try {
+    return { ...window, fd: shareByFile(window.buffer, 'hdvkit-guest-ram') };
+  } catch {
+    return window;
+  }
 }
 
 function copyBytes(

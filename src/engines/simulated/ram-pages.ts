@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { touchedStretches } from '../../ffi/touched-pages.ts';
+import { fileStretches, touchedStretches } from '../../ffi/touched-pages.ts';
 import type { GuestRam, RamWindow } from './guest-ram.ts';
 
 /** Bytes of a page of RAM. */
@@ -25,7 +25,10 @@ export interface UsedPage {
  */
 export async function* usedPages(ram: GuestRam, signal?: AbortSignal): AsyncGenerator<UsedPage[]> {
   for (const window of ram.windows) {
-    for (const { start, end } of touchedStretches(window.buffer)) {
+    const { fd, length } = window;
+    const stretches =
+      fd === undefined ? touchedStretches(window.buffer) : fileStretches(fd, length);
+    for (const { start, end } of stretches) {
       const first = start - (start % PAGE_SIZE);
       for (let at = first; at < end; at += PAGES_PER_TURN * PAGE_SIZE) {
         signal?.throwIfAborted();

@@ -1,3 +1,4 @@
+import { readSync, writeSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { GuestRam } from '../../../src/engines/simulated/guest-ram.ts';
 
@@ -126,3 +127,21 @@ test('memory on a worker is shared until it is asked for otherwise, and the same
   mine.read(0, into);
   expect(into.every((byte) => byte === 3)).toBe(true);
 });
+
+test.runIf(process.platform === 'linux')(
+  'RAM in a file is what other processes read and write by it, until the machine is gone',
+  () => {
+    const ram = new GuestRam(16384, [], true);
+    const [{ fd }] = ram.parts as [{ readonly fd: number }];
+    ram.write(4000, Buffer.from('written here'));
+    const read = Buffer.alloc(12);
+    expect(readSync(fd, read, 0, 12, 4000)).toBe(12);
+    expect(read.toString()).toBe('written here');
+    writeSync(fd, 'by the file', 8192);
+    expect(ram.read(8192, read.subarray(0, 11))).toBe(true);
+    expect(read.toString()).toBe('by the filee');
+    ram.revokeAll();
+    expect(ram.parts[0]?.fd).toBeUndefined();
+    expect(() => readSync(fd, read, 0, 12, 4000)).toThrow('EBADF');
+  },
+);
