@@ -14,6 +14,7 @@ import { HcsError } from '../../src/hcs/hcs-error.ts';
 import { arrayTypes, fieldTypes, mapTypes } from '../../src/hcs/schema/json-schema.ts';
 import { ENUM_TYPES, type EnumType } from '../../src/hcs/schema/schema-types.ts';
 import { documentProblems } from '../../src/hcs/schema/validate.ts';
+import { tinyKernel } from '../guest/tiny-kernel.ts';
 import { QEMU_ROWS, SIMULATED_ROWS, withFieldTable } from './document-fields.ts';
 
 type Json = Record<string, unknown>;
@@ -27,6 +28,8 @@ const file = (name: string, size: number, path = join(folder, name)): string => 
 };
 const MIB = 1024 * 1024;
 const disk = file('disk.raw', MIB);
+const kernel = file('kernel', 0);
+writeFileSync(kernel, tinyKernel());
 const image = file('memory.raw', 4 * MIB);
 file('', 2 * 4096, section);
 const share = join(folder, 'share');
@@ -52,9 +55,9 @@ const needs: Record<string, Json> = {
   'Chipset.Uefi.BootThis': {
     DeviceType: 'VmbFs',
     VmbFsRootPath: folder,
-    DevicePath: '\\disk.raw',
+    DevicePath: '\\kernel',
   },
-  'Chipset.LinuxKernelDirect': { KernelFilePath: disk },
+  'Chipset.LinuxKernelDirect': { KernelFilePath: kernel },
   'Devices.Scsi.*.Attachments.*': { Path: disk },
   'Devices.VirtioSerial.Ports.*': { NamedPipe: join(folder, 'serial') },
   'Devices.VirtualPMem': { Devices: { 0: { HostPath: image } } },
@@ -82,9 +85,9 @@ const values: Record<string, unknown> = {
   'Chipset.Uefi.SecureBootTemplateId': SECURE_BOOT,
   'Chipset.Uefi.ApplySecureBootTemplate': 'Apply',
   'Chipset.Uefi.BootThis.DeviceType': 'VmbFs',
-  'Chipset.Uefi.BootThis.DevicePath': 'disk.raw',
+  'Chipset.Uefi.BootThis.DevicePath': 'kernel',
   'Chipset.Uefi.BootThis.VmbFsRootPath': folder,
-  'Chipset.LinuxKernelDirect.KernelFilePath': disk,
+  'Chipset.LinuxKernelDirect.KernelFilePath': kernel,
   'Chipset.LinuxKernelDirect.InitRdPath': disk,
   'ComputeTopology.Memory.SizeInMB': 96,
   'ComputeTopology.Memory.SlitType': 'Firmware',

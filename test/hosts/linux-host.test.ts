@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { createLinuxHost } from '../../src/hosts/linux/host.ts';
+import { tinyKernel } from '../guest/tiny-kernel.ts';
 
 const QEMU = fileURLToPath(new URL('../engines/qemu/fake-qemu.mjs', import.meta.url));
 let folder: string;
@@ -22,7 +23,7 @@ afterEach(() => {
 test('closing the host ends the machines that are left, and leaves no file behind', async () => {
   const host = createLinuxHost({ engine: { qemu: QEMU, accounts: 'service' } });
   const kernel = join(folder, 'vmlinux');
-  writeFileSync(kernel, '');
+  writeFileSync(kernel, tinyKernel());
   const document = {
     VirtualMachine: { Chipset: { LinuxKernelDirect: { KernelFilePath: kernel } } },
   };

@@ -1,10 +1,8 @@
-import { statSync } from 'node:fs';
 import { rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { DebugOptions, GuestCrashReporting } from '../../hcs/schema/documents.ts';
 import type { PlannedCrashFiles } from './machine-plan.ts';
 import type { QemuProcess } from './qemu-process.ts';
-import { resourceFailure } from './resources/resource-failure.ts';
+import { requireFolderOf } from './required-file.ts';
 
 /** Reads GuestCrashReporting and DebugOptions of a document. */
 export function planCrashFiles(
@@ -14,7 +12,7 @@ export function planCrashFiles(
   const at = '$.VirtualMachine.Devices.GuestCrashReporting.WindowsCrashSettings';
   const { WindowsCrashSettings = {} } = reporting;
   const { DumpFileName: dump, MaxDumpSize = 0 } = WindowsCrashSettings;
-  if (dump !== undefined) requireFolder(`${at}.DumpFileName`, dump);
+  if (dump !== undefined) requireFolderOf(`${at}.DumpFileName`, dump);
   return {
     dump,
     dumpLimit: MaxDumpSize <= 0 ? undefined : MaxDumpSize,
@@ -26,20 +24,8 @@ export function planCrashFiles(
 
 function savedStateOf(debug: DebugOptions, name: keyof DebugOptions): string | undefined {
   const path = debug[name];
-  if (path !== undefined) requireFolder(`$.VirtualMachine.DebugOptions.${name}`, path);
+  if (path !== undefined) requireFolderOf(`$.VirtualMachine.DebugOptions.${name}`, path);
   return path;
-}
-
-function requireFolder(at: string, path: string): void {
-  if (!path.startsWith('/')) {
-    throw resourceFailure('E_INVALIDARG', `${at} is "${path}": use an absolute path`);
-  }
-  const folder = dirname(path);
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  throw resourceFailure(
-    'ERROR_PATH_NOT_FOUND',
-    `${at} is "${path}": make the folder ${folder} first`,
-  );
 }
 
 /** Milliseconds between looks at the size of a dump. */

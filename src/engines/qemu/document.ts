@@ -7,6 +7,7 @@ import type {
 import { planCrashFiles } from './crash-files.ts';
 import { creationFailure } from './creation-failure.ts';
 import { QEMU_FIELDS, QEMU_OTHERWISE } from './document-fields.ts';
+import { documentSockets } from './document-sockets.ts';
 import { planBoot } from './hardware/boot.ts';
 import { planHardware } from './hardware/hardware.ts';
 import { planHosting } from './hardware/hosting.ts';
@@ -86,7 +87,7 @@ function readMachine(
     MOST_PROCESSORS,
   );
   const { numa, places } = planNuma(topology, ComputeTopology ?? {}, memoryMB, processors);
-  return {
+  const plan: MachinePlan = {
     ...boot,
     hardware: planHardware(machine, numa),
     hosting: planHosting(`${topology}.Memory`, ComputeTopology?.Memory, places),
@@ -111,6 +112,8 @@ function readMachine(
     hvSocket: planHvSocket(machine, crashFiles),
     savedState,
   };
+  documentSockets(plan);
+  return plan;
 }
 
 function planLimits(

@@ -11,6 +11,7 @@ import { qemuArguments } from './command-line.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { creationFailure } from './creation-failure.ts';
 import { planMachine } from './document.ts';
+import { documentSockets } from './document-sockets.ts';
 import { eachStep } from './each-step.ts';
 import { readEngineRecord } from './engine-record.ts';
 import { QemuFiles } from './files.ts';
@@ -35,7 +36,7 @@ import { restoreSource, type Template, uriOf } from './restore.ts';
 import { RootPorts } from './root-ports.ts';
 import { SideProcesses } from './side-processes.ts';
 import { QemuSystem, type QemuSystemParts } from './system.ts';
-import { hasListener, isListening } from './unix-sockets.ts';
+import { hasListener } from './unix-sockets.ts';
 import { keepAccount, releaseAccount, takeAccount } from './vm-account.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
@@ -127,8 +128,10 @@ export class QemuEngine implements Engine {
         roomMB: options.memoryRoom ?? MEMORY_ROOM_MB,
       };
       const ports = new RootPorts(restored?.machine.ports);
-      const sockets = socketsOf(plan);
-      const listening = new Set(sockets.filter(hasListener));
+      const sockets = documentSockets(plan);
+      const listening = new Set(
+        sockets.filter(({ at, path }) => hasListener(at, path)).map(({ path }) => path),
+      );
       folder =
         options.outlives === true ? WatchedFolder.kept(options.folder) : WatchedFolder.create();
       const running = new SideProcesses(folder, account);
@@ -153,7 +156,7 @@ export class QemuEngine implements Engine {
         ...restored,
         uri: uriOf(files.name(restored.path), restored.offset),
       };
-      ownSockets = sockets.filter((path) => !listening.has(path));
+      ownSockets = sockets.map(({ path }) => path).filter((path) => !listening.has(path));
       for (const path of ownSockets) folder.watchFile(path);
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
@@ -319,11 +322,7 @@ export class QemuEngine implements Engine {
       folder,
       records.map((record) => readEngineRecord(record).folder),
     );
-    for (const document of halfDone) {
-      for (const path of socketsOf(planMachine(document, this.#options.networkEndpoints))) {
-        await removeDeadSocket(path);
-      }
-    }
+    if (orphaned !== undefined) await removeOwned(orphaned);
     return count;
   }
 
@@ -407,11 +406,10 @@ async function finish(
   }
 }
 
-/** Unix sockets that a machine is connected to. */
-function socketsOf({ comPorts, serialPorts, console: { monitor } }: MachinePlan): string[] {
-  return [...comPorts, ...serialPorts.map(({ path }) => path), monitor?.socket].filter(
-    (path) => path !== undefined,
-  );
+/** The file of a TPM that the machine is the first to have. */
+function newTpmOf({ tpm, isTransient }: MachinePlan): string | undefined {
+  const state = tpm?.state;
+  return state === undefined || isTransient || existsSync(state) ? undefined : state;
 }
 
 /** Milliseconds that the kernel may take to close the sockets of a process that was killed. */

@@ -1,17 +1,18 @@
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { HcsError } from '../../hcs/hcs-error.ts';
+import { qcow2Beyond } from './qcow2-end.ts';
+import { requireAbsolute } from './required-file.ts';
 import { resourceFailure } from './resources/resource-failure.ts';
 
 /**
  * Checks a file that QEMU is to open, before it is asked to.
  * @param path where the document names it
- * @throws HcsError ERROR_FILE_NOT_FOUND, ERROR_INVALID_DATA for a folder, E_ACCESSDENIED
+ * @throws HcsError E_INVALIDARG for a path that is not absolute, ERROR_FILE_NOT_FOUND, ERROR_INVALID_DATA for a folder,
+ * E_ACCESSDENIED
  */
 export function requireImage(path: string, file: string, writes: boolean): Stats {
   const subject = `${path} is "${file}"`;
-  if (!file.startsWith('/')) {
-    throw resourceFailure('E_INVALIDARG', `${subject}: use an absolute path`);
-  }
+  requireAbsolute(path, file);
   const status = statSync(file, { throwIfNoEntry: false });
   if (status === undefined) {
     throw resourceFailure(

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { planMachine } from '../../../src/engines/qemu/document.ts';
 import { HcsError } from '../../../src/hcs/hcs-error.ts';
 import { HRESULT } from '../../../src/hcs/hresult.ts';
+import { tinyKernel } from '../../guest/tiny-kernel.ts';
 
 let folder: string;
 let kernel: string;
@@ -12,7 +13,7 @@ let kernel: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'hdvk-'));
   kernel = join(folder, 'vmlinux');
-  writeFileSync(kernel, '');
+  writeFileSync(kernel, tinyKernel());
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EngineExit, EngineSystem } from '../../../src/compute/engine.ts';
 import { QemuEngine, type QemuEngineOptions } from '../../../src/engines/qemu/engine.ts';
 import { HRESULT } from '../../../src/hcs/hresult.ts';
+import { tinyKernel } from '../../guest/tiny-kernel.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 30_000 };
@@ -47,7 +48,7 @@ async function create(
   options: QemuEngineOptions = {},
 ): Promise<EngineSystem> {
   const kernel = join(folder, 'vmlinux');
-  writeFileSync(kernel, '');
+  writeFileSync(kernel, tinyKernel());
   const engine = new QemuEngine({ qemu: QEMU, extraArgs: ['-fake', mode], ...options });
   const document = {
     VirtualMachine: {
@@ -171,7 +172,7 @@ describe('a machine that cannot be made', () => {
     const path = join(folder, 'taken');
     writeFileSync(path, 'mine');
     await expect(create('', path)).rejects.toThrow(
-      `HcsCreateComputeSystem failed: Cannot make a socket of ${path}: the path exists and nobody listens there`,
+      `$.VirtualMachine.Devices.ComPorts["0"].NamedPipe is "${path}", and no socket can be made there: the path exists and nobody listens on it; remove it or use another (ERROR_FILE_EXISTS`,
     );
     expect(left()).toEqual(['taken']);
   });
@@ -195,7 +196,7 @@ test('a save that its process does not live to see leaves nothing behind, and wh
   const saved = join(folder, 'saved.vmrs');
   writeFileSync(saved, 'as it was');
   const kernel = join(folder, 'vmlinux');
-  writeFileSync(kernel, '', { mode: 0o644 });
+  writeFileSync(kernel, tinyKernel(), { mode: 0o644 });
   const owner = join(folder, 'owner.mts');
   const engineModule = new URL('../../../src/engines/qemu/engine.ts', import.meta.url);
   writeFileSync(

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { chooseAccelerator } from '../../../src/engines/qemu/accelerator.ts';
 import { planMachine } from '../../../src/engines/qemu/document.ts';
 import { LinuxGuest } from '../../../src/engines/qemu/linux-guest.ts';
+import { tinyKernel } from '../../guest/tiny-kernel.ts';
 
 const { XDG_RUNTIME_DIR } = process.env;
 let folder: string;
@@ -16,7 +17,8 @@ beforeEach(() => {
   process.env.XDG_RUNTIME_DIR = folder;
   kernel = join(folder, 'vmlinuz');
   initrd = join(folder, 'initrd');
-  for (const file of [kernel, initrd]) writeFileSync(file, '');
+  writeFileSync(kernel, tinyKernel());
+  writeFileSync(initrd, '');
 });
 
 afterEach(() => {

@@ -6,8 +6,9 @@ import type {
   VirtualMachine,
 } from '../../../hcs/schema/documents.ts';
 import type { Part } from '../part.ts';
-import { requireFile } from '../required-file.ts';
+import { requireAbsolute, requireFile } from '../required-file.ts';
 import { cannotHonour, resourceFailure } from '../resources/resource-failure.ts';
+import { requireKernel } from './kernel-file.ts';
 import { type PlannedSecureBoot, planSecureBoot } from './secure-boot.ts';
 
 /** What a machine boots. */
@@ -46,7 +47,14 @@ export function planBoot(
     );
   }
   const initrd = direct?.InitRdPath;
-  if (kernel !== undefined) requireFile(`${at}.KernelFilePath`, kernel);
+  const commandLine = direct?.KernelCmdLine ?? '';
+  if (kernel !== undefined) {
+    requireKernel({
+      ...{ file: kernel, at: `${at}.KernelFilePath` },
+      ...{ commandLine, lineAt: `${at}.KernelCmdLine` },
+      uefi: Uefi !== undefined,
+    });
+  }
   if (initrd !== undefined) requireFile(`${at}.InitRdPath`, initrd);
   const uefiAt = '$.VirtualMachine.Chipset.Uefi';
   if (Uefi?.Console === 'Disabled') {
@@ -56,7 +64,7 @@ export function planBoot(
   return {
     kernel,
     initrd,
-    commandLine: direct?.KernelCmdLine ?? '',
+    commandLine,
     uefi: Uefi !== undefined,
     secureBoot: Uefi === undefined ? undefined : planSecureBoot(uefiAt, Uefi),
     bootFirst: undefined,
@@ -108,6 +116,7 @@ function filesOf(at: string, entry: UefiBootEntry): Partial<PlannedBoot> {
       `${at}.${name} is missing: VmbFs boots the file DevicePath in the folder VmbFsRootPath`,
     );
   }
+  requireAbsolute(`${at}.VmbFsRootPath`, root);
   const inRoot = (path: string): string => join(root, path.replaceAll('\\', '/'));
   const words = OptionalData.split(/\s+/).filter((word) => word !== '');
   const initrds = words.filter((word) => word.startsWith('initrd='));
@@ -116,13 +125,14 @@ function filesOf(at: string, entry: UefiBootEntry): Partial<PlannedBoot> {
   }
   const kernel = inRoot(DevicePath);
   const initrd = initrds[0] === undefined ? undefined : inRoot(initrds[0].slice('initrd='.length));
-  requireFile(`${at}.DevicePath`, kernel);
+  const commandLine = words.filter((word) => !word.startsWith('initrd=')).join(' ');
+  requireKernel({
+    ...{ file: kernel, at: `${at}.DevicePath` },
+    ...{ commandLine, lineAt: `${at}.OptionalData` },
+    uefi: true,
+  });
   if (initrd !== undefined) requireFile(`${at}.OptionalData (initrd)`, initrd);
-  return {
-    kernel,
-    initrd,
-    commandLine: words.filter((word) => !word.startsWith('initrd=')).join(' '),
-  };
+  return { kernel, initrd, commandLine };
 }
 
 function diskOf(

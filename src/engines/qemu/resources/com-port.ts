@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { ComPort } from '../../../hcs/schema/documents.ts';
 import { COM_PORT_FIELDS } from '../document-fields.ts';
@@ -48,7 +47,7 @@ export async function changeComPort(
   }
   const path = request === 'Remove' ? undefined : planComPort('$.Settings', settings as ComPort);
   if (path === old) return;
-  const isListening = path === undefined || hasListener(path);
+  const isListening = path === undefined || hasListener('$.Settings.NamedPipe', path);
   const { args, back } = await machine.files.lend(machine.qmp, {
     id: `com${index + 1}`,
     backend: chardevBackend(path, isListening),
@@ -59,7 +58,7 @@ export async function changeComPort(
     await back();
     throw error;
   }
-  if (old !== undefined && machine.ownSockets.delete(old)) rmSync(old, { force: true });
+  if (old !== undefined) machine.disownSocket(old);
   if (path !== undefined && !isListening) machine.ownSocket(path);
   machine.plan = {
     ...machine.plan,

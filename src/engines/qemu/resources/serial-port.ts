@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { VirtioSerialPort } from '../../../hcs/schema/documents.ts';
@@ -99,14 +98,15 @@ export async function changeMappedPipe(
       throw resourceFailure('ERROR_NOT_FOUND', `the machine has no ${what}`);
     }
     await machine.unplug(serialPortPart(there, false), what);
-    if (machine.ownSockets.delete(path)) rmSync(path, { force: true });
+    machine.disownSocket(path);
     machine.plan = { ...machine.plan, serialPorts: others };
     return;
   }
   if (there !== undefined) {
     throw resourceFailure('ERROR_ALREADY_EXISTS', `the machine has ${what} already`);
   }
-  requireSocketPath('The pipe in $.ResourcePath', path);
+  const at = 'The pipe in $.ResourcePath';
+  requireSocketPath(at, path);
   const name = basename(path);
   if (others.some((port) => port.name === name)) {
     throw resourceFailure(
@@ -120,7 +120,7 @@ export async function changeMappedPipe(
     throw resourceFailure('ERROR_NOT_ENOUGH_QUOTA', `a machine has at most ${MOST_PORTS} pipes`);
   }
   const port = { name, path, number, isConsole: false };
-  const isListening = hasListener(path);
+  const isListening = hasListener(at, path);
   if (!machine.ports.has(CONTROLLER_ID)) await machine.plug(SERIAL_CONTROLLER);
   await machine.plug(serialPortPart(port, isListening));
   if (!isListening) machine.ownSocket(path);

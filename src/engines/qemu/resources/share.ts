@@ -1,5 +1,4 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
 import { checkFields } from '../../../compute/document-fields.ts';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type {
@@ -11,6 +10,7 @@ import { PLAN9_SHARE_FIELDS, QEMU_OTHERWISE, SMB_SHARE_FIELDS } from '../documen
 import type { LiveMachine } from '../live-machine.ts';
 import { requireShareAccess } from '../machine-access.ts';
 import type { PlannedShare } from '../machine-plan.ts';
+import { requireAbsolute } from '../required-file.ts';
 import { cannotHonour, resourceFailure } from './resource-failure.ts';
 import { isVirtiofs, shareId, startShare, virtiofsPart } from './virtiofs.ts';
 
@@ -76,9 +76,7 @@ function tagOf(at: string, name: string | undefined): string {
 
 function folderOf(at: string, path: string | undefined): string {
   if (path === undefined) throw resourceFailure('E_INVALIDARG', `${at} is missing`);
-  if (!isAbsolute(path)) {
-    throw resourceFailure('E_INVALIDARG', `${at} is "${path}": use an absolute path`);
-  }
+  requireAbsolute(at, path);
   try {
     accessSync(path, constants.R_OK);
   } catch (error) {
@@ -139,7 +137,8 @@ async function changeShare(
 async function addShare(machine: LiveMachine, share: PlannedShare): Promise<void> {
   requireShareAccess(machine.user, '$.Settings.Path', share);
   const id = shareId(share);
-  await startShare(machine.sides, share, machine.isClone);
+  // One that was being added when its owner ended has its program, too.
+  if (!machine.ports.has(id)) await startShare(machine.sides, share, machine.isClone);
   try {
     await machine.plug(virtiofsPart(share, machine.sides.socketOf(id)));
   } catch (error) {
