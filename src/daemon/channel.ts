@@ -21,6 +21,8 @@ export interface ChannelOptions {
   readonly closed: (reason: string) => void;
   /** Bytes that may wait for the other end when one more message comes; 4 MiB. */
   readonly waitingLimit?: number | undefined;
+  /** Messages of the other end that may wait to be dealt with; without it, as many as come. */
+  readonly mostAhead?: number | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export class Channel {
       overflowed: (waiting) =>
         this.close(`it does not read: ${waiting} bytes wait for it, and ${waitingLimit} may`),
     });
-    const reader = new BoundedReader(socket);
+    const reader = new BoundedReader(socket, options.mostAhead);
     this.#connection = createMessageConnection(reader, this.#writer);
     reader.onError(({ message }) => this.close(`it sent ${message}`));
     this.#connection.onRequest((method: string, params: unknown, token: CancellationToken) =>

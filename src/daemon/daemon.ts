@@ -4,7 +4,7 @@ import type { ServedService } from '../compute/served-service.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { DescriptorPolicy } from './access/descriptor-policy.ts';
 import type { AccessPolicy, PeerCredentials } from './access-policy.ts';
-import { Channel } from './channel.ts';
+import { noticeFrame } from './notice-frame.ts';
 import { packageVersion } from './package-version.ts';
 import type { ServiceGreeting } from './protocol.ts';
 import { type CallRecord, Session, type SessionContext } from './session.ts';
@@ -36,6 +36,9 @@ export interface DaemonOptions {
 }
 
 const DEFAULT_HELLO_LIMIT_MS = 10_000;
+
+/** Milliseconds for which a client that is not let in may read why. */
+const REFUSAL_MS = 1_000;
 
 /** A compute service for the clients of sockets: one session for each, none of which can hold up another. */
 export class Daemon {
@@ -128,9 +131,13 @@ export class Daemon {
   }
 }
 
-/** Tells a client why it is not let in, and reads nothing of it. */
+/** Tells a client why it is not let in, and has nothing of what it says. */
 function refuse(socket: Socket, reason: string): void {
-  const channel = new Channel(socket, { request: () => {}, notice: () => {}, closed: () => {} });
-  channel.notify('goodbye', { reason, isRefused: true });
-  channel.close(reason);
+  socket.on('error', () => {}); // 'close' follows.
+  // Whoever finds the connection closed when it says hello does not read why.
+  socket.resume();
+  socket.end(noticeFrame('goodbye', { reason, isRefused: true }));
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_MS);
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
 }

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
+import { noticeFrame } from './notice-frame.ts';
 
 /** Milliseconds between the signs of life that clients get. */
 const SIGN_MS = 1_000;
 
-const BODY = JSON.stringify({ jsonrpc: '2.0', method: 'starting', params: {} });
-const STARTING = `Content-Length: ${BODY.length}\r\n\r\n${BODY}`;
+const STARTING = noticeFrame('starting', {});
 
 /**
  * Clients that connected before the daemon can answer, as it takes over what another one has left: they are told that it is

@@ -17,6 +17,9 @@ import {
 } from './protocol.ts';
 import { decodeFailure, encodeFailure, failureResponse } from './wire-failure.ts';
 
+/** Milliseconds for which a service that says that it is starting is waited for. */
+const LONGEST_START_MS = 120_000;
+
 /** What of a client hears of one handle. */
 export type LinkListener = Pick<SystemListener, 'event' | 'ended' | 'disconnected'>;
 
@@ -36,6 +39,10 @@ export class Link {
   #requests = 0;
   /** What the service said of the end, or what was seen of it. */
   #reason: string | undefined;
+  /** Whether the service does not let this user in. */
+  #isRefused = false;
+  #helloTimer: NodeJS.Timeout | undefined;
+  readonly #connectedAt = performance.now();
 
   private constructor(socket: Socket, ended: () => void) {
     this.#ended = ended;
@@ -48,15 +55,16 @@ export class Link {
 
   /**
    * Says hello on a socket that is connected.
-   * @param limitMs milliseconds that the service may take
+   * @param limitMs milliseconds that the service may take, from its last sign of life on
    * @param ended called once when the connection ends, unless it never began
-   * @throws HcsError HCS_E_UNSUPPORTED_PROTOCOL_VERSION; HCS_E_SERVICE_NOT_AVAILABLE when nothing greets back
+   * @throws HcsError HCS_E_UNSUPPORTED_PROTOCOL_VERSION; HCS_E_SERVICE_NOT_AVAILABLE when nothing greets back;
+   * HCS_E_ACCESS_DENIED when the service does not let this user in
    */
   static async open(socket: Socket, limitMs: number, ended: (link: Link) => void): Promise<Link> {
     const link: Link = new Link(socket, () => {
       if (link.#greeting !== undefined) ended(link);
     });
-    const timer = setTimeout(
+    link.#helloTimer = setTimeout(
       () => link.close(`it did not answer to hello within ${limitMs} ms`),
       limitMs,
     );
@@ -72,13 +80,18 @@ export class Link {
       if (!link.isOver) link.close('it refused the connection');
       if (!(error instanceof HcsError)) throw error;
       if (error.hresult !== HRESULT.HCS_E_SERVICE_DISCONNECT) throw error;
+      if (link.#isRefused) {
+        const message = `the service does not let this user in: ${link.#reason}`;
+        throw failure(error.function, 'HCS_E_ACCESS_DENIED', message);
+      }
       throw failure(
         error.function,
         'HCS_E_SERVICE_NOT_AVAILABLE',
-        `what listens there is no service that greets: ${link.#reason}`,
+        `what listens there is no service that greets: ${link.#reason}; end that program, or name another socket by HDVKIT_SOCKET`,
       );
     } finally {
-      clearTimeout(timer);
+      clearTimeout(link.#helloTimer);
+      link.#helloTimer = undefined;
     }
   }
 
@@ -221,9 +234,15 @@ export class Link {
         if (cancellation?.isCancelled === false) cancellation.begin(interruptible);
         return;
       }
-      case 'goodbye':
-        this.#reason = (params as ServiceNotices['goodbye']).reason;
+      case 'starting':
+        if (performance.now() - this.#connectedAt < LONGEST_START_MS) this.#helloTimer?.refresh();
         return;
+      case 'goodbye': {
+        const { reason, isRefused = false } = params as ServiceNotices['goodbye'];
+        this.#reason = reason;
+        this.#isRefused = isRefused;
+        return;
+      }
     }
   }
 

@@ -26,42 +26,84 @@ export const END_OF_STREAM = '$/endOfStream';
 /**
  * Reads messages from a socket, within limits of size and depth. What is wrong ends the reading, and is told once. The end
  * comes as a message: what was sent before it is dealt with first.
+ *
+ * A connection deals with one message in each turn of the event loop, and keeps what comes faster. So that this does not
+ * grow for ever, nothing is read while `mostAhead` messages are waiting there: whoever floods waits for its own messages,
+ * and everybody else has a turn after each of them.
  */
 export class BoundedReader extends AbstractMessageReader implements MessageReader {
   readonly #socket: Socket;
+  readonly #mostAhead: number;
+  /** Messages that were handed over and may not have been dealt with. */
+  #ahead = 0;
+  #isHeld = false;
+  #isEnded = false;
   #pieces: Buffer[] = [];
   #length = 0;
   /** Bytes of the message that is coming; undefined while its header is. */
   #wanted: number | undefined;
   #isBroken = false;
 
-  constructor(socket: Socket) {
+  /** @param mostAhead messages that may wait to be dealt with; without it, as many as come */
+  constructor(socket: Socket, mostAhead: number = Number.POSITIVE_INFINITY) {
     super();
     this.#socket = socket;
+    this.#mostAhead = mostAhead;
   }
 
   listen(callback: DataCallback): Disposable {
-    const onData = (data: Buffer): void => this.#take(data, callback);
-    const onClose = (): void => callback({ jsonrpc: '2.0', method: END_OF_STREAM } as Message);
+    const onData = (data: Buffer): void => {
+      if (this.#isBroken) return;
+      this.#pieces.push(data);
+      this.#length += data.length;
+      // Somebody else may have let the socket go on.
+      if (this.#isHeld) this.#socket.pause();
+      else this.#handOver(callback);
+    };
+    const onClose = (): void => {
+      this.#isEnded = true;
+      if (!this.#isHeld) sayEnd(callback);
+    };
     this.#socket.on('data', onData);
     this.#socket.on('close', onClose);
     return {
       dispose: () => {
+        this.#isBroken = true;
         this.#socket.off('data', onData);
         this.#socket.off('close', onClose);
       },
     };
   }
 
-  #take(data: Buffer, callback: DataCallback): void {
-    if (this.#isBroken) return;
-    this.#pieces.push(data);
-    this.#length += data.length;
+  /** Counts a message that is handed over, until the turn in which it is dealt with. */
+  #count(callback: DataCallback): void {
+    this.#ahead++;
+    if (this.#ahead === 1) setImmediate(() => this.#turn(callback));
+  }
+
+  #turn(callback: DataCallback): void {
+    this.#ahead--;
+    if (this.#ahead > 0) setImmediate(() => this.#turn(callback));
+    if (!this.#isHeld || this.#isBroken || this.#ahead > this.#mostAhead / 2) return;
+    this.#isHeld = false;
+    this.#handOver(callback);
+    if (this.#isHeld) return;
+    this.#socket.resume();
+    if (this.#isEnded) sayEnd(callback);
+  }
+
+  #handOver(callback: DataCallback): void {
     try {
       // Pieces of a long message are put together once, when it is whole.
-      if (this.#wanted !== undefined && this.#length < this.#wanted) return;
-      let rest = this.#pieces.length === 1 ? data : Buffer.concat(this.#pieces, this.#length);
+      if (this.#length === 0 || (this.#wanted !== undefined && this.#length < this.#wanted)) return;
+      const [first] = this.#pieces;
+      let rest = this.#pieces.length === 1 ? first! : Buffer.concat(this.#pieces, this.#length);
       while (true) {
+        if (this.#ahead >= this.#mostAhead && rest.length > 0) {
+          this.#isHeld = true;
+          this.#socket.pause();
+          break;
+        }
         if (this.#wanted === undefined) {
           const end = rest.indexOf(HEADER_END);
           if (end < 0 && rest.length > LONGEST_HEADER) throw tooLong('header', LONGEST_HEADER);
@@ -73,7 +115,9 @@ export class BoundedReader extends AbstractMessageReader implements MessageReade
         const body = rest.subarray(0, this.#wanted);
         rest = rest.subarray(this.#wanted);
         this.#wanted = undefined;
-        callback(parse(body));
+        const message = parse(body);
+        if (this.#mostAhead < Number.POSITIVE_INFINITY) this.#count(callback);
+        callback(message);
       }
       this.#pieces = rest.length === 0 ? [] : [rest];
       this.#length = rest.length;
@@ -83,6 +127,10 @@ export class BoundedReader extends AbstractMessageReader implements MessageReade
       this.fireError(error instanceof ProtocolError ? error : new ProtocolError(String(error)));
     }
   }
+}
+
+function sayEnd(callback: DataCallback): void {
+  callback({ jsonrpc: '2.0', method: END_OF_STREAM } as Message);
 }
 
 function contentLength(header: string): number {

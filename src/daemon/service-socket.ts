@@ -1,16 +1,8 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  lstatSync,
-  openSync,
-  type Stats,
-  unlinkSync,
-} from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, type Stats, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { lockFile } from '../ffi/file-lock.ts';
 import { ServiceSocketError } from './service-socket-error.ts';
-import { makeSocketFolder } from './socket-folder.ts';
+import { giveToGroup, makeSocketFolder } from './socket-folder.ts';
 import { checkSocketPath } from './socket-path.ts';
 
 /** What a socket is opened with. */
@@ -56,7 +48,7 @@ export class ServiceSocket {
       await removeLeftover(path);
       await listening(server, path);
       if (group === undefined) chmodSync(path, 0o600);
-      else openToGroup(path, group);
+      else giveToGroup(path, group, 0o660);
       return new ServiceSocket(path, server, lock);
     } catch (error) {
       server.close();
@@ -115,13 +107,6 @@ function listening(server: Server, where: string | { readonly fd: number }): Pro
       resolve();
     });
   });
-}
-
-/** The group before the mode: nobody of another one gets in meanwhile. */
-function openToGroup(path: string, group: number): void {
-  chmodSync(path, 0o600);
-  chownSync(path, -1, group);
-  chmodSync(path, 0o660);
 }
 
 /** @returns the descriptor that holds the lock */

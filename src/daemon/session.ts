@@ -36,6 +36,9 @@ import { failureResponse } from './wire-failure.ts';
 /** Calls of one client that may be on their way at a time. */
 const MOST_CALLS = 4096;
 
+/** Messages of one client that may wait to be dealt with while more are read. */
+const MOST_AHEAD = 64;
+
 /** Handles, and devices, that one client may have open at a time. */
 const MOST_HANDLES = 65_536;
 
@@ -100,6 +103,7 @@ export class Session {
         ended(this, reason);
       },
       waitingLimit: context.waitingLimit,
+      mostAhead: MOST_AHEAD,
     });
     this.#begun = new BegunCalls((notice) => this.#channel.notify('begun', notice));
     this.#helloTimer = setTimeout(

@@ -33,7 +33,8 @@ export function makeSocketFolder(path: string, group: number | undefined): void 
   }
   if (group === undefined) return;
   const isOurs = uid === user && (mode & 0o077) === 0 && hasNothingBut(folder, basename(path));
-  for (const each of new Set([...made, ...(isOurs ? [folder] : [])])) letIn(each, group);
+  for (const each of new Set([...made, ...(isOurs ? [folder] : [])]))
+    giveToGroup(each, group, 0o750);
   const closed = foldersAbove(path).find((each) => !mayEnter(each, group));
   if (closed === undefined) return;
   throw new ServiceSocketError(
@@ -50,9 +51,21 @@ export function foldersAbove(path: string): readonly string[] {
   }
 }
 
-function letIn(folder: string, group: number): void {
-  chownSync(folder, -1, group);
-  chmodSync(folder, 0o750);
+/**
+ * Gives a file or folder of this user to a group. Nobody of another group gets in meanwhile.
+ * @throws ServiceSocketError when this user may not do that
+ */
+export function giveToGroup(path: string, group: number, mode: number): void {
+  try {
+    chmodSync(path, mode & 0o700);
+    chownSync(path, -1, group);
+    chmodSync(path, mode);
+  } catch (cause) {
+    throw new ServiceSocketError(
+      `Cannot let the group ${group} use ${path}: ${(cause as Error).message}; run the service as a member of that group, or as root`,
+      { cause },
+    );
+  }
 }
 
 function mayEnter(folder: string, group: number): boolean {
