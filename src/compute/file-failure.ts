@@ -23,13 +23,16 @@ const CODES: Readonly<Record<string, readonly [code: HresultName, reason: string
 /** Characters of a file's name, on Windows and on Linux (there bytes). */
 const LONGEST_NAME = 255;
 
-/** The failure of the function `name` for what the system said of a path. An HcsError stays what it is. */
-export function fileFailure(name: string, path: string, error: unknown): HcsError {
+/**
+ * The failure of the function `name` for what the system said of a path. An HcsError stays what it is.
+ * @param at JSON path by which the options of the call name it
+ */
+export function fileFailure(name: string, path: string, error: unknown, at?: string): HcsError {
   if (error instanceof HcsError) return failureFrom(name, error);
   const { code: said = '' } = (error ?? {}) as { readonly code?: string };
   // Windows says of such a name that there is no such file.
   const code = said === 'ENOENT' && basename(path).length > LONGEST_NAME ? 'ENAMETOOLONG' : said;
-  const subject = `"${shorten(path)}"`;
+  const subject = `${at === undefined ? '' : `${at} `}"${shorten(path)}"`;
   if (code === 'ENOENT') {
     const folder = dirname(path);
     // Windows says the same where the folder is a file.

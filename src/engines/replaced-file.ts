@@ -32,7 +32,9 @@ export async function replaceFile(
       throw error;
     }
   } catch (error) {
-    throw fileFailure(NAME, path, error);
+    throw fileFailure(NAME, path, error, '$.SaveStateFilePath');
+  } finally {
+    watch?.leaveFile(part);
   }
   // Windows knows no such thing of a folder.
   if (process.platform !== 'win32') await syncFile(dirname(path));

@@ -1,6 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -101,6 +109,7 @@ test.each(hosts)(
   'a full disk keeps the old file, and no part of the new one: %s',
   async (_name, openHost) => {
     const folder = mkdtempSync(join(tmpdir(), 'hdvs-'));
+    const other = mkdtempSync(join(tmpdir(), 'hdvs-'));
     const host = await openHost();
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'hdvkit-test', folder]);
     try {
@@ -113,12 +122,31 @@ test.each(hosts)(
       const SaveStateFilePath = join(folder, 'saved');
       writeFileSync(SaveStateFilePath, 'old');
       const error = await errorOf(() => system.save({ SaveStateFilePath }));
-      expect(error.reason).toMatch(/No space left on device|the disk is full: make room/);
+      expect([error.function, error.code, error.path]).toEqual([
+        'HcsSaveComputeSystem',
+        'ERROR_DISK_FULL',
+        '$.SaveStateFilePath',
+      ]);
+      expect(error.reason).toBe(
+        `$.SaveStateFilePath "${SaveStateFilePath}" cannot be used: the disk is full: make room`,
+      );
       expect(readdirSync(folder)).toEqual(['saved']);
       expect(readFileSync(SaveStateFilePath, 'utf8')).toBe('old');
+      // The machine is as it was: it is saved where there is room, and goes on.
+      expect((await system.properties()).State).toBe('Paused');
+      const elsewhere = join(other, 'saved');
+      await system.save({ SaveStateFilePath: elsewhere });
+      expect(statSync(elsewhere).size).toBeGreaterThan(1024 * 1024);
+      // What was written once is not written by QEMU again.
+      const again = await errorOf(() => system.save({ SaveStateFilePath }));
+      expect(again.code).toBe('ERROR_DISK_FULL');
+      expect(readdirSync(folder)).toEqual(['saved']);
+      expect(readFileSync(SaveStateFilePath, 'utf8')).toBe('old');
+      await system.resume();
+      expect((await system.properties()).State).toBe('Running');
     } finally {
       execFileSync('umount', [folder]);
-      rmSync(folder, { recursive: true });
+      for (const one of [folder, other]) rmSync(one, { recursive: true });
       await host.close();
     }
   },

@@ -131,8 +131,19 @@ async function writeState(
   }
 }
 
-/** What QEMU says of disks whose format it saves no machine with (VHD, VHDX), with the disk and the remedy. */
+/** What the system has told QEMU, by the words in which QEMU passes it on (strerror(3)). */
+const SYSTEM_WORDS: readonly (readonly [words: string, code: string])[] = [
+  ['No space left on device', 'ENOSPC'],
+  ['Disk quota exceeded', 'EDQUOT'],
+];
+
+/**
+ * What QEMU says of the system as an error of the system, and of disks whose format it saves no machine with (VHD, VHDX) with
+ * the disk and the remedy.
+ */
 function savingFailure(error: unknown, disks: readonly PlannedDisk[]): unknown {
+  const [, code] = SYSTEM_WORDS.find(([words]) => reason.includes(words)) ?? [];
+  if (code !== undefined) return Object.assign(new Error(reason, { cause: error }), { code });
   const reason = error instanceof Error ? error.message : '';
   const node = /used by node '([^']+)' does not support live migration/.exec(reason)?.[1];
   const disk = disks.find((one) => node === diskId(one) || node?.startsWith(`${diskId(one)}-`));
