@@ -6,12 +6,14 @@ import { PollEvent, PollSet } from '../ffi/poll-set.ts';
 import { SocketMessage } from '../ffi/socket-message.ts';
 import { SystemCallError } from '../ffi/system-call-error.ts';
 import { connectUnix } from '../ffi/unix-socket.ts';
+import { Irq } from './device.ts';
 import { encodeDmaMap, encodeDmaUnmap, encodeRegionAccess, encodeSetIrqs } from './payload.ts';
 import { VfioUserError } from './vfio-user-error.ts';
 import {
   Command,
   commandName,
   DmaFlag,
+  Errno,
   getUint64,
   HEADER_SIZE,
   HeaderFlag,
@@ -53,6 +55,8 @@ export interface VfioUserClientOptions {
 const EAGAIN = 11;
 const EINTR = 4;
 const DEFAULT_TIMEOUT_MS = 5000;
+/** Replies to requests that nobody waits for at the moment, far above what any caller here leaves. */
+const MOST_UNCLAIMED = 1024;
 const NO_FDS: readonly number[] = [];
 
 /** Where the data of an access begins in its message. */
@@ -140,22 +144,25 @@ export class VfioUserClient {
    * @throws VfioUserError when no reply comes */
   request(command: number, payload?: Uint8Array, fds?: readonly number[]): Message {
     const id = this.send(command, payload, fds === undefined ? {} : { fds });
+    const deadline = this.#deadline();
     for (;;) {
       const kept = this.#claim(id, command);
       if (kept !== undefined) return kept;
-      if (!this.#takeMessage()) throw serverGone(command);
+      if (!this.#takeMessage(deadline)) throw serverGone(command);
     }
   }
 
   /** Waits for the next reply; serves the server's own commands meanwhile. @returns undefined when the stream ended */
   receive(): Message | undefined {
-    while (this.#unclaimed.length === 0) if (!this.#takeMessage()) return undefined;
+    while (this.#unclaimed.length === 0) {
+      if (!this.#takeMessage(this.#deadline())) return undefined;
+    }
     return this.#unclaimed.shift();
   }
 
   /** Keeps a reply, or serves a command of the server's. @returns false when the stream ended */
-  #takeMessage(): boolean {
-    const length = this.#fill();
+  #takeMessage(deadline: number): boolean {
+    const length = this.#fill(deadline);
     if (length < 0) return false;
     this.#handle(this.#take(length));
     return true;
@@ -164,6 +171,11 @@ export class VfioUserClient {
   #handle(message: Message): void {
     if ((message.flags & HeaderFlag.TYPE) === HeaderFlag.REPLY) this.#unclaimed.push(message);
     else this.#serve(message);
+  }
+
+  /** VERSION, as QEMU has it. @throws VfioUserError with the server's errno as code */
+  agree(): void {
+    for (const fd of succeeded(this.negotiate()).fds) closeFd(fd);
   }
 
   /** VERSION. @param json text, without its NUL; undefined: none at all */
@@ -267,6 +279,16 @@ export class VfioUserClient {
     succeeded(this.request(Command.DEVICE_SET_IRQS, payload, fds));
   }
 
+  /** Lets INTx be signalled again, which masks itself with each signal. */
+  unmaskLine(): void {
+    this.setIrqs(IrqSet.DATA_NONE | IrqSet.UNMASK, Irq.INTX, 0, 1);
+  }
+
+  /** Takes every eventfd of an index away. */
+  disableIrqs(index: number): void {
+    this.setIrqs(IrqSet.DATA_NONE | IrqSet.TRIGGER, index, 0, 0);
+  }
+
   reset(): void {
     succeeded(this.request(Command.DEVICE_RESET));
   }
@@ -303,8 +325,9 @@ export class VfioUserClient {
     putHeader(this.#outView, id, command, size, HeaderFlag.COMMAND);
     this.#send(size, NO_FDS);
     const view = this.#inView;
+    const deadline = this.#deadline();
     for (;;) {
-      const length = this.#fill();
+      const length = this.#fill(deadline);
       if (length < 0) throw serverGone(command);
       const flags = view.getUint32(8, true);
       const isReply = (flags & HeaderFlag.TYPE) === HeaderFlag.REPLY;
@@ -340,7 +363,7 @@ export class VfioUserClient {
       fds,
       this.#options.pump === undefined,
     );
-    const deadline = performance.now() + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const deadline = this.#deadline();
     for (let done = 0; ; ) {
       if (sent === -EAGAIN || sent === -EINTR) {
         this.#options.pump?.();
@@ -370,10 +393,7 @@ export class VfioUserClient {
     }
     const gpa = getUint64(view, 0);
     const count = getUint64(view, 8);
-    const out = this.#out.subarray(HEADER_SIZE + PayloadSize.DMA_ACCESS);
-    const error = isRead
-      ? memory.read(gpa, out.subarray(0, count))
-      : memory.write(gpa, payload.subarray(PayloadSize.DMA_ACCESS, PayloadSize.DMA_ACCESS + count));
+    const error = this.#transfer(memory, isRead, gpa, count, payload);
     if (error !== 0) {
       putHeader(
         this.#outView,
@@ -393,16 +413,45 @@ export class VfioUserClient {
     this.#send(size, []);
   }
 
-  /** Waits until a whole message is there. @returns its length; -1 when the stream ended */
-  #fill(): number {
-    const deadline = performance.now() + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  /** DMA_READ into the message that is composed, or DMA_WRITE. @returns an errno, or 0 */
+  #transfer(
+    memory: ClientMemory,
+    isRead: boolean,
+    gpa: number,
+    count: number,
+    payload: Buffer,
+  ): number {
+    const end = PayloadSize.DMA_ACCESS + count;
+    if (count > Limit.MAX_DATA_XFER_SIZE) return Errno.E2BIG;
+    if (!isRead) {
+      if (payload.length < end) return Errno.EINVAL;
+      return memory.write(gpa, payload.subarray(PayloadSize.DMA_ACCESS, end));
+    }
+    const start = HEADER_SIZE + PayloadSize.DMA_ACCESS;
+    return memory.read(gpa, this.#out.subarray(start, start + count));
+  }
+
+  /** When whoever waits from now on gives up. */
+  #deadline(): number {
+    return performance.now() + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  }
+
+  /**
+   * Waits until a whole message is there.
+   * @returns its length; -1 when the stream ended
+   * @throws VfioUserError ETIMEDOUT, also when what comes is not what is waited for
+   */
+  #fill(deadline: number): number {
+    if (this.#unclaimed.length > MOST_UNCLAIMED) {
+      throw new VfioUserError('Cannot use the server: it answers what nobody asked', 'EPROTO');
+    }
     for (;;) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw new VfioUserError('Cannot get a reply: none came in time', 'ETIMEDOUT');
       if (this.#end >= HEADER_SIZE) {
         const size = this.#inView.getUint32(4, true);
         if (size <= this.#end) return Math.max(size, HEADER_SIZE);
       }
-      const left = deadline - performance.now();
-      if (left <= 0) throw new VfioUserError('Cannot get a reply: none came in time', 'ETIMEDOUT');
       const received = this.#message.receive(
         this.fd,
         this.#inAddress + this.#end,

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createSimulatedHost } from '../../src/hosts/simulated/host.ts';
-import type { PlacedFunction } from '../../src/hosts/simulated/worker-device.ts';
+import type { WorkerFunction } from '../../src/hosts/simulated/worker-device.ts';
 import { ComputeSystem, DeviceHost } from '../../src/index.ts';
 import { RESTARTED } from '../host/restart-device.ts';
 import { Trouble } from '../host/trouble-device.ts';
@@ -37,8 +37,8 @@ async function failures(count: number): Promise<readonly Error[]> {
 }
 
 /** Where the only device is. */
-function placed({ machine }: WorkerMachine): PlacedFunction {
-  const [fn] = machine.bus.slots.map((slot) => slot.function as PlacedFunction);
+function placed({ machine }: WorkerMachine): WorkerFunction {
+  const [fn] = machine.bus.slots.map((slot) => slot.function as WorkerFunction);
   return fn!;
 }
 
@@ -102,12 +102,12 @@ test('a machine that ends while a device is restarted ends', async () => {
   machine = await startMachine({ stallLimitMs: 1000 });
   const attachment = await machine.attach(MODULE, 'RestartDevice');
   const restarted = machine.devices.restart(attachment).catch((error: unknown) => error);
-  const { thread, resident } = placed(machine);
+  const { thread, number } = placed(machine);
   await machine.system.terminate();
   await restarted;
   expect(machine.notices).toEqual([]);
   // The fresh device came too late for the machine: it is off.
-  await expect(thread.call('start', resident.number)).rejects.toThrow('it is not initialized');
+  await expect(thread.call('start', number)).rejects.toThrow('it is not initialized');
 });
 
 test('processors go on with a device that died under them and was restarted', async () => {

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DeviceFailedError } from 'hdvkit';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { PlacedFunction } from '../../src/hosts/simulated/worker-device.ts';
+import type { WorkerFunction } from '../../src/hosts/simulated/worker-device.ts';
 import { TROUBLE, Trouble } from '../host/trouble-device.ts';
 import { startMachine, type WorkerMachine } from './simulated-machine.ts';
 
@@ -114,7 +114,7 @@ test('idle devices stay asleep while another one is accessed', async () => {
   await machine.attach('../host/conformance-devices.ts', 'ConfiguredProbe', 'idle');
   const bar = machine.drive(MSIX_PROBE).bar(0);
   const idle = machine.machine.bus.slots
-    .map((slot) => (slot.function as PlacedFunction).thread)
+    .map((slot) => (slot.function as WorkerFunction).thread)
     .slice(1);
   const sleeps = (): number[] => idle.map(({ channel }) => channel.sleeps);
   // The first access asks every function where it is.

@@ -7,7 +7,7 @@ import type { SlotChannel } from '../../transport/slot/slot-channel.ts';
 import { moduleExtension } from '../../transport/typescript-loader.ts';
 import { InlineFunctions } from './inline-functions.ts';
 import type { BusRow, ProcessorData, ProcessorNotice } from './processor-worker.ts';
-import { PlacedFunction } from './worker-device.ts';
+import { PlacedFunction } from './remote-function.ts';
 
 const ENTRY = new URL(`./processor-worker${moduleExtension}`, import.meta.url);
 
@@ -188,7 +188,7 @@ class RunningProgram {
       const { key, line } = this.#keyOf(slot);
       const [channel, number] =
         fn instanceof PlacedFunction
-          ? [fn.thread.channel, fn.resident.number]
+          ? [fn.channel, fn.number]
           : [this.#inline.channel, this.#inline.numberOf(slot)];
       const details = fn.getDetails();
       const id = this.#channels.get(channel) ?? this.#channels.size;

@@ -4,6 +4,7 @@ import type {
   PciDeviceCallbacks,
   PciFunctionExtras,
 } from '../../pci/device-callbacks.ts';
+import type { SlotChannel } from '../../transport/slot/slot-channel.ts';
 import { Operation, RESET_KINDS } from '../../transport/slot/slot-layout.ts';
 import type { SlotRequester } from '../../transport/slot/slot-requester.ts';
 
@@ -81,6 +82,33 @@ export class RemoteFunction
   reset(kind: (typeof RESET_KINDS)[number]): void {
     const value = RESET_KINDS.indexOf(kind);
     this.#requester.request(Operation.RESET, this.#number, 0, 0, 0, value);
+  }
+}
+
+/** Where a function is that processors are to reach. */
+export interface FunctionPlace {
+  /** Of the function's thread. */
+  readonly channel: SlotChannel;
+  /** Main's own way through it. */
+  readonly requester: SlotRequester;
+  /** What the function is called there. */
+  readonly number: number;
+  /** Number of its interrupt line in the machine. */
+  readonly line: number;
+}
+
+/** A function on another thread as main has it on the bus: with what processors have to know to reach it themselves. */
+export class PlacedFunction extends RemoteFunction {
+  readonly channel: SlotChannel;
+  readonly number: number;
+  readonly line: number;
+
+  constructor(place: FunctionPlace, details: PciDetails, postsWrites: boolean) {
+    const { requester, channel, number, line } = place;
+    super(requester, number, details, postsWrites);
+    this.channel = channel;
+    this.number = number;
+    this.line = line;
   }
 }
 

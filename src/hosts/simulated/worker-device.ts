@@ -8,10 +8,10 @@ import type { FunctionShape, MappedShape } from '../../pci/device-callbacks.ts';
 import { DirectTable, type SharedPages } from '../../pci/direct-table.ts';
 import type { DeviceModule, DeviceThread, ThreadDevice } from './device-thread.ts';
 import type { PowerOnCommand, RestoreCommand } from './device-worker.ts';
-import { RemoteFunction } from './remote-function.ts';
+import { PlacedFunction } from './remote-function.ts';
 
 type Width = 1 | 2 | 4;
-type ResetKind = Parameters<RemoteFunction['reset']>[0];
+type ResetKind = Parameters<PlacedFunction['reset']>[0];
 
 const ONES = 0xffff_ffff;
 
@@ -32,19 +32,16 @@ export interface WorkerDeviceOptions {
   readonly machine: () => SimulatedMachine | undefined;
 }
 
-/** The function of a device on a worker, and where it is: what virtual processors have to know of it. */
-export class PlacedFunction extends RemoteFunction {
+/** The function of a device on a worker. */
+export class WorkerFunction extends PlacedFunction {
   readonly thread: DeviceThread;
-  readonly resident: ThreadDevice;
-  /** Number of its interrupt line in the machine. */
-  readonly line: number;
 
   constructor({ thread, resident }: Residence, line: number) {
     const { details, shape } = resident.device;
-    super(thread.requester, resident.number, details, shape.mapped.length === 0);
+    const { channel, requester } = thread;
+    const place = { channel, requester, number: resident.number, line };
+    super(place, details, shape.mapped.length === 0);
     this.thread = thread;
-    this.resident = resident;
-    this.line = line;
   }
 
   // While another device takes the place of this one, processors wait for it. This thread, which sees to that, reads
@@ -168,7 +165,7 @@ export class WorkerDevice implements DeviceEndpoint {
     this.#command = command;
     return {
       kind: 'function',
-      function: new PlacedFunction(this.#residence, lineNumber),
+      function: new WorkerFunction(this.#residence, lineNumber),
       line,
       direct,
       start: async () => {

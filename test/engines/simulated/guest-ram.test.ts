@@ -132,7 +132,7 @@ test.runIf(process.platform === 'linux')(
   'RAM in a file is what other processes read and write by it, until the machine is gone',
   () => {
     const ram = new GuestRam(16384, [], true);
-    const [{ fd }] = ram.parts as [{ readonly fd: number }];
+    const fd = ram.parts[0]?.fd as number;
     ram.write(4000, Buffer.from('written here'));
     const read = Buffer.alloc(12);
     expect(readSync(fd, read, 0, 12, 4000)).toBe(12);
