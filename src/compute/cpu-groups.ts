@@ -10,6 +10,7 @@ import type { ObjectType } from '../hcs/schema/schema-types.ts';
 import { checkDocument, invalidDocument } from '../hcs/schema/validate.ts';
 import { failure } from './failure.ts';
 import { CpuGroupPropertyCode, type HostInformation } from './host-information.ts';
+import type { SystemJournal } from './system-journal.ts';
 
 /** The id that stands for no group: a system of it runs on every processor. */
 const NO_GROUP = '00000000-0000-0000-0000-000000000000';
@@ -29,14 +30,37 @@ interface CpuGroup {
   readonly members: Set<object>;
 }
 
-/** The CPU groups of a service: named sets of logical processors that systems are bound to. They end with the service. */
+/** What is kept of the groups for another service. */
+interface KeptGroups {
+  readonly lastHypervisorId: number;
+  readonly groups: readonly (Pick<CpuGroup, 'id' | 'hypervisorId' | 'processors'> & {
+    readonly properties: readonly (readonly [code: number, value: number])[];
+  })[];
+}
+
+/** Name of what is kept of the groups in a {@link SystemJournal}. */
+const PART = 'cpuGroups';
+
+/**
+ * The CPU groups of a service: named sets of logical processors that systems are bound to. They end with the service, unless
+ * it has a journal.
+ */
 export class CpuGroups {
   readonly #host: HostInformation;
-  readonly #groups = new Map<string, CpuGroup>();
+  readonly #journal: SystemJournal | undefined;
+  #groups = new Map<string, CpuGroup>();
   #lastHypervisorId = 0;
 
-  constructor(host: HostInformation) {
+  constructor(host: HostInformation, journal?: SystemJournal) {
     this.#host = host;
+    this.#journal = journal;
+    const kept = journal?.setting(PART) as KeptGroups | undefined;
+    if (kept === undefined) return;
+    this.#lastHypervisorId = kept.lastHypervisorId;
+    for (const { properties, ...group } of kept.groups) {
+      const whole = { ...group, properties: new Map(properties), members: new Set<object>() };
+      this.#groups.set(group.id, whole);
+    }
   }
 
   /** The CpuGroup property of the service. */
@@ -67,7 +91,31 @@ export class CpuGroups {
     }
     const at = '$.Settings.OperationDetails';
     const details = checkDocument(OPERATIONS[Operation], OperationDetails, name, at);
-    switch (Operation) {
+    const before = new Map(
+      [...this.#groups].map(([id, group]) => {
+        return [id, { ...group, properties: new Map(group.properties) }] as const;
+      }),
+    );
+    this.#apply(name, Operation, details);
+    try {
+      this.#journal?.keepSetting(name, PART, this.#kept);
+    } catch (error) {
+      this.#groups = before;
+      throw error;
+    }
+  }
+
+  get #kept(): KeptGroups {
+    const groups = [...this.#groups.values()].map(
+      ({ id, hypervisorId, processors, properties }) => {
+        return { id, hypervisorId, processors, properties: [...properties] };
+      },
+    );
+    return { lastHypervisorId: this.#lastHypervisorId, groups };
+  }
+
+  #apply(name: string, operation: keyof typeof OPERATIONS, details: object): void {
+    switch (operation) {
       case 'CreateGroup':
         this.#create(name, details as CreateGroupOperation);
         break;

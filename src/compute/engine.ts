@@ -1,5 +1,6 @@
 import type { ShutdownMechanism, ShutdownType } from '../hcs/schema/documents.ts';
 import type { DeviceEndpoint } from './device-directory.ts';
+import type { OwnedResources } from './owned-resources.ts';
 import type { ResourcePath, ResourceRequest } from './resource-paths.ts';
 import type { VmFiles } from './vm-files.ts';
 
@@ -41,6 +42,15 @@ export interface EngineRequest {
     readonly type: 'crashBegun' | 'crashed' | 'guestConnectionClosed';
     readonly document: string;
   }): void;
+  /**
+   * Called when {@link EngineSystem.record} has changed without a call that ends now, before what must not be done unless
+   * the record is stored: a device is connected, a machine ended whose end nobody else knows the reason of.
+   */
+  recordChanged?(): void;
+  /** Where an engine notes what its machine owns outside its process and folder. Undefined: the machine ends with this process. */
+  readonly owned?: OwnedResources | undefined;
+  /** For a machine that is taken over: whether a call was on its way when its owner ended. */
+  readonly wasInterrupted?: boolean | undefined;
 }
 
 /**
@@ -107,13 +117,10 @@ export interface Engine {
   /**
    * Ends what is left of machines that no record speaks of: they were being created when their owner ended.
    * @param records those of all machines that are to stay
-   * @param halfDone documents of the machines that were being created, as far as they are known
+   * @param orphaned what machines owned that are not kept any more, which is removed
    * @returns how many machines there were
    */
-  reap?(
-    records: readonly unknown[],
-    halfDone?: readonly Readonly<Record<string, unknown>>[],
-  ): Promise<number>;
+  reap?(records: readonly unknown[], orphaned?: OwnedResources): Promise<number>;
 }
 
 /** What became of a machine that was left alone. */
@@ -123,6 +130,8 @@ export type Adoption =
       readonly kind: 'machine';
       readonly system: EngineSystem;
       readonly state: 'Created' | 'Running' | 'Paused' | 'SavedAsTemplate';
+      /** Instance ids of the FlexibleIov devices that are in it. */
+      readonly devices: readonly string[];
     }
   /** It has ended, and nothing of it is left. */
   | { readonly kind: 'ended'; readonly exit: EngineExit };
@@ -157,6 +166,11 @@ export interface EngineSystem {
    * cannot be; what could not be done is undone.
    */
   modify(change: ResourceChange): Promise<void>;
+  /**
+   * Finishes a change that was on its way when the machine was left, or sees to it that nothing of it is there.
+   * @throws what made it impossible to finish: nothing of it is there then
+   */
+  settle?(change: ResourceChange): Promise<void>;
   /** Injects a non-maskable interrupt; resolves when it was sent. What the guest makes of it comes as events. */
   crash(): Promise<void>;
   /**

@@ -8,6 +8,7 @@ import { invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
 import type { Cancellation } from './cancellation.ts';
 import { CpuGroups } from './cpu-groups.ts';
 import { CrashReports } from './crash-reports.ts';
+import type { DeviceKey } from './device-directory.ts';
 import { failure } from './failure.ts';
 import { FileFunctions } from './file-functions.ts';
 import type { HostInformation } from './host-information.ts';
@@ -30,7 +31,7 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
   constructor(options: ComputeServiceOptions) {
     this.#files = new FileFunctions(options.engines);
     this.#host = options.host ?? portableHost;
-    this.#groups = new CpuGroups(this.#host);
+    this.#groups = new CpuGroups(this.#host, options.journal);
     this.#crashReports =
       options.crashReports === undefined ? undefined : new CrashReports(options.crashReports);
     this.#systems = new ServedSystems(options, this.#groups);
@@ -55,6 +56,11 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     readonly id: string;
   }): string | undefined {
     return this.#systems.descriptorOf(idNamespace, id);
+  }
+
+  /** Whether a device is in a machine; see {@link DeviceKey}. */
+  hasDevice({ systemId, instanceId }: Pick<DeviceKey, 'systemId' | 'instanceId'>): boolean {
+    return this.#systems.hasDevice(systemId, instanceId);
   }
 
   /**

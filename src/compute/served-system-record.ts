@@ -1,6 +1,7 @@
 import type { SystemExitStatus } from '../hcs/schema/documents.ts';
 import type { FlexibleIovEntry } from './flexible-iov.ts';
 import type { SystemState } from './system-state.ts';
+import type { UnfinishedCall } from './unfinished-call.ts';
 
 /** All that another service needs to take a system over: plain values for JSON. */
 export interface ServedSystemRecord {
@@ -24,7 +25,13 @@ export interface ServedSystemRecord {
   readonly template?: string;
   /** FlexibleIov entries that wait for the start, and those of devices that are plugged. */
   readonly entries: readonly FlexibleIovEntry[];
-  readonly devices: readonly string[];
+  readonly devices: readonly FlexibleIovEntry[];
+  /** Whether its guest was asked to shut down. */
+  readonly isShuttingDown?: true;
+  /** CPU group that it runs in. */
+  readonly cpuGroup?: string;
+  /** Calls that had begun and were not over, the oldest first. */
+  readonly unfinished?: readonly UnfinishedCall[];
   /** What the engine finds its machine again by; see `EngineSystem.record`. */
   readonly engineRecord?: unknown;
 }

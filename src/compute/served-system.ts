@@ -11,7 +11,7 @@ import type {
 } from '../hcs/schema/documents.ts';
 import type { Cancellation } from './cancellation.ts';
 import type { CpuGroups } from './cpu-groups.ts';
-import type { DeviceDirectory } from './device-directory.ts';
+import type { DeviceDirectory, DeviceEndpoint } from './device-directory.ts';
 import type {
   Engine,
   EngineDevice,
@@ -32,6 +32,12 @@ import type { KeptSystem } from './system-journal.ts';
 import type { SystemKind } from './system-kind.ts';
 import type { SystemListener } from './system-listener.ts';
 import { illegality, type StateCall, type SystemState } from './system-state.ts';
+import {
+  type CallBegun,
+  hasSaved,
+  type SettledCall,
+  type UnfinishedCall,
+} from './unfinished-call.ts';
 
 /** What a {@link ServedSystem} is made of. */
 export interface SystemPlan {
@@ -75,6 +81,8 @@ export class ServedSystem {
   /** The terminate call that is under way; undefined again when it fails. */
   #termination: Promise<void> | undefined;
   #isShuttingDown = false;
+  /** CPU group that it runs in. */
+  #cpuGroup: string | undefined;
   /** Whether nothing that the machine does matters any more. */
   #isLeft = false;
   /** Why the machine is being ended, when that is because its start failed. */
@@ -88,7 +96,7 @@ export class ServedSystem {
   #queue: Promise<unknown> = Promise.resolve();
   #creation: Promise<void> | undefined;
   readonly #entries = new Map<string, FlexibleIovEntry>();
-  readonly #devices = new Map<string, EngineDevice>();
+  readonly #devices = new Map<string, ServedDevice>();
   /** Resolves as soon as the machine has ended. */
   readonly #ended: Promise<void>;
   #end: () => void = () => {};
@@ -139,7 +147,13 @@ export class ServedSystem {
       ...(this.#exit === undefined ? {} : { exit: this.#exit }),
       ...(template === undefined ? {} : { template }),
       entries: [...this.#entries.values()],
-      devices: [...this.#devices.values()].map(({ instanceId }) => instanceId),
+      devices: [...this.#devices.values()].map(({ instanceId, classId, configuration }) => ({
+        instanceId,
+        classId,
+        configuration,
+      })),
+      ...(this.#isShuttingDown ? { isShuttingDown: true as const } : {}),
+      ...(this.#cpuGroup === undefined ? {} : { cpuGroup: this.#cpuGroup }),
       ...(engineRecord === undefined ? {} : { engineRecord }),
     };
   }
@@ -168,25 +182,55 @@ export class ServedSystem {
    * makes a system that has.
    * @throws what the engine says of a machine that is there and cannot be taken over
    */
-  adopt({ devices, engineRecord, exit }: ServedSystemRecord): Promise<void> {
+  adopt(record: ServedSystemRecord): Promise<void> {
     this.#isCreated = true;
+    this.#isShuttingDown = record.isShuttingDown === true;
     this.#creation = this.#inTurn(undefined, async () => {
-      if (exit !== undefined) return this.#finish(exit);
+      if (record.exit !== undefined) return this.#finish(record.exit);
       const { engine } = this.plan;
+      const isToEnd = record.unfinished?.some((call) => call.function === TERMINATE) === true;
       if (engine.adopt === undefined) {
         const detail = 'the service that ran the machine has ended, and the machine with it';
-        return this.#exited(unexpected(detail));
+        return this.#exited(isToEnd ? TERMINATED : unexpected(detail));
       }
-      for (const instanceId of devices) {
-        this.#devices.set(instanceId.toLowerCase(), leftDevice(instanceId));
+      for (const entry of devicesLeft(record)) {
+        this.#devices.set(entry.instanceId.toLowerCase(), this.#leftDevice(entry));
       }
-      const adoption = await engine.adopt(engineRecord, this.#request(undefined));
-      if (adoption.kind === 'ended') return this.#exited(adoption.exit);
+      const wasInterrupted = record.unfinished !== undefined;
+      const request = { ...this.#request(undefined), wasInterrupted };
+      const adoption = await engine.adopt(record.engineRecord, request);
+      if (adoption.kind === 'ended') {
+        return this.#exited(isToEnd ? TERMINATED : adoption.exit);
+      }
       this.#machine = adoption.system;
+      this.#knowDevices(adoption.devices);
+      if (record.cpuGroup !== undefined) this.#join(record.cpuGroup);
       if (this.#exit === undefined) this.#state = adoption.state;
       this.#keep();
     });
     return this.#creation;
+  }
+
+  /**
+   * Finishes or undoes what was on its way when another service ended. Called once, after {@link adopt}; calls that are
+   * made now come after it.
+   * @param wanted the state that the system was in
+   */
+  settle(
+    calls: readonly UnfinishedCall[],
+    wanted: ServedSystemRecord['state'],
+  ): Promise<SettledCall[]> {
+    if (calls.some((call) => call.function === TERMINATE)) return this.#settleEnd(calls);
+    return this.#inTurn(undefined, async () => {
+      const settled: SettledCall[] = [];
+      for (const call of calls) {
+        const isOver = this.#exit !== undefined;
+        const outcome = isOver ? ENDED : await this.#settleCall(call, wanted).catch(undone);
+        settled.push({ function: call.function, ...outcome });
+      }
+      if (this.#exit === undefined) this.kept?.settled(this.record);
+      return settled;
+    });
   }
 
   /** Lets the machine go on without this service, when the calls that were made have ended. */
@@ -203,7 +247,7 @@ export class ServedSystem {
   }
 
   start(name: string, cancellation: Cancellation): Promise<void> {
-    return this.#inTurn(cancellation, async () => {
+    return this.#changing({ function: name }, cancellation, async () => {
       const machine = this.#require(name, 'start');
       const devices = [...this.#entries.values()].map((entry) => this.#resolve(name, entry));
       this.#entries.clear();
@@ -225,26 +269,27 @@ export class ServedSystem {
   }
 
   pause(name: string, cancellation: Cancellation): Promise<void> {
-    return this.#inTurn(cancellation, async () => {
+    return this.#changing({ function: name }, cancellation, async () => {
       await this.#guard(name, this.#require(name, 'pause').pause());
       this.#become('Paused');
     });
   }
 
   resume(name: string, cancellation: Cancellation): Promise<void> {
-    return this.#inTurn(cancellation, async () => {
+    return this.#changing({ function: name }, cancellation, async () => {
       await this.#guard(name, this.#require(name, 'resume').resume());
       this.#become('Running');
     });
   }
 
   shutDown(name: string, options: ShutdownOptions, cancellation: Cancellation): Promise<void> {
-    return this.#inTurn(cancellation, async () => {
+    return this.#changing({ function: name }, cancellation, async () => {
       const machine = this.#require(name, 'shutDown');
       if (this.#isShuttingDown) throw alreadyStopped(name, 'the system is being shut down');
       const request = shutdownRequest(name, this.plan.document, machine, options);
       // A guest that starts again can be asked again.
       this.#isShuttingDown = request.type !== 'Reboot';
+      this.#keep(); // It may end before the call does.
       try {
         await this.#guard(name, machine.shutDown(request));
       } catch (error) {
@@ -262,11 +307,13 @@ export class ServedSystem {
     if (this.#termination !== undefined) {
       throw alreadyStopped(name, 'the system is being terminated');
     }
+    const over = this.kept?.call({ function: TERMINATE });
     this.#termination = this.#terminateMachine(machine);
     try {
       await this.#termination;
     } catch (error) {
       this.#termination = undefined;
+      over?.(this.record);
       throw error;
     }
   }
@@ -283,7 +330,7 @@ export class ServedSystem {
   }
 
   modify(name: string, modification: Modification, cancellation: Cancellation): Promise<void> {
-    return this.#changing(cancellation, async () => {
+    return this.#changing({ function: name, modification }, cancellation, async () => {
       const machine = this.#require(name, 'modify');
       switch (modification.kind) {
         case 'addDevice':
@@ -291,7 +338,7 @@ export class ServedSystem {
         case 'removeDevice':
           return await this.#remove(name, machine, modification.instanceId);
         default:
-          return await this.#change(name, machine, modification.change);
+          return await this.#change(name, modification.change, (change) => machine.modify(change));
       }
     });
   }
@@ -304,7 +351,7 @@ export class ServedSystem {
 
   /** Saves the paused machine. One that became a template can only be terminated. */
   save(name: string, target: SaveTarget, cancellation: Cancellation): Promise<void> {
-    return this.#changing(cancellation, async () => {
+    return this.#changing({ function: name, target }, cancellation, async () => {
       const machine = this.#require(name, 'save');
       cancellation.begin(true);
       await this.#guard(name, machine.save(target, cancellation.signal));
@@ -358,6 +405,11 @@ export class ServedSystem {
       logicalProcessors,
       exited: (exit) => this.#exited(exit),
       notify: (event) => this.#notify(event),
+      recordChanged: () => {
+        // While it is being created or taken over, there is no record of it yet, or only the one that was kept.
+        if (this.#machine !== undefined && this.#exit === undefined) this.#keep();
+      },
+      owned: this.kept?.owned,
     };
   }
 
@@ -379,15 +431,83 @@ export class ServedSystem {
     return turn;
   }
 
-  /** As {@link #inTurn}; what the work changes is kept before it is over. */
-  #changing(cancellation: Cancellation, work: () => Promise<void>): Promise<void> {
+  /** As {@link #inTurn}; that the call has begun is kept before it changes anything, and what it changes before it is over. */
+  #changing(call: CallBegun, cancellation: Cancellation, work: () => Promise<void>): Promise<void> {
     return this.#inTurn(cancellation, async () => {
+      const over = this.#exit === undefined ? this.kept?.call(call) : undefined;
       try {
         await work();
       } finally {
-        if (this.#exit === undefined) this.#keep();
+        if (this.#exit === undefined && !this.#isLeft) over?.(this.record);
       }
     });
+  }
+
+  async #settleEnd(calls: readonly UnfinishedCall[]): Promise<SettledCall[]> {
+    await this.end(TERMINATE);
+    return calls.map((call) => ({
+      function: call.function,
+      ...(call.function === TERMINATE ? FINISHED : ENDED),
+    }));
+  }
+
+  /** @throws why it cannot be finished */
+  async #settleCall(
+    call: UnfinishedCall,
+    wanted: ServedSystemRecord['state'],
+  ): Promise<Omit<SettledCall, 'function'>> {
+    const { function: name, modification } = call;
+    const machine = this.#machine!;
+    switch (name) {
+      case 'HcsStartComputeSystem':
+        return this.#state === 'Created' ? UNDONE : FINISHED;
+      case 'HcsPauseComputeSystem':
+        return this.#state === 'Paused' ? FINISHED : UNDONE;
+      case 'HcsResumeComputeSystem':
+        return this.#state === 'Running' ? FINISHED : UNDONE;
+      case 'HcsSaveComputeSystem':
+        // Its guest may have run on for a moment, to let go of what cannot be saved.
+        if (this.#state === 'Running' && wanted === 'Paused') {
+          await machine.pause();
+          this.#become('Paused');
+        }
+        return this.#state === 'SavedAsTemplate' || hasSaved(call) ? FINISHED : UNDONE;
+      case 'HcsModifyComputeSystem':
+        if (modification?.kind === 'change') {
+          const { settle } = machine;
+          if (settle === undefined) return UNDONE;
+          await this.#change(name, modification.change, (change) => settle.call(machine, change));
+          return FINISHED;
+        }
+        return this.#settleDevice(modification);
+      default:
+        return { ...UNDONE, reason: 'whether the guest was asked is not known: ask it again' };
+    }
+  }
+
+  /** Which devices there are is known by now. */
+  #settleDevice(modification: Modification | undefined): Omit<SettledCall, 'function'> {
+    switch (modification?.kind) {
+      case 'addDevice': {
+        const key = modification.entry.instanceId.toLowerCase();
+        return this.#devices.has(key) || this.#entries.has(key) ? FINISHED : UNDONE;
+      }
+      case 'removeDevice': {
+        const key = modification.instanceId.toLowerCase();
+        return this.#devices.has(key) || this.#entries.has(key) ? UNDONE : FINISHED;
+      }
+      default:
+        return UNDONE;
+    }
+  }
+
+  /** Of the devices that may be in a machine that was taken over, keeps those that are. */
+  #knowDevices(instanceIds: readonly string[]): void {
+    const there = new Set(instanceIds.map((id) => id.toLowerCase()));
+    for (const key of [...this.#devices.keys()]) {
+      if (there.has(key)) this.#entries.delete(key);
+      else this.#devices.delete(key);
+    }
   }
 
   #require(name: string, call: StateCall): EngineSystem {
@@ -456,17 +576,26 @@ export class ServedSystem {
     }
   }
 
-  async #change(name: string, machine: EngineSystem, change: ResourceChange): Promise<void> {
+  async #change(
+    name: string,
+    change: ResourceChange,
+    make: (change: ResourceChange) => Promise<void>,
+  ): Promise<void> {
     if (change.path !== 'VirtualMachine/ComputeTopology/Processor/CpuGroup') {
-      return await this.#guard(name, machine.modify(change));
+      return await this.#guard(name, make(change));
     }
     const { Id } = change.settings as CpuGroup;
     if (Id === undefined) {
       throw failure(name, 'E_INVALIDARG', '$.Settings.Id is missing: it is the group to join');
     }
     const logicalProcessors = this.plan.groups.processorsOf(name, Id, '$.Settings.Id');
-    await this.#guard(name, machine.modify({ ...change, logicalProcessors }));
-    if (this.#exit === undefined) this.plan.groups.join(this, Id);
+    await this.#guard(name, make({ ...change, logicalProcessors }));
+    if (this.#exit === undefined) this.#join(Id);
+  }
+
+  #join(group: string): void {
+    this.#cpuGroup = group;
+    this.plan.groups.join(this, group);
   }
 
   async #remove(name: string, machine: EngineSystem, instanceId: string): Promise<void> {
@@ -485,8 +614,37 @@ export class ServedSystem {
     await device.endpoint.powerOff();
   }
 
-  #resolve(name: string, entry: FlexibleIovEntry): EngineDevice {
-    return resolveDevice(name, this.plan.directory, this.plan.directoryId, entry);
+  #resolve(name: string, entry: FlexibleIovEntry): ServedDevice {
+    const device = resolveDevice(name, this.plan.directory, this.plan.directoryId, entry);
+    return { ...device, classId: entry.classId };
+  }
+
+  /**
+   * A device that another service gave to the machine: the process that serves it goes on, and may have announced it
+   * here again by the time that something is asked of it.
+   */
+  #leftDevice(entry: FlexibleIovEntry): ServedDevice {
+    const { directory, directoryId: systemId } = this.plan;
+    const { instanceId, classId } = entry;
+    const found = (): DeviceEndpoint | undefined =>
+      directory.find({ systemId, classId, instanceId });
+    return {
+      ...entry,
+      endpoint: {
+        powerOn: async () => {
+          throw new Error(`Cannot give device ${instanceId} to the machine again: attach it anew`);
+        },
+        powerOff: async () => found()?.powerOff(),
+        get failure() {
+          return found()?.failure;
+        },
+      },
+    };
+  }
+
+  /** Whether the machine has a device, or is about to. */
+  hasDevice(instanceId: string): boolean {
+    return this.#devices.has(instanceId.toLowerCase());
   }
 
   #notify({ type, document }: Parameters<EngineRequest['notify']>[0]): void {
@@ -519,7 +677,7 @@ export class ServedSystem {
     if (id === undefined) return undefined;
     const at = '$.VirtualMachine.ComputeTopology.Processor.CpuGroup.Id';
     const processors = this.plan.groups.processorsOf(name, id, at);
-    this.plan.groups.join(this, id);
+    this.#join(id);
     return processors;
   }
 
@@ -561,17 +719,36 @@ export class ServedSystem {
       handle.event(HCS_EVENT_TYPE.HcsEventSystemExited, document);
       handle.ended(document);
     }
-    if (this.wasHeld) this.kept?.forget();
     this.#settle();
   }
 }
 
-/** A device that another service gave to the machine: its process serves it, and nothing of it is known here. */
-function leftDevice(instanceId: string): EngineDevice {
-  const powerOn = async (): Promise<never> => {
-    throw new Error(`Cannot give device ${instanceId} to the machine again: attach it anew`);
-  };
-  return { instanceId, configuration: [], endpoint: { powerOn, powerOff: async () => {} } };
+/** A FlexibleIov device of the machine. */
+interface ServedDevice extends EngineDevice {
+  readonly classId: string;
+}
+
+const TERMINATE = 'HcsTerminateComputeSystem';
+/** How a machine ends that somebody has ended. */
+const TERMINATED: EngineExit = { exitType: 'ForcedExit', status: HRESULT.S_OK };
+const FINISHED = { outcome: 'finished' } as const;
+const UNDONE = { outcome: 'undone' } as const;
+const ENDED = { ...UNDONE, reason: 'the system has ended' } as const;
+
+function undone(error: unknown): Omit<SettledCall, 'function'> {
+  return { ...UNDONE, reason: error instanceof Error ? error.message : String(error) };
+}
+
+/** Devices that may be in a machine that was left: those of a call that was not over, too. */
+function devicesLeft({
+  devices,
+  entries,
+  unfinished = [],
+}: ServedSystemRecord): FlexibleIovEntry[] {
+  const adding = unfinished.flatMap(({ modification }) =>
+    modification?.kind === 'addDevice' ? [modification.entry] : [],
+  );
+  return [...devices, ...entries, ...adding];
 }
 
 function unexpected(detail: string): EngineExit {

@@ -18,7 +18,8 @@ import type { KeptSystem, SystemJournal } from './system-journal.ts';
 import type { SystemKind } from './system-kind.ts';
 import type { SystemListener } from './system-listener.ts';
 import { basicProperties } from './system-properties.ts';
-import type { SystemTakenOver, TakenOver } from './take-over.ts';
+import type { TakenOver } from './take-over.ts';
+import type { UnfinishedCall } from './unfinished-call.ts';
 
 /** What a service is made of. */
 export interface ComputeServiceOptions {
@@ -81,9 +82,7 @@ export class ServedSystems {
 
   /** Takes over what other services have left, and ends machines that no record speaks of. Called first. */
   async takeOver(records: readonly ServedSystemRecord[]): Promise<TakenOver[]> {
-    const outcomes: TakenOver[] = await Promise.all(
-      records.map((record) => this.#takeOver(record)),
-    );
+    const outcomes = (await Promise.all(records.map((record) => this.#takeOver(record)))).flat();
     for (const engine of this.#options.engines) {
       const known = records.filter(
         ({ engine: name, engineRecord, exit, state }) =>
@@ -92,14 +91,11 @@ export class ServedSystems {
           exit === undefined &&
           engineRecord !== undefined,
       );
-      const halfDone = records.filter(
-        ({ engine: name, state }) => name === engine.name && state === 'Creating',
-      );
       try {
         const count =
           (await engine.reap?.(
             known.map(({ engineRecord }) => engineRecord),
-            halfDone.map(({ createdDocument }) => JSON.parse(createdDocument)),
+            this.#options.journal?.orphaned,
           )) ?? 0;
         if (count > 0) outcomes.push({ kind: 'reaped', count });
       } catch (error) {
@@ -110,14 +106,14 @@ export class ServedSystems {
     return outcomes;
   }
 
-  async #takeOver(record: ServedSystemRecord): Promise<SystemTakenOver> {
-    const { idNamespace, id, state } = record;
+  async #takeOver(record: ServedSystemRecord): Promise<TakenOver[]> {
+    const { idNamespace, id, state, unfinished = [] } = record;
     const name = { idNamespace, id };
     const key = systemKey(idNamespace, id);
     const kept = this.#options.journal?.resume(record);
     if (state === 'Creating') {
       kept?.forget();
-      return { ...name, kind: 'dropped' };
+      return [{ ...name, kind: 'dropped' }];
     }
     try {
       const system = this.#leftSystem(record, kept);
@@ -125,17 +121,30 @@ export class ServedSystems {
       await system.adopt(record);
       // What ends it at once is told by now.
       await new Promise((resolve) => setImmediate(resolve));
+      const settled =
+        unfinished.length === 0 ? [] : await this.#settle(system, unfinished, record.state);
       if (system.exit !== undefined) {
-        return { ...name, kind: 'ended', detail: system.exit.Detail ?? `${system.exit.ExitType}` };
+        const detail = system.exit.Detail ?? `${system.exit.ExitType}`;
+        return [...settled, { ...name, kind: 'ended', detail }];
       }
       this.#endUnlessHeld(system);
-      return { ...name, kind: 'goesOn', state: system.state };
+      return [...settled, { ...name, kind: 'goesOn', state: system.state }];
     } catch (error) {
       this.#systems.delete(key);
       const reason = error instanceof Error ? error.message : String(error);
       this.#left.set(key, reason);
-      return { ...name, kind: 'left', reason };
+      return [{ ...name, kind: 'left', reason }];
     }
+  }
+
+  async #settle(
+    system: ServedSystem,
+    unfinished: readonly UnfinishedCall[],
+    wanted: ServedSystemRecord['state'],
+  ): Promise<TakenOver[]> {
+    const { idNamespace, id } = system.plan;
+    const settled = await system.settle(unfinished, wanted);
+    return settled.map((call) => ({ idNamespace, id, kind: 'settled', ...call }));
   }
 
   #leftSystem(record: ServedSystemRecord, kept: KeptSystem | undefined): ServedSystem {
@@ -235,6 +244,12 @@ export class ServedSystems {
     throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `no compute system has the id "${id}"`);
   }
 
+  /** Whether a device is in a machine, or is about to be. @param directoryId what the directory of device hosts calls the system */
+  hasDevice(directoryId: string, instanceId: string): boolean {
+    const key = directoryId.includes('\n') ? directoryId : systemKey('', directoryId);
+    return this.#systems.get(key)?.hasDevice(instanceId) === true;
+  }
+
   /** Security descriptor of a system, `''` where none was given. */
   descriptorOf(idNamespace: string, id: string): string | undefined {
     const key = systemKey(idNamespace, id);
@@ -307,6 +322,8 @@ export class ServedSystems {
       this.#holders.delete(listener);
       system.handles.delete(listener);
       if (system.handles.size > 0 || system.isLeft) return;
+      // Whoever held it has heard of its end by now.
+      if (system.exit !== undefined) system.kept?.forget();
       if (system.plan.document.ShouldTerminateOnLastHandleClosed !== true) return;
       system.terminate('HcsTerminateComputeSystem').catch(() => {});
     });

@@ -1,4 +1,5 @@
 import type { SystemState } from './system-state.ts';
+import type { SettledCall } from './unfinished-call.ts';
 
 /** What became of a system that another service has left. */
 export type SystemTakenOver = {
@@ -10,6 +11,8 @@ export type SystemTakenOver = {
   | { readonly kind: 'ended'; readonly detail: string }
   /** It was being created. */
   | { readonly kind: 'dropped' }
+  /** A call of it was on its way. */
+  | ({ readonly kind: 'settled' } & SettledCall)
   /** It is there, cannot be taken over, and is left as it is. */
   | { readonly kind: 'left'; readonly reason: string }
 );

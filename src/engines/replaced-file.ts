@@ -11,16 +11,19 @@ const NAME = 'HcsSaveComputeSystem';
 /**
  * Writes the file that a machine is saved to. What the path had before stays until the new file is whole and on the disk;
  * after a failure nothing new is left.
+ * @param watch is told of that file before it is there, and when it is no more
  * @param write fills a file of another name in the same folder, which is there and empty, and sees to it that all of it is
  * on the disk
  * @throws HcsError for a path that is not absolute, or where no file can be made, and for what `write` throws
  */
 export async function replaceFile(
   path: string,
+  watch: { watchFile(path: string): void; leaveFile(path: string): void } | undefined,
   write: (part: string) => Promise<void>,
 ): Promise<void> {
   checkPath(path);
   const part = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
+  watch?.watchFile(part);
   try {
     // Apart from the writing, so that nothing is removed that was not made here.
     await (await open(part, 'wx', 0o600)).close();

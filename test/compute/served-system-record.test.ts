@@ -24,7 +24,7 @@ test('a system has one record for JSON, with all that another service needs of i
     engine: 'recording',
     state: 'Running',
     entries: [],
-    devices: [INSTANCE],
+    devices: [{ instanceId: INSTANCE, configuration: ['port=1'] }],
   });
   await rig.terminate(system);
   expect(service.records).toEqual([]);

@@ -17,6 +17,7 @@ import { ServiceSocketError } from '../../daemon/service-socket-error.ts';
 import { defaultSocketPath } from '../../daemon/socket-path.ts';
 import { EXIT_SERVED } from '../../daemon/start-daemon.ts';
 import { machineFolder } from '../../daemon/store/machine-folder.ts';
+import { RecordCopies } from '../../daemon/store/record-copies.ts';
 import { StateStore } from '../../daemon/store/state-store.ts';
 import { StoreError } from '../../daemon/store/store-error.ts';
 import { StoreJournal } from '../../daemon/store/store-journal.ts';
@@ -73,9 +74,10 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
   try {
     store = await openStore(folder);
     const directory = new DeviceDirectory();
-    const journal = new StoreJournal(store, log);
+    const copies = new RecordCopies(join(folder, 'copies'));
+    const journal = new StoreJournal(store, { warn: log, copies });
     const service = new ServedService({
-      ...(await engineOptions(host, directory, folder, store)),
+      ...(await engineOptions(host, directory, folder, journal)),
       journal,
     });
     for (const outcome of await service.takeOver(journal.records)) log(outcomeText(outcome));
@@ -172,11 +174,11 @@ async function engineOptions(
   host: HcsdOptions['host'],
   directory: DeviceDirectory,
   stateFolder: string,
-  store: StateStore,
+  journal: StoreJournal,
 ): Promise<ComputeServiceOptions> {
   if (host === 'linux') {
     const { linuxServiceOptions } = await import('../../hosts/linux/host.ts');
-    const engine = { outlives: true, folder: machineFolder(store, stateFolder) };
+    const engine = { outlives: true, folder: machineFolder(journal, stateFolder) };
     return linuxServiceOptions({ directory, stateFolder, engine });
   }
   const { simulatedServiceOptions } = await import('../../hosts/simulated/host.ts');
@@ -192,6 +194,11 @@ function outcomeText(outcome: TakenOver): string {
       return `took ${name} over, which is ${outcome.state}`;
     case 'ended':
       return `${name} has ended while no service was there: ${outcome.detail}`;
+    case 'settled': {
+      const what = outcome.outcome === 'finished' ? 'is finished' : 'is undone';
+      const why = outcome.reason === undefined ? '' : `: ${outcome.reason}`;
+      return `${outcome.function} of ${name} was on its way, and ${what}${why}`;
+    }
     case 'dropped':
       return `${name} was being created, and is dropped`;
     case 'left':

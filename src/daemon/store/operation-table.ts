@@ -1,7 +1,6 @@
 import { fromJson, toJson } from './json-column.ts';
 import type { OperationRecord, SystemKey } from './records.ts';
 import type { SqlRow, StateDatabase } from './state-database.ts';
-import { StoreError } from './store-error.ts';
 
 /** What has been begun and has not ended, of a {@link StateStore}. */
 export class OperationTable {
@@ -52,16 +51,14 @@ export class OperationTable {
     });
   }
 
-  /** Notes how far it is. @throws StoreError `conflict` when it has ended */
-  note(number: number, details: unknown): void {
-    const sql = 'UPDATE operations SET details = ? WHERE number = ?';
-    if (this.#database.run(sql, toJson(details), number) > 0) return;
-    throw new StoreError('conflict', `Cannot note operation ${number} in the state: it has ended`);
-  }
-
   /** It has ended, in whatever way. */
   end(number: number): void {
     this.#database.run('DELETE FROM operations WHERE number = ?', number);
+  }
+
+  /** All of a system's have ended. */
+  endAll({ space, id }: SystemKey): void {
+    this.#database.run('DELETE FROM operations WHERE space = ? AND id = ?', space, id);
   }
 }
 

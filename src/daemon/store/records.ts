@@ -26,15 +26,13 @@ export interface SystemRecord extends SystemKey {
   readonly state: SystemState | 'Creating';
   /** How it ended, once it has. */
   readonly exit?: SystemExitStatus | undefined;
-  /** File that the system was saved in last. */
-  readonly savedStateFile?: string | undefined;
   /** What its service needs to take it over, with what the engine finds it by: JSON that nobody else reads. */
   readonly engineRecord?: unknown;
 }
 
 /** What of a system may change; a key that is there with `undefined` is cleared. */
 export type SystemChanges = Partial<
-  Pick<SystemRecord, 'sddl' | 'document' | 'state' | 'exit' | 'savedStateFile' | 'engineRecord'>
+  Pick<SystemRecord, 'sddl' | 'document' | 'state' | 'exit' | 'engineRecord'>
 >;
 
 /** Something that was begun and has not ended: after a crash it is finished or rolled back. */
@@ -50,14 +48,15 @@ export interface OperationRecord {
   readonly details: unknown;
 }
 
-/** Something outside the daemon that has to be removed some day: a file, a folder, a mount, a process, a control group. */
+/**
+ * Something outside the daemon that has to be removed some day. Processes, and folders of machines, are none: their engine
+ * finds them by marks that they bear from their first moment on, while the id of a process is known only after that.
+ */
 export interface ResourceRecord {
-  /** What it is, in a word that says how it is removed: `'file'`, `'mount'`. */
+  /** What it is, in a word that says how it is removed: `'file'`, `'controlGroup'`. */
   readonly kind: string;
-  /** Names it among those of its kind: a path, a process id. */
+  /** Names it among those of its kind: a path. */
   readonly name: string;
   /** Whose it is. The record outlives that of the system, as the resource may. */
   readonly system: SystemKey;
-  /** What removing it has to know: JSON of whoever made it. */
-  readonly details?: unknown;
 }

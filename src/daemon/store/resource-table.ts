@@ -1,4 +1,3 @@
-import { fromJson, toJson } from './json-column.ts';
 import type { ResourceRecord, SystemKey } from './records.ts';
 import type { SqlRow, StateDatabase } from './state-database.ts';
 
@@ -26,26 +25,26 @@ export class ResourceTable {
     return rows.map(toRecord);
   }
 
-  /** Those of systems that are not known any more: what is left to remove. */
+  /** Those of systems that are not known any more, or have ended: what is left to remove. */
   orphans(): ResourceRecord[] {
     return this.#database
       .all(
         `SELECT * FROM resources WHERE NOT EXISTS (
-           SELECT 1 FROM systems WHERE systems.space = resources.space AND systems.id = resources.id
+           SELECT 1 FROM systems
+           WHERE systems.space = resources.space AND systems.id = resources.id AND systems.exit IS NULL
          ) ORDER BY rowid`,
       )
       .map(toRecord);
   }
 
   /** Notes a resource; one of the same kind and name is replaced. */
-  add({ kind, name, system, details }: ResourceRecord): void {
+  add({ kind, name, system }: ResourceRecord): void {
     this.#database.run(
-      'INSERT OR REPLACE INTO resources (kind, name, space, id, details) VALUES (?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO resources (kind, name, space, id) VALUES (?, ?, ?, ?)',
       kind,
       name,
       system.space,
       system.id,
-      toJson(details),
     );
   }
 
@@ -60,6 +59,5 @@ function toRecord(row: SqlRow): ResourceRecord {
     kind: String(row.kind),
     name: String(row.name),
     system: { space: String(row.space), id: String(row.id) },
-    details: fromJson(row.details),
   };
 }

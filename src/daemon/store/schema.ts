@@ -45,4 +45,15 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX resources_of_systems ON resources (space, id);
   `,
+  // Version 3: parts of the service itself, one of which was a resource; nobody asked where a system was saved.
+  `
+  ALTER TABLE systems DROP COLUMN saved_state_file;
+  CREATE TABLE settings (
+    part TEXT PRIMARY KEY,
+    value TEXT NOT NULL CHECK (json_valid(value))
+  ) STRICT;
+  INSERT INTO settings SELECT 'machineFolder', json_quote(name) FROM resources WHERE kind = 'machines';
+  DELETE FROM resources WHERE kind = 'machines';
+  ALTER TABLE resources DROP COLUMN details;
+  `,
 ];

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { OperationTable } from './operation-table.ts';
 import { ResourceTable } from './resource-table.ts';
+import { SettingTable } from './setting-table.ts';
 import { StateDatabase, setAside } from './state-database.ts';
 import { StoreError } from './store-error.ts';
 import { SystemTable } from './system-table.ts';
@@ -24,16 +25,21 @@ export class StateStore {
   readonly systems: SystemTable;
   readonly operations: OperationTable;
   readonly resources: ResourceTable;
+  readonly settings: SettingTable;
   /** Where a damaged database was put when this one was opened; undefined: there was none. */
   readonly damaged: string | undefined;
+  /** Whether it was begun by this opening, so that it knows of nothing. */
+  readonly isFresh: boolean;
   readonly #database: StateDatabase;
 
   private constructor(database: StateDatabase, damaged: string | undefined) {
     this.#database = database;
     this.damaged = damaged;
+    this.isFresh = database.isFresh;
     this.systems = new SystemTable(database);
     this.operations = new OperationTable(database);
     this.resources = new ResourceTable(database);
+    this.settings = new SettingTable(database);
   }
 
   /**
@@ -49,9 +55,7 @@ export class StateStore {
     } catch (error) {
       if (!(error instanceof StoreError) || error.kind !== 'damaged') throw error;
       const aside = setAside(path);
-      warn(
-        `${error.message}; it is kept as ${aside}, and a fresh one is begun: systems that it knew have to be looked after by hand`,
-      );
+      warn(`${error.message}; it is kept as ${aside}, and a fresh one is begun`);
       return new StateStore(StateDatabase.open(path), aside);
     }
   }

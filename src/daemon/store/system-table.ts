@@ -16,7 +16,6 @@ const CHANGEABLE: {
   document: ['document', (value) => value],
   state: ['state', (value) => value],
   exit: ['exit', toJson],
-  savedStateFile: ['saved_state_file', (value) => value ?? null],
   engineRecord: ['engine_record', toJson],
 };
 
@@ -99,7 +98,6 @@ function toRecord(row: SqlRow): SystemRecord {
     engine: String(row.engine),
     state: row.state as SystemState | 'Creating',
     exit: fromJson(row.exit) as SystemExitStatus | undefined,
-    savedStateFile: row.saved_state_file === null ? undefined : String(row.saved_state_file),
     engineRecord: fromJson(row.engine_record),
   };
 }

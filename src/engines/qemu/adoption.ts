@@ -1,12 +1,19 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Adoption, EngineExit, EngineRequest } from '../../compute/engine.ts';
+import type { OwnedResources } from '../../compute/owned-resources.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
-import { identifyProcess, isAlive } from '../../provision/process-identity.ts';
+import {
+  identifyProcess,
+  isAlive,
+  type ProcessIdentity,
+} from '../../provision/process-identity.ts';
 import { hasPanicRecord } from './crash-log.ts';
 import type { EngineRecord } from './engine-record.ts';
 import type { LiveMachine } from './live-machine.ts';
+import { exitOf } from './machine-exit.ts';
 import { readOwnFileNow } from './own-file.ts';
+import { removeOwned } from './owned-files.ts';
 import { tailOf } from './process-end.ts';
 import { killForeign, MACHINE_VARIABLE, outputFile } from './qemu-process.ts';
 import type { QmpClient, QmpEvent } from './qmp.ts';
@@ -89,16 +96,23 @@ async function endSave(qmp: QmpClient): Promise<void> {
 }
 
 /** Removes what a machine has left that has ended while nobody watched it. @returns how it ended */
-export async function buryMachine(record: EngineRecord): Promise<EngineExit> {
-  const folder = WatchedFolder.adopt(record.folder);
+export async function buryMachine(
+  record: EngineRecord,
+  owned: OwnedResources | undefined,
+): Promise<EngineExit> {
+  const folder = WatchedFolder.adopt(record.folder, owned);
   const sides = new SideProcesses(folder);
   sides.adopt(record.sides);
   await sides.endAll();
   // What those have forked may be there longer than they.
   await endProcessesOf([record.folder]);
   for (const path of record.ownSockets) rmSync(path, { force: true });
+  if (owned !== undefined) await removeOwned(owned);
   const output = tailOf(outputFile(folder));
   await folder.remove();
+  if (record.cause !== undefined) {
+    return exitOf(record.cause, { code: null, signal: null, output }, {});
+  }
   const words = output === '' ? '' : `: ${output.split('\n').slice(-4).join(' / ')}`;
   return {
     exitType: 'UnexpectedExit',
@@ -121,16 +135,35 @@ export async function reapMachines(parent: string, known: readonly string[]): Pr
   return unknown.length;
 }
 
+/** Ends programs beside a machine that were being started when its owner ended, and that nothing is connected to. */
+export async function endStrays({ folder, process: qemu, sides }: EngineRecord): Promise<void> {
+  const groups = new Set(
+    [qemu, ...Object.values(sides).map(({ identity }) => identity)].map(({ pid }) => pid),
+  );
+  await end(processesOf([folder]).filter(({ pid }) => !groups.has(groupOf(pid))));
+}
+
+/** The process group of a process (proc(5), /proc/pid/stat, 5); programs beside QEMU lead one with all that they fork. */
+function groupOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
+  } catch {
+    return pid; // It has ended.
+  }
+}
+
 async function endProcessesOf(folders: readonly string[]): Promise<void> {
-  const found = processesOf(folders);
+  await end(processesOf(folders));
+}
+
+async function end(found: readonly ProcessIdentity[]): Promise<void> {
   for (const identity of found) killForeign(identity);
   for (const identity of found) while (isAlive(identity)) await delay(POLL_MS);
 }
 
 /** Processes that were started for machines with these folders, whatever they run. */
-function processesOf(
-  folders: readonly string[],
-): NonNullable<ReturnType<typeof identifyProcess>>[] {
+function processesOf(folders: readonly string[]): ProcessIdentity[] {
   const marks = folders.map((folder) => `${MACHINE_VARIABLE}=${folder}`);
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)

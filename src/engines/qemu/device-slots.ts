@@ -23,6 +23,8 @@ export interface DeviceSlotsOptions {
   readonly msixUnplug: boolean;
   /** Milliseconds that the guest has to let go of a device; 20,000. */
   readonly unplugLimit?: number | undefined;
+  /** Called when {@link DeviceSlots.records} has changed, before QEMU connects to a device. */
+  readonly changed?: (() => void) | undefined;
 }
 
 /** A device of another process in a machine, as it is found again when the machine's owner is no more. */
@@ -105,6 +107,8 @@ export class DeviceSlots {
           `device ${device.instanceId} cannot be reached by QEMU: its device host offers no vfio-user socket`,
         );
       }
+      this.#plugged.set(key, { ...entry, msix: connection.msix });
+      this.#options.changed?.();
       const { name: path, back } = await this.#options.files.lendSocket(
         this.#qmp,
         connection.socketPath,
@@ -123,7 +127,6 @@ export class DeviceSlots {
       } finally {
         await back();
       }
-      this.#plugged.set(key, { ...entry, msix: connection.msix });
     } catch (error) {
       this.#plugged.delete(key);
       this.#ports.release(id);

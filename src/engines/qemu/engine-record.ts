@@ -1,5 +1,6 @@
 import type { ProcessIdentity } from '../../provision/process-identity.ts';
 import type { PluggedDevice } from './device-slots.ts';
+import type { Cause } from './machine-exit.ts';
 import type { MachinePlan } from './machine-plan.ts';
 import type { RestoreSource, Template } from './restore.ts';
 import type { Make } from './save.ts';
@@ -32,6 +33,8 @@ export interface EngineRecord {
   readonly createdAt: number;
   readonly hasStarted: boolean;
   readonly needsReset: boolean;
+  /** Why it ends, once that is known. */
+  readonly cause?: Cause;
   /** What it goes on from when it starts, or went on from. */
   readonly source?: RestoreSource | undefined;
   /** What its clones go on from, when it was saved as a template. */

@@ -1,12 +1,12 @@
 // Longer than most: all that is told to a machine, when it is made and when it is taken over.
-import { lstatSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import type { Adoption, Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
+import type { OwnedResource, OwnedResources } from '../../compute/owned-resources.ts';
 import { liftMemoryLockLimit } from '../../ffi/memory-lock-limit.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
 import { isAlive } from '../../provision/process-identity.ts';
 import { chooseAccelerator } from './accelerator.ts';
-import { buryMachine, catchUp, held, reapMachines } from './adoption.ts';
+import { buryMachine, catchUp, endStrays, held, reapMachines } from './adoption.ts';
 import { qemuArguments } from './command-line.ts';
 import { CRASH_LOG_SIZE } from './crash-log.ts';
 import { creationFailure } from './creation-failure.ts';
@@ -25,6 +25,7 @@ import { requireAccessToAll } from './machine-access.ts';
 import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { giveFolderTo } from './own-file.ts';
 import { type OwnMonitorSocket, ownMonitorSocket } from './own-monitor-socket.ts';
+import { removeOwned } from './owned-files.ts';
 import { listenForControl, QemuProcess } from './qemu-process.ts';
 import { requireHvSocket } from './resources/hv-socket.ts';
 import { setLink } from './resources/network-adapter.ts';
@@ -133,12 +134,16 @@ export class QemuEngine implements Engine {
         sockets.filter(({ at, path }) => hasListener(at, path)).map(({ path }) => path),
       );
       folder =
-        options.outlives === true ? WatchedFolder.kept(options.folder) : WatchedFolder.create();
+        options.outlives === true
+          ? WatchedFolder.kept(options.folder, request.owned)
+          : WatchedFolder.create();
       const running = new SideProcesses(folder, account);
       sides = running;
       const isClone = restored?.ram !== undefined;
       await requireHvSocket(plan, isClone);
       await startSides(running, plan, ports, isClone);
+      const newTpm = newTpmOf(plan);
+      if (newTpm !== undefined) folder.watchFile(newTpm);
       forgetTpm = await startTpm(running, folder, plan);
       files = new HandedFiles(account);
       const [size = 0, ...moreSizes] = memorySizes(plan.hardware.numa, memory.baseMB);
@@ -161,7 +166,7 @@ export class QemuEngine implements Engine {
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
       const firmware = plan.uefi ? firmwareFor(folder, plan) : undefined;
-      monitor = ownMonitorSocket(plan.console, listening, files);
+      monitor = ownMonitorSocket(plan.console, listening, files, folder);
       if (account !== undefined) giveFolderTo(account, folder.path);
       const [program, args] = files.program(qemu.command, qemu.args);
       const isPinned = account !== undefined && plan.hosting.isPinned;
@@ -223,6 +228,7 @@ export class QemuEngine implements Engine {
       });
       machine.waitsForState = source !== undefined;
       await finish(machine, request.logicalProcessors);
+      if (newTpm !== undefined) folder.leaveFile(newTpm);
       return this.#system({
         request,
         machine,
@@ -248,6 +254,7 @@ export class QemuEngine implements Engine {
         forgetTpm,
         () => monitor?.discard(),
         ...made.map((path) => () => rmSync(path, { force: true })),
+        ...(request.owned === undefined ? [] : [() => removeOwned(request.owned!)]),
         () => folder?.remove(),
         () => files?.close(),
         () => releaseAccount(account),
@@ -258,10 +265,12 @@ export class QemuEngine implements Engine {
 
   async adopt(value: unknown, request: EngineRequest): Promise<Adoption> {
     const record = readEngineRecord(value);
-    const folder = WatchedFolder.adopt(record.folder);
+    const { owned } = request;
+    const folder = WatchedFolder.adopt(record.folder, owned);
     const files = HandedFiles.adopt(record.account, record.folder);
     const qemu = await QemuProcess.adopt(record.process, folder, files, this.#qmpTimeout);
-    if (qemu === undefined) return { kind: 'ended', exit: await buryMachine(record) };
+    if (qemu === undefined) return { kind: 'ended', exit: await buryMachine(record, owned) };
+    if (request.wasInterrupted === true) await endStrays(record);
     const sides = new SideProcesses(folder, record.account);
     keepAccount(record.account);
     sides.adopt(record.sides);
@@ -295,23 +304,23 @@ export class QemuEngine implements Engine {
     try {
       const { state, isPaused, missed } = await catchUp(machine, record, crashLog);
       await system.adopt(record, isPaused);
+      // A save that was on its way is over: what it has written is no machine, or is in its place.
+      if (record.template === undefined) rmSync(folder.file('template'), { force: true });
+      if (owned !== undefined) await removeOwned(owned, (one) => isOf(machine, one));
       system.replay(missed);
       begin();
-      return { kind: 'machine', system, state };
+      return { kind: 'machine', system, state, devices: system.devices };
     } catch (error) {
       if (isAlive(record.process)) {
         system.release();
         throw error;
       }
       begin();
-      return { kind: 'machine', system, state: 'Running' };
+      return { kind: 'machine', system, state: 'Running', devices: system.devices };
     }
   }
 
-  async reap(
-    records: readonly unknown[],
-    halfDone: readonly Readonly<Record<string, unknown>>[] = [],
-  ): Promise<number> {
+  async reap(records: readonly unknown[], orphaned?: OwnedResources): Promise<number> {
     const { folder } = this.#options;
     if (folder === undefined) {
       throw new Error(
@@ -412,18 +421,12 @@ function newTpmOf({ tpm, isTransient }: MachinePlan): string | undefined {
   return state === undefined || isTransient || existsSync(state) ? undefined : state;
 }
 
-/** Milliseconds that the kernel may take to close the sockets of a process that was killed. */
-const CLOSE_LIMIT_MS = 2000;
-
-/** Removes a socket that nobody listens on, or soon nobody does, and nothing else. */
-async function removeDeadSocket(path: string): Promise<void> {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const limit = performance.now() + CLOSE_LIMIT_MS;
-  while (isListening(path)) {
-    if (performance.now() > limit) return;
-    await delay(5);
-  }
-  rmSync(path, { force: true });
+/** Whether what is owned is a part of a machine that goes on. */
+function isOf(
+  { ownSockets, processorCgroup }: LiveMachine,
+  { kind, name }: OwnedResource,
+): boolean {
+  return kind === 'file' ? ownSockets.has(name) : processorCgroup?.path === name;
 }
 
 function majorVersion({ version }: QemuProgram): number {

@@ -8,7 +8,7 @@ import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { deviceOf, type Part } from './part.ts';
 import type { ProcessorCgroup } from './processor-cgroup.ts';
 import type { QmpClient } from './qmp.ts';
-import type { RootPorts } from './root-ports.ts';
+import { hasDevice, type RootPorts } from './root-ports.ts';
 import type { SideProcesses } from './side-processes.ts';
 import { unplugDevice } from './unplug.ts';
 import type { WatchedFolder } from './watched-folder.ts';
@@ -66,6 +66,8 @@ export class LiveMachine {
   readonly endpoints: NetworkEndpoints;
   /** Sockets that QEMU has made, which end with it. */
   readonly ownSockets: Set<string>;
+  /** Whether a change is made that may have been made before, by a process that is no more. */
+  isSettling = false;
   /** Where the document asks for it. */
   guestConnection: GuestConnection | undefined;
   /** Once its processors have been limited. */
@@ -120,12 +122,23 @@ export class LiveMachine {
   ended(): void {
     for (const cleanup of this.#cleanups) cleanup();
     this.#cleanups.clear();
-    for (const path of this.ownSockets) rmSync(path, { force: true });
-    this.ownSockets.clear();
+    for (const path of [...this.ownSockets]) this.disownSocket(path);
+  }
+
+  /** A socket that QEMU has made and has left. @returns whether it was one */
+  disownSocket(path: string): boolean {
+    if (!this.ownSockets.delete(path)) return false;
+    rmSync(path, { force: true });
+    this.folder.leaveFile(path);
+    return true;
   }
 
   /** Adds a part. @throws QmpError when QEMU refuses; nothing of the part is left then */
   async plug(part: Part): Promise<void> {
+    if (this.isSettling) {
+      if (await hasDevice(this.qmp, part.id)) return;
+      await this.#clear(part);
+    }
     const port = part.isPci ? this.ports.take(part.id) : undefined;
     const undo: Part['backends'][number]['remove'][] = [];
     const lent: (() => Promise<void>)[] = [];
@@ -163,9 +176,24 @@ export class LiveMachine {
         message: `Cannot remove ${what} as the machine has not started: its guest has to let go of the device; start it first`,
       });
     }
+    if (this.isSettling) {
+      if (await hasDevice(this.qmp, part.id)) {
+        throw new Error(`Cannot tell whether the guest is about to let go of ${what}: it is there`);
+      }
+      await this.#clear(part);
+      this.ports.release(part.id);
+      return;
+    }
     await unplugDevice(this.qmp, { id: part.id, what, limit: this.guestLimit });
     for (const { remove } of [...part.backends].reverse()) await this.qmp.execute(...remove);
     await this.keep(part.id, []);
     this.ports.release(part.id);
+  }
+
+  /** Removes what a device has stood on, or was to stand on, as far as it is there. */
+  async #clear(part: Part): Promise<void> {
+    for (const { remove } of [...part.backends].reverse()) {
+      await this.qmp.execute(...remove).catch(() => undefined);
+    }
   }
 }

@@ -1,7 +1,9 @@
-import { lchownSync, mkdtempSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { lchownSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { HandedFiles } from './handed-files.ts';
 import type { PlannedConsole } from './machine-plan.ts';
+import type { WatchedFolder } from './watched-folder.ts';
 
 /** A socket that QEMU makes where it may, and that the service puts where the document has it. */
 export interface OwnMonitorSocket {
@@ -18,20 +20,25 @@ const NAME = 'vnc';
 /**
  * QEMU serves VNC on no socket that it is given. Where it has an account of its own it makes the socket in a folder beside
  * the place of the document, which is its own until then.
+ * @param machine the machine's folder, which knows what has to be removed when this process ends meanwhile
  * @returns undefined where there is no socket, or QEMU makes it itself
  */
 export function ownMonitorSocket(
   { monitor }: PlannedConsole,
   listening: ReadonlySet<string>,
   files: HandedFiles,
+  machine: Pick<WatchedFolder, 'watchFile' | 'leaveFile'>,
 ): OwnMonitorSocket | undefined {
   const { account } = files;
   const socket = monitor?.socket;
   if (socket === undefined || account === undefined || listening.has(socket)) return undefined;
-  const folder = mkdtempSync(join(dirname(socket), '.hdvkit-'));
+  const folder = join(dirname(socket), `.hdvkit-${randomUUID()}`);
+  machine.watchFile(folder);
+  mkdirSync(folder, { mode: 0o700 });
   lchownSync(folder, account.uid, account.gid);
   const discard = (): void => {
     rmSync(folder, { recursive: true, force: true });
+    machine.leaveFile(folder);
   };
   return {
     name: `${files.name(folder)}/${NAME}`,
@@ -40,6 +47,7 @@ export function ownMonitorSocket(
       lchownSync(made, 0, 0);
       renameSync(made, socket);
       rmdirSync(folder);
+      machine.leaveFile(folder);
     },
     discard,
   };

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { resourceFailure } from './resources/resource-failure.ts';
 
@@ -21,18 +21,20 @@ export class ProcessorCgroup {
 
   /**
    * Makes the group and moves a process into it.
+   * @param about is called with its folder before it is made
    * @throws HcsError ERROR_NOT_SUPPORTED with the reason where this process may not
    */
-  static create(pid: number): ProcessorCgroup {
+  static create(pid: number, about: (path: string) => void = () => {}): ProcessorCgroup {
     const { folder, version } = cpuController();
     const path = join(folder, `hdvkit-${pid}`);
+    about(path);
     try {
       mkdirSync(path, { recursive: true });
       // Processes of a group with controlled groups below it are refused (cgroup-v2.rst, No Internal Process Constraint).
       if (version === 2) writeFileSync(join(folder, 'cgroup.subtree_control'), '+cpu');
       writeFileSync(join(path, 'cgroup.procs'), String(pid));
     } catch (error) {
-      remove(path);
+      removeControlGroup(path);
       throw notSupported(`"${folder}" cannot be used: ${(error as Error).message}`, error);
     }
     return new ProcessorCgroup(path, version);
@@ -64,9 +66,9 @@ export class ProcessorCgroup {
     }
   }
 
-  /** Removes the group, whose process has ended. */
-  remove(): void {
-    remove(this.path);
+  /** Removes the group, whose process has ended. @returns whether it is no more */
+  remove(): boolean {
+    return removeControlGroup(this.path);
   }
 
   #write(name: string, value: string): void {
@@ -74,12 +76,14 @@ export class ProcessorCgroup {
   }
 }
 
-function remove(path: string): void {
+/** Removes a control group that has no process any more. @returns whether it is no more */
+export function removeControlGroup(path: string): boolean {
   try {
     rmdirSync(path);
   } catch {
     // It was not made, or its process is not quite gone: an empty group costs nothing.
   }
+  return !existsSync(path);
 }
 
 /** The group of this process that the cpu controller is in. */

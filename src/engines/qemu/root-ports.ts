@@ -12,19 +12,28 @@ export function rootPort(index: number): string {
 
 /** Asks a machine which root ports have which devices. */
 export async function takenPorts(qmp: QmpClient): Promise<Record<string, number>> {
-  const devices = (await qmp.execute('qom-list', { path: PERIPHERAL })) as readonly {
-    readonly name: string;
-    readonly type: string;
-  }[];
   const taken: Record<string, number> = {};
-  for (const { name, type } of devices) {
-    if (!type.startsWith('child<') || /^rp\d+$/.test(name)) continue;
+  for (const name of await deviceIds(qmp)) {
+    if (/^rp\d+$/.test(name)) continue;
     const path = `${PERIPHERAL}/${name}`;
     const bus = await qmp.execute('qom-get', { path, property: 'parent_bus' });
     const [, port] = /\/rp(\d+)\//.exec(String(bus)) ?? [];
     if (port !== undefined) taken[name] = Number(port);
   }
   return taken;
+}
+
+/** Whether a machine has a device, by its id in QEMU. */
+export async function hasDevice(qmp: QmpClient, id: string): Promise<boolean> {
+  return (await deviceIds(qmp)).includes(id);
+}
+
+async function deviceIds(qmp: QmpClient): Promise<string[]> {
+  const found = (await qmp.execute('qom-list', { path: PERIPHERAL })) as readonly {
+    readonly name: string;
+    readonly type: string;
+  }[];
+  return found.filter(({ type }) => type.startsWith('child<')).map(({ name }) => name);
 }
 
 /** Where QEMU has devices with ids. */

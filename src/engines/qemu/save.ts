@@ -54,8 +54,7 @@ export class LastSave {
     path: string,
     signal?: AbortSignal,
   ): Promise<void> {
-    await replaceFile(path, async (part) => {
-      folder.watchFile(part);
+    await replaceFile(path, folder, async (part) => {
       if (this.#file === undefined) {
         const machine = await savedMachine(qemu, make);
         const out = await qemu.files.lendForWriting(qemu.qmp, part);
@@ -142,9 +141,9 @@ const SYSTEM_WORDS: readonly (readonly [words: string, code: string])[] = [
  * the disk and the remedy.
  */
 function savingFailure(error: unknown, disks: readonly PlannedDisk[]): unknown {
+  const reason = error instanceof Error ? error.message : '';
   const [, code] = SYSTEM_WORDS.find(([words]) => reason.includes(words)) ?? [];
   if (code !== undefined) return Object.assign(new Error(reason, { cause: error }), { code });
-  const reason = error instanceof Error ? error.message : '';
   const node = /used by node '([^']+)' does not support live migration/.exec(reason)?.[1];
   const disk = disks.find((one) => node === diskId(one) || node?.startsWith(`${diskId(one)}-`));
   if (disk === undefined) return error;

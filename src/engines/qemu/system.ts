@@ -82,7 +82,10 @@ export class QemuSystem implements EngineSystem {
   constructor(parts: QemuSystemParts) {
     this.#parts = parts;
     this.#createdAt = parts.createdAt ?? Date.now();
-    this.#slots = new DeviceSlots(parts.qemu.qmp, parts.machine.ports, parts.slots);
+    this.#slots = new DeviceSlots(parts.qemu.qmp, parts.machine.ports, {
+      ...parts.slots,
+      changed: () => parts.request.recordChanged?.(),
+    });
     parts.qemu.qmp.listen((event) => this.#notice(event));
     parts.machine.sides.onFailure = (failure) => this.#fail(failure);
     this.#sockets = new MachineSockets(parts.machine, {
@@ -94,12 +97,21 @@ export class QemuSystem implements EngineSystem {
   }
 
   /** Knows again what another process knew of the machine. Called first. */
-  async adopt({ devices, template }: EngineRecord, isPaused: boolean): Promise<void> {
+  async adopt({ devices, template, cause }: EngineRecord, isPaused: boolean): Promise<void> {
+    const { machine } = this.#parts;
     this.#slots.adopt(devices);
+    // A start that was on its way has plugged them.
+    if (!machine.hasStarted && this.#slots.instanceIds.length > 0) machine.needsReset = true;
     this.#isPaused = isPaused;
+    this.#cause = cause;
     this.#template = template;
     if (template !== undefined) this.#parts.saved(template);
-    if (this.#parts.machine.hasStarted && !isPaused) await this.#sockets.begin();
+    if (machine.hasStarted && !isPaused) await this.#sockets.begin();
+  }
+
+  /** Instance ids of the FlexibleIov devices that are in the machine. */
+  get devices(): readonly string[] {
+    return this.#slots.instanceIds;
   }
 
   /** Takes events as if they came now. */
@@ -127,6 +139,7 @@ export class QemuSystem implements EngineSystem {
       needsReset: machine.needsReset,
       source,
       template: this.#template,
+      ...(this.#cause === undefined ? {} : { cause: this.#cause }),
     };
   }
 
@@ -214,6 +227,16 @@ export class QemuSystem implements EngineSystem {
     await changeResource(machine, change);
   }
 
+  async settle(change: ResourceChange): Promise<void> {
+    const { machine } = this.#parts;
+    machine.isSettling = true;
+    try {
+      await changeResource(machine, change);
+    } finally {
+      machine.isSettling = false;
+    }
+  }
+
   async crash(): Promise<void> {
     await this.#parts.qemu.qmp.execute('inject-nmi');
   }
@@ -255,11 +278,18 @@ export class QemuSystem implements EngineSystem {
     await this.#lastSave.toFile(qemu, folder, await this.#make(), path, signal);
   }
 
+  /** The first is why it ends; whoever takes the machine over has to know it when QEMU has ended by then. */
+  #knowCause(cause: Exclude<Cause, undefined>): void {
+    if (this.#cause !== undefined) return;
+    this.#cause = cause;
+    if (!this.#isReleased) this.#parts.request.recordChanged?.();
+  }
+
   /** A program beside QEMU is gone. */
   #fail(failure: string): void {
     // QEMU that has ended took it along; otherwise the guest would wait for the device for ever.
     if (this.#isReleased || !isAlive(this.#parts.qemu.identity)) return;
-    this.#cause ??= { failure };
+    this.#knowCause({ failure });
     void this.#parts.qemu.quit();
   }
 
@@ -278,7 +308,7 @@ export class QemuSystem implements EngineSystem {
     if (event === 'GUEST_PANICKED') {
       this.#panicked();
     } else if (event === 'SHUTDOWN') {
-      this.#cause ??= data.guest === true ? 'guest' : 'host';
+      this.#knowCause(data.guest === true ? 'guest' : 'host');
       if (this.#crash !== undefined) void this.#endCrash(this.#crash);
       else if (data.guest === true) void this.#guestEnded(data.reason === 'guest-reset');
       else void this.#parts.qemu.quit();
@@ -293,6 +323,7 @@ export class QemuSystem implements EngineSystem {
       if (endState !== undefined) await this.#save(endState);
       if (isReset && !machine.plan.stopOnReset) {
         this.#cause = undefined;
+        this.#parts.request.recordChanged?.();
         await this.#lastSave.forget();
         await resetMachine(qemu.qmp, machine.plan, this.#gone);
         await qemu.qmp.execute('cont');
@@ -309,7 +340,7 @@ export class QemuSystem implements EngineSystem {
   #panicked(): void {
     const { qemu, request } = this.#parts;
     if (this.#crash !== undefined) return;
-    this.#cause ??= 'panic';
+    this.#knowCause('panic');
     request.notify({ type: 'crashBegun', document: JSON.stringify({ SystemId: request.id }) });
     const crash = { isReported: false };
     this.#crash = crash;

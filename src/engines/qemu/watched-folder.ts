@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { OwnedResources } from '../../compute/owned-resources.ts';
 
 /** A unix socket's path has at most 107 bytes (unix(7)); names in the folder are short. */
 const LONGEST_FOLDER = 80;
@@ -10,13 +11,20 @@ const KEPT = 'hdvk-';
 
 /**
  * Reads lines until its input ends, as it does when the owner is gone for whatever reason. +ID is a process (a negative
- * number: a group of them) to be killed then, -ID says that it has ended, anything else is a file to remove.
+ * number: a group of them) to be killed then, -ID says that it has ended, /PATH is a file to remove, !/PATH one to keep.
  */
 const WATCH = `trap "" HUP INT TERM
 ids=
 while IFS= read -r line; do
   case "$line" in
     /*) set -- "$@" "$line" ;;
+    !*)
+      left=$#
+      while [ "$left" -gt 0 ]; do
+        [ "$1" = "\${line#!}" ] || set -- "$@" "$1"
+        shift
+        left=$((left - 1))
+      done ;;
     +*) ids="$ids \${line#+}" ;;
     -*)
       left=
@@ -30,15 +38,22 @@ rm -rf -- "$@"`;
 /**
  * A private folder (mode 0700) of one virtual machine, and a small process that, when this process ends without having
  * called {@link WatchedFolder.remove}, even by SIGKILL, kills the machine's processes and removes the folder. For a machine
- * that outlives its owner there is no such process, and all of it stays.
+ * that outlives its owner there is no such process, and all of it stays; what it owns elsewhere is noted, for the next owner.
  */
 export class WatchedFolder {
   readonly path: string;
+  /** Where it is noted what a machine that outlives this process owns elsewhere, if it is. */
+  readonly owned: OwnedResources | undefined;
   readonly #watch: ChildProcess | undefined;
 
-  private constructor(path: string, watch: ChildProcess | undefined) {
+  private constructor(
+    path: string,
+    watch: ChildProcess | undefined,
+    owned: OwnedResources | undefined,
+  ) {
     this.path = path;
     this.#watch = watch;
+    this.owned = owned;
   }
 
   /** Makes the folder below XDG_RUNTIME_DIR or the folder for temporary files, whichever is short enough. */
@@ -53,26 +68,26 @@ export class WatchedFolder {
     watch.stdin!.on('error', () => undefined);
     watch.unref();
     (watch.stdin as unknown as { unref(): void }).unref();
-    return new WatchedFolder(path, watch);
+    return new WatchedFolder(path, watch, undefined);
   }
 
   /**
    * Makes the folder of a machine that outlives this process.
    * @param parent an absolute path of at most 80 bytes without commas; it is made, for its owner alone, when it is not there
    */
-  static kept(parent = usualParent()): WatchedFolder {
+  static kept(parent = usualParent(), owned?: OwnedResources): WatchedFolder {
     if (!isUsable(parent)) {
       throw new Error(
         `Cannot keep sockets in "${parent}": use an absolute path of at most ${LONGEST_FOLDER} bytes without commas and line breaks`,
       );
     }
     mkdirSync(parent, { recursive: true, mode: 0o700 });
-    return new WatchedFolder(mkdtempSync(join(parent, KEPT)), undefined);
+    return new WatchedFolder(mkdtempSync(join(parent, KEPT)), undefined, owned);
   }
 
   /** The folder of a machine that has outlived its owner. */
-  static adopt(path: string): WatchedFolder {
-    return new WatchedFolder(path, undefined);
+  static adopt(path: string, owned?: OwnedResources): WatchedFolder {
+    return new WatchedFolder(path, undefined, owned);
   }
 
   /** Folders of machines that outlive their owners. */
@@ -97,9 +112,19 @@ export class WatchedFolder {
     this.#tell(`+${pid}`);
   }
 
-  /** A file elsewhere, by absolute path, that must not outlive this process. */
+  /**
+   * A file or folder elsewhere, by absolute path, that must not outlive this process, or that ends with a machine which does.
+   * Called before it is made.
+   */
   watchFile(path: string): void {
+    this.owned?.add({ kind: 'file', name: path });
     if (!path.includes('\n')) this.#tell(path);
+  }
+
+  /** A watched file is no more, or is to stay. */
+  leaveFile(path: string): void {
+    this.owned?.remove({ kind: 'file', name: path });
+    if (!path.includes('\n')) this.#tell(`!${path}`);
   }
 
   /** A watched process has ended: its id may come to belong to another. */

@@ -1,5 +1,7 @@
+import { rm } from 'node:fs/promises';
 import type { Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import { fileFailure } from '../../compute/file-failure.ts';
+import type { OwnedResources } from '../../compute/owned-resources.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
 import { SavedStateError } from '../saved-state-head.ts';
@@ -35,6 +37,15 @@ export class SimulatedEngine implements Engine {
         this.#templates.delete(id);
       },
     });
+  }
+
+  /** Machines end with their process: all that may be left are the files of saves that were on their way. */
+  async reap(_records: readonly unknown[], orphaned?: OwnedResources): Promise<number> {
+    for (const resource of orphaned?.all ?? []) {
+      await rm(resource.name, { force: true });
+      orphaned!.remove(resource);
+    }
+    return 0;
   }
 
   /** The machine of a system, from its creation until it has ended. */

@@ -1,5 +1,6 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
+import type { OwnedResources } from '../../compute/owned-resources.ts';
 import { replaceFile } from '../replaced-file.ts';
 import {
   emptyHead,
@@ -48,6 +49,7 @@ export function emptySavedFile(): Buffer {
  * | 4096 n | those pages; the next block follows |
  *
  * @param state all but the RAM
+ * @param owned where the file is noted until it is whole
  * @throws HcsError where it cannot be written; what `signal` was aborted with
  */
 export async function writeSavedFile(
@@ -55,8 +57,9 @@ export async function writeSavedFile(
   ram: GuestRam,
   state: Uint8Array,
   signal: AbortSignal,
+  owned?: OwnedResources,
 ): Promise<void> {
-  await replaceFile(path, async (part) => {
+  await replaceFile(path, watchOver(owned), async (part) => {
     const file = await open(part, 'r+');
     try {
       const stream = new StreamWriter(file);
@@ -69,6 +72,13 @@ export async function writeSavedFile(
     }
     signal.throwIfAborted();
   });
+}
+
+function watchOver(owned: OwnedResources | undefined): Parameters<typeof replaceFile>[1] {
+  return {
+    watchFile: (name) => owned?.add({ kind: 'file', name }),
+    leaveFile: (name) => owned?.remove({ kind: 'file', name }),
+  };
 }
 
 /** An open file with a saved machine. */

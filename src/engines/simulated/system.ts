@@ -181,7 +181,8 @@ export class SimulatedSystem implements EngineSystem {
     const { ram } = this.#machine;
     const state = await captureState(this.#machine, [...this.#plugged.values()]);
     signal.throwIfAborted();
-    if (target.kind === 'file') await writeSavedFile(target.path, ram, state, signal);
+    const { owned } = this.#request;
+    if (target.kind === 'file') await writeSavedFile(target.path, ram, state, signal, owned);
     else this.#told.saved({ ram, state });
   }
 

@@ -61,8 +61,7 @@ describe('a system in the store', () => {
   test('is there with all it was given after the store was opened again', () => {
     const whole: SystemRecord = {
       ...SYSTEM,
-      exit: { Status: 0, ExitType: 'GracefulExit' },
-      savedStateFile: `/var/lib/'saved "one"😀`,
+      exit: { Status: 0, ExitType: 'GracefulExit', Detail: `in 'saved "one"😀` },
       engineRecord: { pid: 4711, sockets: ['/run/é\u0000\ud800'], nothing: null },
     };
     store.systems.add(whole);
@@ -72,10 +71,10 @@ describe('a system in the store', () => {
   });
 
   test('keeps what a change does not name, and loses what it clears', () => {
-    store.systems.add({ ...SYSTEM, savedStateFile: '/saved', engineRecord: { pid: 1 } });
-    store.systems.change(KEY, { state: 'Running', savedStateFile: undefined });
+    store.systems.add({ ...SYSTEM, exit: { Status: 0 }, engineRecord: { pid: 1 } });
+    store.systems.change(KEY, { state: 'Running', exit: undefined });
     expect(store.systems.get(KEY)).toMatchObject({ state: 'Running', engineRecord: { pid: 1 } });
-    expect(store.systems.get(KEY)?.savedStateFile).toBeUndefined();
+    expect(store.systems.get(KEY)?.exit).toBeUndefined();
   });
 
   test('has its id alone in its space', () => {
@@ -106,31 +105,29 @@ describe('a system in the store', () => {
 });
 
 describe('operations and resources in the store', () => {
-  test('an operation is there until it ends, with the last that was noted', () => {
+  test('an operation is there until it ends', () => {
     const first = store.operations.begin(KEY, 'HcsSaveComputeSystem', { path: '/a' });
-    store.operations.note(first.number, { path: '/a', written: true });
     reopen();
-    expect(store.operations.all(KEY)).toEqual([
-      { ...first, details: { path: '/a', written: true } },
-    ]);
+    expect(store.operations.all(KEY)).toEqual([first]);
     store.operations.end(first.number);
     expect(store.operations.all()).toEqual([]);
-    expect(kindOf(() => store.operations.note(first.number, {}))).toBe('conflict');
     expect(store.operations.begin(KEY, 'HcsStartComputeSystem').number).toBeGreaterThan(
       first.number,
     );
   });
 
-  test('operations go with their system, resources stay as orphans', () => {
+  test('operations go with their system, resources stay as orphans, as those of one that has ended', () => {
     store.systems.add(SYSTEM);
     store.operations.begin(KEY, 'HcsStartComputeSystem');
-    const mount = { kind: 'mount', name: '/mnt/layer', system: KEY, details: { busy: false } };
-    store.resources.add(mount);
+    const part = { kind: 'file', name: '/saved.part', system: KEY };
+    store.resources.add(part);
     expect(store.resources.orphans()).toEqual([]);
+    store.systems.change(KEY, { exit: { Status: 0 } });
+    expect(store.resources.orphans()).toEqual([part]);
     store.systems.remove(KEY);
     expect(store.operations.all()).toEqual([]);
-    expect(store.resources.orphans()).toEqual([mount]);
-    expect(store.resources.remove('mount', '/mnt/layer')).toBe(true);
+    expect(store.resources.orphans()).toEqual([part]);
+    expect(store.resources.remove('file', '/saved.part')).toBe(true);
     expect(store.resources.all(KEY)).toEqual([]);
   });
 
@@ -174,10 +171,8 @@ describe('the database of the store', () => {
       owner: 1000,
       state: 'Running',
       engineRecord: { pid: 42 },
-      savedStateFile: undefined,
     });
     expect(store.operations.all()[0]).toMatchObject({ number: 7, details: { path: '/saved' } });
-    store.systems.change({ space: '', id: 'old' }, { savedStateFile: '/saved' });
     store.resources.add({ kind: 'file', name: '/saved', system: KEY });
     expect(store.operations.begin(KEY, 'HcsStartComputeSystem').number).toBe(8);
     expect(warnings).toEqual([]);

@@ -30,9 +30,14 @@ export async function limitProcessors(
   limits: PlannedProcessorLimits,
 ): Promise<void> {
   if (machine.processorCgroup === undefined) {
-    const cgroup = ProcessorCgroup.create(machine.pid);
+    const { owned } = machine.folder;
+    const cgroup = ProcessorCgroup.create(machine.pid, (name) =>
+      owned?.add({ kind: 'controlGroup', name }),
+    );
     machine.processorCgroup = cgroup;
-    machine.atEnd(() => cgroup.remove());
+    machine.atEnd(() => {
+      if (cgroup.remove()) owned?.remove({ kind: 'controlGroup', name: cgroup.path });
+    });
   }
   machine.processorCgroup.limit(
     limits.limit === 0 ? undefined : (limits.limit / ALL) * machine.plan.processors,

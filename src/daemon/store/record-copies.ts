@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ServedSystemRecord } from '../../compute/served-system-record.ts';
+import type { SystemKey } from './records.ts';
+
+/** What every other copy is not: the parts of the service itself. */
+const SETTINGS = 'settings.json';
+
+/**
+ * Second copies of what a {@link StateStore} knows, a file each, for the day on which its database is damaged while machines
+ * run. They are whole, each for itself, and as new as the last change; they may be lost when the computer loses its power, when
+ * no machine runs any more.
+ */
+export class RecordCopies {
+  readonly #folder: string;
+
+  /** @param folder is made, for its owner alone, with the first copy */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Records of all systems. What cannot be read is passed over. */
+  get records(): readonly ServedSystemRecord[] {
+    return this.#names()
+      .filter((name) => name !== SETTINGS)
+      .flatMap((name) => (this.#read(name) as ServedSystemRecord | undefined) ?? []);
+  }
+
+  /** Parts of the service itself, by their names. */
+  get settings(): Readonly<Record<string, unknown>> {
+    return (this.#read(SETTINGS) ?? {}) as Readonly<Record<string, unknown>>;
+  }
+
+  put(key: SystemKey, record: ServedSystemRecord): void {
+    this.#write(nameOf(key), record);
+  }
+
+  putSettings(settings: Readonly<Record<string, unknown>>): void {
+    this.#write(SETTINGS, settings);
+  }
+
+  remove(key: SystemKey): void {
+    rmSync(join(this.#folder, nameOf(key)), { force: true });
+  }
+
+  #names(): string[] {
+    try {
+      return readdirSync(this.#folder).filter((name) => name.endsWith('.json'));
+    } catch {
+      return [];
+    }
+  }
+
+  #read(name: string): unknown {
+    try {
+      return JSON.parse(readFileSync(join(this.#folder, name), 'utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  #write(name: string, value: unknown): void {
+    const path = join(this.#folder, name);
+    const part = `${path}.part`;
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    writeFileSync(part, JSON.stringify(value), { mode: 0o600 });
+    renameSync(part, path);
+  }
+}
+
+/** Ids may have any characters, and be too long for a name. */
+function nameOf({ space, id }: SystemKey): string {
+  return `${createHash('sha256').update(`${space}\n${id}`).digest('hex').slice(0, 32)}.json`;
+}
