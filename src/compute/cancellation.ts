@@ -4,14 +4,19 @@ import { failure } from './failure.ts';
 
 /**
  * How far a call can still be cancelled. One that waits for its turn ends at once, and never begins. One that has begun
- * goes on to its end, unless it said that it can be interrupted: then its {@link signal} is aborted, and its result tells
- * whether that came in time. Either way the result of a cancelled call is ERROR_CANCELLED.
+ * goes on to its end, unless it said that it can be interrupted: then {@link interrupted} is called and its
+ * {@link signal} aborted, and its result tells whether that came in time. Either way the result of a cancelled call is
+ * ERROR_CANCELLED.
  */
 export class Cancellation {
+  /** Called once, when the call is cancelled. */
+  interrupted: (() => void) | undefined;
   readonly #name: string;
-  readonly #abort = new AbortController();
+  // Made when it is asked for, as few calls look at it: a controller costs more than the rest of a short call.
+  #abort: AbortController | undefined;
+  #isCancelled = false;
   #phase: 'waiting' | 'begun' | 'interruptible' = 'waiting';
-  #reject: (error: HcsError) => void = () => {};
+  #reject: ((error: HcsError) => void) | undefined;
 
   /** @param name function of the call */
   constructor(name: string) {
@@ -20,11 +25,15 @@ export class Cancellation {
 
   /** Aborted when the call was cancelled while it could be interrupted. */
   get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#isCancelled) this.#abort.abort();
+    }
     return this.#abort.signal;
   }
 
   get isCancelled(): boolean {
-    return this.#abort.signal.aborted;
+    return this.#isCancelled;
   }
 
   /**
@@ -32,7 +41,7 @@ export class Cancellation {
    * @throws HcsError ERROR_CANCELLED when it must not begin any more
    */
   begin(isInterruptible = false): void {
-    if (this.isCancelled) throw cancelled(this.#name);
+    if (this.#isCancelled) throw cancelled(this.#name);
     this.#phase = isInterruptible ? 'interruptible' : 'begun';
   }
 
@@ -41,7 +50,7 @@ export class Cancellation {
     return new Promise((resolve, reject) => {
       this.#reject = reject;
       work.then(resolve, (error: unknown) => {
-        reject(this.isCancelled ? cancelled(this.#name, error) : error);
+        reject(this.#isCancelled ? cancelled(this.#name, error) : error);
       });
     });
   }
@@ -52,7 +61,7 @@ export class Cancellation {
    * @throws HcsError HCS_E_OPERATION_ALREADY_CANCELLED the second time, ERROR_NOT_SUPPORTED when it has begun
    */
   cancel(name: string): void {
-    if (this.isCancelled) {
+    if (this.#isCancelled) {
       throw failure(
         name,
         'HCS_E_OPERATION_ALREADY_CANCELLED',
@@ -66,8 +75,10 @@ export class Cancellation {
         `${this.#name} has begun and goes on to its end: wait for it, or terminate the system`,
       );
     }
-    this.#abort.abort();
-    if (this.#phase === 'waiting') this.#reject(cancelled(this.#name));
+    this.#isCancelled = true;
+    this.#abort?.abort();
+    this.interrupted?.();
+    if (this.#phase === 'waiting') this.#reject?.(cancelled(this.#name));
   }
 }
 

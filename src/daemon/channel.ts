@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
 import {
+  CancellationSenderStrategy,
   type CancellationToken,
   createMessageConnection,
   type MessageConnection,
 } from 'vscode-jsonrpc/node';
+import { CallToken } from './call-token.ts';
 import { BatchingWriter, BoundedReader, END_OF_STREAM } from './message-stream.ts';
 
 /** Bytes that wait for the other end, from which on nothing more is read of it. */
@@ -49,7 +51,12 @@ export class Channel {
         this.close(`it does not read: ${waiting} bytes wait for it, and ${waitingLimit} may`),
     });
     const reader = new BoundedReader(socket, options.mostAhead);
-    this.#connection = createMessageConnection(reader, this.#writer);
+    this.#connection = createMessageConnection(reader, this.#writer, undefined, {
+      cancellationStrategy: {
+        receiver: { createCancellationTokenSource: () => new CallToken() },
+        sender: CancellationSenderStrategy.Message,
+      },
+    });
     reader.onError(({ message }) => this.close(`it sent ${message}`));
     this.#connection.onRequest((method: string, params: unknown, token: CancellationToken) =>
       options.request(method, params, token),

@@ -6,6 +6,7 @@ import { failure } from '../compute/failure.ts';
 import type { SystemListener } from '../compute/system-listener.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT } from '../hcs/hresult.ts';
+import { CallToken } from './call-token.ts';
 import { Channel } from './channel.ts';
 import { packageVersion } from './package-version.ts';
 import { Parameters } from './parameters.ts';
@@ -163,9 +164,11 @@ export class Link {
     cancellation.begin(true);
     const call = this.#next();
     this.#calls.set(call, cancellation);
+    const token = new CallToken();
+    cancellation.interrupted = () => token.cancel();
     try {
       const whole = { ...params, call } as unknown as ClientRequests[M]['params'];
-      return await this.request(name, method, whole, tokenOf(cancellation.signal));
+      return await this.request(name, method, whole, token);
     } finally {
       this.#calls.delete(call);
     }
@@ -254,17 +257,4 @@ export class Link {
     this.#ended();
     for (const listener of listeners) listener.disconnected();
   }
-}
-
-function tokenOf(signal: AbortSignal): CancellationToken {
-  return {
-    get isCancellationRequested() {
-      return signal.aborted;
-    },
-    onCancellationRequested(listener: (event: unknown) => unknown) {
-      const cancel = (): void => void listener(undefined);
-      signal.addEventListener('abort', cancel, { once: true });
-      return { dispose: () => signal.removeEventListener('abort', cancel) };
-    },
-  };
 }
