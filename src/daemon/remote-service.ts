@@ -192,7 +192,12 @@ export class RemoteService implements ServiceAccess, DeviceRegistry {
     this.#link ??= this.#open();
     return this.#link.catch((error: unknown) => {
       throw error instanceof HcsError && error.document !== undefined
-        ? new HcsError({ function: name, hresult: error.hresult, document: error.document })
+        ? new HcsError({
+            function: name,
+            hresult: error.hresult,
+            document: error.document,
+            cause: error.cause,
+          })
         : error;
     });
   }
