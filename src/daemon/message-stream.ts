@@ -97,30 +97,31 @@ export class BoundedReader extends AbstractMessageReader implements MessageReade
       // Pieces of a long message are put together once, when it is whole.
       if (this.#length === 0 || (this.#wanted !== undefined && this.#length < this.#wanted)) return;
       const [first] = this.#pieces;
-      let rest = this.#pieces.length === 1 ? first! : Buffer.concat(this.#pieces, this.#length);
+      const data = this.#pieces.length === 1 ? first! : Buffer.concat(this.#pieces, this.#length);
+      let at = 0;
       while (true) {
-        if (this.#ahead >= this.#mostAhead && rest.length > 0) {
+        if (this.#ahead >= this.#mostAhead && at < data.length) {
           this.#isHeld = true;
           this.#socket.pause();
           break;
         }
         if (this.#wanted === undefined) {
-          const end = rest.indexOf(HEADER_END);
-          if (end < 0 && rest.length > LONGEST_HEADER) throw tooLong('header', LONGEST_HEADER);
+          const end = data.indexOf(HEADER_END, at);
+          if (end < 0 && data.length - at > LONGEST_HEADER) throw tooLong('header', LONGEST_HEADER);
           if (end < 0) break;
-          this.#wanted = contentLength(rest.toString('latin1', 0, end));
-          rest = rest.subarray(end + HEADER_END.length);
+          this.#wanted = contentLength(data.toString('latin1', at, end));
+          at = end + HEADER_END.length;
         }
-        if (rest.length < this.#wanted) break;
-        const body = rest.subarray(0, this.#wanted);
-        rest = rest.subarray(this.#wanted);
+        if (data.length - at < this.#wanted) break;
+        const end = at + this.#wanted;
         this.#wanted = undefined;
-        const message = parse(body);
+        const message = parse(data, at, end);
+        at = end;
         if (this.#mostAhead < Number.POSITIVE_INFINITY) this.#count(callback);
         callback(message);
       }
-      this.#pieces = rest.length === 0 ? [] : [rest];
-      this.#length = rest.length;
+      this.#pieces = at === data.length ? [] : [data.subarray(at)];
+      this.#length = data.length - at;
     } catch (error) {
       this.#isBroken = true;
       this.#pieces = [];
@@ -141,13 +142,13 @@ function contentLength(header: string): number {
   return length;
 }
 
-function parse(body: Buffer): Message {
-  if (body.length > DEEPEST_MESSAGE && depthOf(body) > DEEPEST_MESSAGE) {
+function parse(data: Buffer, from: number, to: number): Message {
+  if (to - from > DEEPEST_MESSAGE && depthOf(data, from, to) > DEEPEST_MESSAGE) {
     throw new ProtocolError(`a message that is nested deeper than ${DEEPEST_MESSAGE} levels`);
   }
   let message: unknown;
   try {
-    message = JSON.parse(body.toString('utf8'));
+    message = JSON.parse(data.toString('utf8', from, to));
   } catch {
     throw new ProtocolError('a message that is no JSON');
   }
@@ -158,11 +159,11 @@ function parse(body: Buffer): Message {
 }
 
 /** Levels of objects and arrays in JSON text, which need not be valid. */
-function depthOf(text: Buffer): number {
+function depthOf(text: Buffer, from: number, to: number): number {
   let depth = 0;
   let deepest = 0;
   let inString = false;
-  for (let i = 0; i < text.length; i++) {
+  for (let i = from; i < to; i++) {
     const byte = text[i];
     if (inString) {
       if (byte === 0x5c) i++;
@@ -203,6 +204,7 @@ export class BatchingWriter extends AbstractMessageWriter implements MessageWrit
   readonly #options: WriterOptions;
   #batch: string[] = [];
   #batched = 0;
+  #isAscii = true;
   #isOver = false;
 
   constructor(socket: Socket, options: WriterOptions) {
@@ -228,15 +230,19 @@ export class BatchingWriter extends AbstractMessageWriter implements MessageWrit
     if (this.#batch.length === 0) setImmediate(() => this.flush());
     this.#batch.push(`Content-Length: ${length}\r\n\r\n${body}`);
     this.#batched += length;
+    this.#isAscii &&= length === body.length;
     if (this.waiting > this.#options.highWater) this.#options.crowded();
   }
 
   /** Hands over what was written so far. */
   flush(): void {
     const text = this.#batch.join('');
+    // The same bytes for text without other letters, and less to do.
+    const encoding = this.#isAscii ? 'latin1' : 'utf8';
     this.#batch = [];
     this.#batched = 0;
-    if (text !== '' && this.#socket.writable) this.#socket.write(text, 'utf8');
+    this.#isAscii = true;
+    if (text !== '' && this.#socket.writable) this.#socket.write(text, encoding);
   }
 
   end(): void {
