@@ -1,8 +1,10 @@
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { HcsError } from '../../hcs/hcs-error.ts';
+import { backingChain } from './qcow2-backing.ts';
 import { qcow2Beyond } from './qcow2-end.ts';
 import { requireAbsolute } from './required-file.ts';
 import { resourceFailure } from './resources/resource-failure.ts';
+import { vhdFooterOf } from './vhd-footer.ts';
 
 /**
  * Checks a file that QEMU is to open, before it is asked to.
@@ -34,6 +36,49 @@ export function requireImage(path: string, file: string, writes: boolean): Stats
     );
   }
   return status;
+}
+
+/**
+ * Looks whether an image has its end, and those that it stands on theirs, where QEMU does not: a guest would read zeros
+ * and write over what is left.
+ * @param path where the document names it
+ * @param format as QEMU calls it
+ * @throws HcsError ERROR_INVALID_DATA, ERROR_FILE_NOT_FOUND for one below it that is not there
+ */
+export function requireWholeImage(path: string, file: string, format: string): void {
+  for (const image of format === 'qcow2' ? withBacking(path, file) : [file]) {
+    const missing = missingEnd(image, format);
+    if (missing === undefined) continue;
+    const which = image === file ? 'the image' : `the image below it, "${image}",`;
+    throw resourceFailure(
+      'ERROR_INVALID_DATA',
+      `${path} is "${file}": ${which} was cut off, as ${missing}; copy it again from where it came, or look at what is left with "qemu-img check"`,
+    );
+  }
+}
+
+function withBacking(path: string, file: string): readonly string[] {
+  try {
+    return [file, ...backingChain(file)];
+  } catch (error) {
+    const { code, path: below } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') return [file]; // QEMU says what it is.
+    throw resourceFailure(
+      'ERROR_FILE_NOT_FOUND',
+      `${path} is "${file}", which stands on "${below}": there is no such file; put it there, or "qemu-img rebase" the image`,
+      error,
+    );
+  }
+}
+
+function missingEnd(file: string, format: string): string | undefined {
+  if (format === 'vpc') {
+    return vhdFooterOf(file) === undefined ? 'it does not end in the footer of a VHD' : undefined;
+  }
+  if (format !== 'qcow2') return undefined;
+  const beyond = qcow2Beyond(file);
+  if (beyond === undefined) return undefined;
+  return `it has ${statSync(file).size} bytes and something at byte ${beyond}`;
 }
 
 /** What QEMU's refusal to open a file means. A failure that is known already, as of a machine without slots, stays. */

@@ -1,30 +1,11 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Parser } from 'binary-parser';
+import { filePart } from './file-part.ts';
+import { parseQcow2Header, type Qcow2Header } from './qcow2-header.ts';
 
-const MAGIC = 0x5146_49fb;
-/** QEMU, docs/interop/qcow2, as far as it is asked for. */
-const HEADER = new Parser()
-  .endianness('big')
-  .uint32('magic')
-  .uint32('version')
-  .uint64('backingOffset', { formatter: Number })
-  .uint32('backingLength')
-  .seek(80)
-  .uint32('headerLength');
-/** Of version 2, which does not say it. */
-const OLD_HEADER_LENGTH = 72;
 const EXTENSION = new Parser().endianness('big').uint32('type').uint32('length');
 const EXTENSION_HEAD = 8;
 const FORMAT_EXTENSION = 0xe279_2aca;
-
-interface Header {
-  readonly magic: number;
-  readonly version: number;
-  readonly backingOffset: number;
-  readonly backingLength: number;
-  readonly headerLength: number;
-}
 
 interface Extension {
   readonly type: number;
@@ -43,16 +24,10 @@ export interface Backing {
 
 /** What a qcow2 image stands on, if on anything that is a file. @throws Error of the system */
 export function backingOf(image: string): Backing | undefined {
-  const head = Buffer.alloc(CLUSTER);
-  const file = openSync(image, 'r');
-  try {
-    readSync(file, head, 0, head.length, 0);
-  } finally {
-    closeSync(file);
-  }
-  const header = HEADER.parse(head) as Header;
-  const { magic, backingOffset: offset, backingLength: length } = header;
-  if (magic !== MAGIC) return undefined;
+  const head = filePart(image, 0, CLUSTER);
+  const header = parseQcow2Header(head);
+  if (header === undefined) return undefined;
+  const { backingOffset: offset, backingLength: length } = header;
   if (offset === 0 || length === 0 || offset + length > head.length) return undefined;
   const path = head.toString('utf8', offset, offset + length).replace(/^file:/, '');
   // Others (json:, nbd:) are not files of this machine.
@@ -60,8 +35,8 @@ export function backingOf(image: string): Backing | undefined {
   return { path, format: formatOf(head, header) ?? 'raw' };
 }
 
-function formatOf(head: Buffer, { version, headerLength }: Header): string | undefined {
-  let at = version === 2 ? OLD_HEADER_LENGTH : headerLength;
+function formatOf(head: Buffer, { headerLength }: Qcow2Header): string | undefined {
+  let at = headerLength;
   while (at + EXTENSION_HEAD <= head.length) {
     const { type, length } = EXTENSION.parse(head.subarray(at)) as Extension;
     at += EXTENSION_HEAD;

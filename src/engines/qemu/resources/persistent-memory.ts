@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { VirtualPMemController, VirtualPMemDevice } from '../../../hcs/schema/documents.ts';
 import { PERSISTENT_MEMORY_FIELDS } from '../document-fields.ts';
@@ -7,14 +6,12 @@ import type { LiveMachine } from '../live-machine.ts';
 import { requireAccess } from '../machine-access.ts';
 import type { PlannedPersistentMemory } from '../machine-plan.ts';
 import { objectBackend, type Part } from '../part.ts';
+import { VHD_FOOTER_SIZE, VhdType, vhdFooterOf } from '../vhd-footer.ts';
 import { cannotHonour, refuseFields, resourceFailure, wholeNumber } from './resource-failure.ts';
 
 const MOST_DEVICES = 128;
 /** Guests map persistent memory in pieces of this size (Linux, memremap_compat_align). */
 const STEP = 2 * 1024 * 1024;
-/** A fixed VHD is a raw image with a footer (VHD format, "Hard Disk Footer Format"). */
-const FOOTER_SIZE = 512;
-const FOOTER_COOKIE = 'conectix';
 
 /** Devices of the document's controller. */
 export function planPersistentMemory(
@@ -54,7 +51,7 @@ function planDevice(at: string, key: string, device: VirtualPMemDevice): Planned
   }
   if (HostPath === undefined) throw resourceFailure('E_INVALIDARG', `${at}.HostPath is missing`);
   const file = requireImage(`${at}.HostPath`, HostPath, !ReadOnly);
-  const held = file.size - footerSize(HostPath, file.size);
+  const held = file.size - footerSize(`${at}.HostPath`, HostPath);
   const size = SizeBytes ?? held;
   if (size > held || size === 0 || size % STEP !== 0) {
     throw resourceFailure(
@@ -65,16 +62,15 @@ function planDevice(at: string, key: string, device: VirtualPMemDevice): Planned
   return { number, path: HostPath, readOnly: ReadOnly, size };
 }
 
-function footerSize(path: string, length: number): number {
-  if (length < FOOTER_SIZE) return 0;
-  const cookie = Buffer.alloc(FOOTER_COOKIE.length);
-  const file = openSync(path, 'r');
-  try {
-    readSync(file, cookie, 0, cookie.length, length - FOOTER_SIZE);
-  } finally {
-    closeSync(file);
-  }
-  return cookie.toString('latin1') === FOOTER_COOKIE ? FOOTER_SIZE : 0;
+/** A fixed VHD is a raw image with a footer; the others have tables in the midst of it. */
+function footerSize(at: string, path: string): number {
+  const footer = vhdFooterOf(path);
+  if (footer === undefined) return 0;
+  if (footer.diskType === VhdType.FIXED) return VHD_FOOTER_SIZE;
+  throw resourceFailure(
+    'ERROR_INVALID_DATA',
+    `${at} is "${path}", a VHD that grows: only a fixed one can be mapped; make one of it (qemu-img convert -O vpc -o subformat=fixed)`,
+  );
 }
 
 /** Persistent memory for QEMU. */
