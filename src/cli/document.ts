@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { ComputeSystem } from '../hcs/schema/documents.ts';
+import { withAbsolutePaths } from './documents/absolute-paths.ts';
 import { DocumentText } from './documents/document-text.ts';
 import { UsageError } from './usage-error.ts';
 
 /**
- * Lays a ComputeSystem document of the user over one that was made here: objects merge, everything else replaces.
+ * Lays a ComputeSystem document of the user over one that was made here: objects merge, everything else replaces. Paths of it
+ * begin at the current folder.
  * Whether the result is valid is the service's to say.
  * @throws UsageError when the file cannot be read or holds no JSON object
  */
@@ -14,7 +16,7 @@ export function overlayDocument(made: ComputeSystem, path: string | undefined): 
   if (!isObject(given)) {
     throw new UsageError(`Cannot use ${path} as a document: it holds no JSON object`);
   }
-  return merge(made as Fields, given) as ComputeSystem;
+  return merge(made as Fields, withAbsolutePaths(given)) as ComputeSystem;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -6,6 +6,7 @@ import { readPath, writePath } from '../../src/cli/documents/document-path.ts';
 import { placedProblems } from '../../src/cli/documents/document-problems.ts';
 import { DEEPEST_DOCUMENT, DocumentText } from '../../src/cli/documents/document-text.ts';
 import { hostProblems } from '../../src/cli/documents/host-problems.ts';
+import { tinyKernel } from '../guest/tiny-kernel.ts';
 import { Workplace } from './run-cli.ts';
 
 const read = (text: string): DocumentText => new DocumentText(text, 'it.json');
@@ -145,6 +146,30 @@ describe('problems of a document', () => {
 });
 
 describe.concurrent('hdvkit validate', () => {
+  test('takes paths as they are meant in the current folder, as hcs create does', async () => {
+    using place = new Workplace();
+    writeFileSync(join(place.path, 'kernel'), tinyKernel());
+    const document = (KernelFilePath: string, NamedPipe: string): string =>
+      JSON.stringify({
+        VirtualMachine: {
+          Chipset: { LinuxKernelDirect: { KernelFilePath } },
+          Devices: { ComPorts: { 0: { NamedPipe } } },
+        },
+      });
+    place.write('it.json', document('kernel', 'com1'));
+    place.write('windows.json', document('C:\\vm\\vmlinux', '\\\\.\\pipe\\com1'));
+    place.write('wrong.json', document('../kernel', 'com1'));
+    const files = ['it.json', 'windows.json', 'wrong.json'];
+    const { code, stdout } = await place.run(['validate', ...files, '--host', 'linux']);
+    expect(stdout).toContain('it.json: fits the schema of ComputeSystem, and the host linux can');
+    expect(stdout).toMatch(
+      /^windows\.json:1:\d+: .*KernelFilePath is "C:\\\\?vm.*": use an absolute/m,
+    );
+    const elsewhere = join(place.path, '../kernel');
+    expect(stdout).toContain(`KernelFilePath is "${elsewhere}": there is no such file`);
+    expect(code).toBe(1);
+  });
+
   test('prints every problem as compilers do, and ends with 1', async () => {
     using place = new Workplace();
     place.write('wrong.json', WRONG);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
 import { turnsOf } from '../cli/hcs/in-turn.ts';
@@ -21,7 +21,20 @@ test('hcs drives a guest on a terminal: console, statistics, picture, save, rest
   });
   using place = new Workplace();
   const { VirtualMachine, ShouldTerminateOnLastHandleClosed: _, ...document } = guest.document;
-  const machine = { ...VirtualMachine, Devices: { VideoMonitor: {} }, Services: { Shutdown: {} } };
+  const { LinuxKernelDirect } = VirtualMachine?.Chipset ?? {};
+  const machine = {
+    ...VirtualMachine,
+    Chipset: {
+      // As who writes a document has it: the service is in another folder.
+      LinuxKernelDirect: {
+        ...LinuxKernelDirect,
+        KernelFilePath: relative(place.path, LinuxKernelDirect?.KernelFilePath as string),
+        InitRdPath: relative(place.path, LinuxKernelDirect?.InitRdPath as string),
+      },
+    },
+    Devices: { VideoMonitor: {} },
+    Services: { Shutdown: {} },
+  };
   place.write('web.json', JSON.stringify({ ...document, VirtualMachine: machine }));
   const run = `hdvkit-${process.pid}`;
   const lines = [

@@ -4,6 +4,7 @@ import { QemuEngine } from '../../engines/qemu/engine.ts';
 import { SimulatedEngine } from '../../engines/simulated/engine.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import type { HostName } from '../../hosts/host.ts';
+import { withAbsolutePaths } from './absolute-paths.ts';
 import { readPath } from './document-path.ts';
 import { type PlacedProblem, placed } from './document-problems.ts';
 import type { DocumentText } from './document-text.ts';
@@ -14,10 +15,13 @@ export type OwnHost = Exclude<HostName, 'windows'>;
 /** A host stops at the first field that it refuses: so many are left out one after the other to find the next. */
 const MOST_PROBLEMS = 1000;
 
-/** What a host cannot honour of a ComputeSystem document that fits the schema. Starts nothing. */
+/**
+ * What a host cannot honour of a ComputeSystem document that fits the schema, whose paths begin at the current folder, as
+ * where a machine is made of it. Starts nothing.
+ */
 export function hostProblems(host: OwnHost, document: DocumentText): readonly PlacedProblem[] {
   const engines = [ENGINES[host]()];
-  const rest = structuredClone(document.value);
+  const rest = withAbsolutePaths(document.value as object);
   const problems: PlacedProblem[] = [];
   while (problems.length < MOST_PROBLEMS) {
     const error = firstRefusal(rest, engines);

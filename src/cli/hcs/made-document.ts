@@ -1,11 +1,11 @@
 import { basename, extname } from 'node:path';
 import type { ComputeSystem } from '../../hcs/schema/documents.ts';
+import { withAbsolutePaths } from '../documents/absolute-paths.ts';
 import { placedProblems } from '../documents/document-problems.ts';
 import { problemLines } from '../documents/problem-lines.ts';
 import { readDocument, STANDARD_INPUT } from '../documents/read-document.ts';
 import { errorColors, remark } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
-import { withAbsolutePaths } from './absolute-paths.ts';
 
 /**
  * A document of the user that fits the schema, with whole paths.

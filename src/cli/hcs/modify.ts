@@ -1,8 +1,8 @@
 import type { ModifySettingRequest } from '../../hcs/schema/documents.ts';
+import { withAbsolutePaths } from '../documents/absolute-paths.ts';
 import { readDocument } from '../documents/read-document.ts';
 import { printable } from '../printable.ts';
 import { UsageError } from '../usage-error.ts';
-import { withAbsolutePaths } from './absolute-paths.ts';
 import { type OutputOptions, tell } from './output.ts';
 import { withPatience } from './patience.ts';
 import type { HcsContext, ServiceOptions } from './service-host.ts';

@@ -2,6 +2,7 @@ import { ComputeSystem } from '../../hcs/compute-system.ts';
 import type { ComputeSystem as Document } from '../../hcs/schema/documents.ts';
 import type { HostBinding } from '../../hosts/host.ts';
 import { CleanUp } from '../clean-up.ts';
+import { withAbsolutePaths } from '../documents/absolute-paths.ts';
 import { placedProblems } from '../documents/document-problems.ts';
 import { problemLines } from '../documents/problem-lines.ts';
 import { readDocument, STANDARD_INPUT } from '../documents/read-document.ts';
@@ -48,7 +49,7 @@ export async function runMachine(path: string, options: VmRunOptions): Promise<v
   process.exitCode = exitCodeOf(await system.exited);
 }
 
-/** The document, which fits the schema. @throws UsageError when it does not; the problems are printed before */
+/** The document, which fits the schema, with whole paths. @throws UsageError when it does not; the problems are printed before */
 async function machineDocument(path: string): Promise<Document> {
   const document = await readDocument(path);
   const problems = placedProblems('ComputeSystem', document);
@@ -59,7 +60,7 @@ async function machineDocument(path: string): Promise<Document> {
       'hdvkit schema TYPE shows what a type has',
     );
   }
-  return document.value as Document;
+  return withAbsolutePaths(document.value as Document);
 }
 
 /** Hyper-V grants files to machines whose id is a GUID. */

@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { checkFields } from '../../compute/document-fields.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT } from '../../hcs/hresult.ts';
@@ -21,14 +22,14 @@ export function checkDocument(document: Document): void {
   }
   checkFields('VirtualMachine', vm, SIMULATED_FIELDS, '$.VirtualMachine', SIMULATED_OTHERWISE);
   memoryBytes(document);
-  const { SaveStateFilePath, TemplateSystemId } = restoreState(document);
-  if (SaveStateFilePath === undefined || TemplateSystemId === undefined) return;
-  throw new HcsError({
-    function: 'HcsCreateComputeSystem',
-    hresult: HRESULT.E_INVALIDARG,
-    message:
-      '$.VirtualMachine.RestoreState.SaveStateFilePath and TemplateSystemId exclude each other: write one',
-  });
+  const { SaveStateFilePath: path, TemplateSystemId } = restoreState(document);
+  if (path === undefined) return;
+  const at = '$.VirtualMachine.RestoreState.SaveStateFilePath';
+  if (TemplateSystemId !== undefined) {
+    throw invalid(`${at} and TemplateSystemId exclude each other: write one`);
+  }
+  // The service may be another process, in another folder.
+  if (!isAbsolute(path)) throw invalid(`${at} is "${path}": use an absolute path`);
 }
 
 /**
@@ -41,11 +42,9 @@ export function memoryBytes(document: Document): number {
   for (const key of path) value = isObject(value) ? value[key] : undefined;
   if (value === undefined) return DEFAULT_MEMORY_MB * 1024 * 1024;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) {
-    throw new HcsError({
-      function: 'HcsCreateComputeSystem',
-      hresult: HRESULT.E_INVALIDARG,
-      message: `$.${path.join('.')} is ${String(value)}: use a whole number of megabytes above 0`,
-    });
+    throw invalid(
+      `$.${path.join('.')} is ${String(value)}: use a whole number of megabytes above 0`,
+    );
   }
   return value * 1024 * 1024;
 }
@@ -63,6 +62,11 @@ export function stopsOnReset(document: Document): boolean {
 /** The schema has seen to the types. */
 function restoreState({ VirtualMachine: vm }: Document): RestoreState {
   return isObject(vm) && isObject(vm.RestoreState) ? (vm.RestoreState as RestoreState) : {};
+}
+
+function invalid(message: string): HcsError {
+  const hresult = HRESULT.E_INVALIDARG;
+  return new HcsError({ function: 'HcsCreateComputeSystem', hresult, message });
 }
 
 function refusal(path: string, reason: string): HcsError {

@@ -1,5 +1,4 @@
 import { isAbsolute, resolve } from 'node:path';
-import type { ComputeSystem } from '../../hcs/schema/documents.ts';
 
 /** Fields of documents that name a file or a folder of the host, wherever they stand. */
 const FIELDS: ReadonlySet<string> = new Set([
@@ -18,14 +17,15 @@ const FIELDS: ReadonlySet<string> = new Set([
   'SaveStateFilePath',
   'ShutdownOrResetSavedStateFileName',
   'TripleFaultSavedStateFileName',
+  'VmbFsRootPath',
 ]);
 
 /**
- * The document with the paths as they are meant where it was given: the service is another process, in another folder.
- * A path in the guest, which begins with a slash, stays as it is; so do names of pipes of Windows.
+ * The document with the paths as they are meant where it was given: the service is in a folder of its own, and takes absolute
+ * ones only. A path in the guest, which begins with a slash, stays as it is; so do paths and names of pipes of Windows.
  */
-export function withAbsolutePaths(document: ComputeSystem, folder = process.cwd()): ComputeSystem {
-  return absolute(document, folder) as ComputeSystem;
+export function withAbsolutePaths<T extends object>(document: T, folder = process.cwd()): T {
+  return absolute(document, folder) as T;
 }
 
 function absolute(value: unknown, folder: string): unknown {
@@ -42,5 +42,5 @@ function absolute(value: unknown, folder: string): unknown {
 }
 
 function isRelative(path: string): boolean {
-  return path !== '' && !isAbsolute(path) && !path.startsWith('\\');
+  return path !== '' && !isAbsolute(path) && !/^(?:\\|[A-Za-z]:[\\/])/.test(path);
 }
