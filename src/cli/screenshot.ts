@@ -1,5 +1,7 @@
 import type { ComputeSystem } from '../hcs/compute-system.ts';
 import type { ConsoleImage, ResultError } from '../hcs/schema/documents.ts';
+import type { HostName } from '../hosts/host.ts';
+import { deviceRemedy } from './device-remedy.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Size of a picture in pixels; what is absent is that of a usual display. */
@@ -10,6 +12,7 @@ export interface ScreenshotSize {
 
 /** What the display of a machine shows, as the host gives it. @throws UsageError where the host gives none */
 export async function screenshot(
+  host: HostName,
   system: ComputeSystem,
   { width = 1024, height = 768 }: ScreenshotSize,
 ): Promise<Buffer> {
@@ -23,6 +26,6 @@ export async function screenshot(
   if (Response?.Image !== undefined) return Buffer.from(Response.Image, 'base64');
   throw new UsageError(
     `Cannot take a screenshot: ${refusal?.ErrorMessage ?? 'the host gave no image'}`,
-    'give the machine a display: $.VirtualMachine.Devices.VideoMonitor',
+    deviceRemedy(host, 'display', '$.VirtualMachine.Devices.VideoMonitor'),
   );
 }

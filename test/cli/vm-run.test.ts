@@ -84,7 +84,7 @@ describe.concurrent('hdvkit vm run on a terminal', () => {
     await session.type('\u001dproperties', '"State": "Running"');
     await session.type('save', "missing required argument 'file'");
     await session.type('save "no such folder/with space"', 'ERROR_PATH_NOT_FOUND');
-    await session.type('screenshot x.png', 'Cannot take a screenshot');
+    await session.type('screenshot x.png', 'machines of the host simulated have no display');
     await session.type('attach none.ts', 'there is no such file');
     await session.type('attach device.ts --colour red', "unknown option '--colour'");
     await session.type('properties Memori', 'HCS_E_INVALID_JSON');

@@ -1,3 +1,4 @@
+import { deviceRemedy } from '../device-remedy.ts';
 import { GuestConsole } from '../guest-console.ts';
 import { remark } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
@@ -19,7 +20,7 @@ export async function console(
   id: string,
   options: ConsoleOptions,
 ): Promise<void> {
-  await withService(context, options, async ({ open, cleanUp, signal }) => {
+  await withService(context, options, async ({ host, open, cleanUp, signal }) => {
     const system = await open(id);
     const name = shownId(system.id);
     const document = options.pipe === undefined ? await documentOf(system, signal) : undefined;
@@ -31,7 +32,7 @@ export async function console(
           : `Cannot open a console of ${name}: no COM port of it names a pipe`,
         document === undefined
           ? 'give the pipe of its COM port by --pipe'
-          : 'name one in the document: $.VirtualMachine.Devices.ComPorts',
+          : deviceRemedy(host.name, 'console', '$.VirtualMachine.Devices.ComPorts'),
       );
     }
     const { exited } = system;

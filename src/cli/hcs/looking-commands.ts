@@ -102,7 +102,7 @@ export function addLookingCommands(program: Command, context: HcsContext): void 
     .command('screenshot')
     .summary('take a picture of a display')
     .description(
-      'Writes what the display of a system shows to a file, as the host gives it (PNG on Linux). Needs $.VirtualMachine.Devices.VideoMonitor in the document.',
+      'Writes what the display of a system shows to a file, as the host gives it (PNG on Linux). Needs $.VirtualMachine.Devices.VideoMonitor in the document; machines of the host simulated have no display.',
     )
     .argument('<system>', 'id, or its beginning')
     .argument('<file>', 'file to write; - is standard output')

@@ -25,9 +25,9 @@ export async function takeScreenshot(
       'name a file, or redirect the output',
     );
   }
-  await withService(context, options, async ({ open }) => {
+  await withService(context, options, async ({ host, open }) => {
     const system = await open(id);
-    const image = await withPatience('Taking the picture', screenshot(system, options));
+    const image = await withPatience('Taking the picture', screenshot(host.name, system, options));
     if (isOutput) {
       process.stdout.write(image);
       return;

@@ -59,7 +59,7 @@ export function promptCommands(context: PromptContext): Command {
     .option('--height <pixels>', 'height of the image', positiveInteger)
     .action(async (file: string, size: ScreenshotSize) => {
       const path = resolve(file);
-      writeFileSync(path, await screenshot(machine.system, size));
+      writeFileSync(path, await screenshot(machine.host, machine.system, size));
       say(`Wrote ${path}`);
     });
   add('attach <file>', 'attach the device of a file; FILE#EXPORT names its class')

@@ -3,7 +3,7 @@ import { isGone } from '../../hcs/is-gone.ts';
 import type { SystemEvent } from '../../hcs/system-event.ts';
 import type { Attachment } from '../../hdv/attachment.ts';
 import { type AttachOptions, DeviceHost } from '../../hdv/device-host.ts';
-import type { HostBinding } from '../../hosts/host.ts';
+import type { HostBinding, HostName } from '../../hosts/host.ts';
 import type { CleanUp } from '../clean-up.ts';
 import { type DeviceFile, type DeviceModule, openDeviceFile } from '../device-file.ts';
 import { showNotice } from '../notices.ts';
@@ -42,6 +42,11 @@ export class RunningMachine implements AsyncDisposable {
     this.#cleanUp = cleanUp;
     this.#output = output;
     this.#shutdownMs = shutdownMs;
+  }
+
+  /** What it runs on. */
+  get host(): HostName {
+    return this.#binding.name;
   }
 
   async start(): Promise<void> {

@@ -217,6 +217,11 @@ describe.concurrent('hcs, one command after the other', () => {
     expect(stderr).toContain('Cannot wait for m any longer: it has not ended after 0.01 s');
     expect(stderr).toContain('Cannot take a screenshot');
     expect(stderr).toContain('no COM port of it names a pipe');
+    // What such a machine would be refused for is no remedy.
+    for (const what of ['display', 'console']) {
+      expect(stderr).toContain(`remedy: machines of the host simulated have no ${what}; the host`);
+    }
+    expect(stderr).not.toContain('$.VirtualMachine.Devices');
   });
 });
 
