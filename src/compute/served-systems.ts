@@ -13,7 +13,7 @@ import { ServedSystem, type SystemPlan } from './served-system.ts';
 import type { ServedSystemRecord } from './served-system-record.ts';
 import type { CreateRequest, Creation, SystemAccess } from './service-access.ts';
 import type { SystemCall } from './system-calls.ts';
-import { directoryIdOf, runtimeIdOf, systemKey } from './system-id.ts';
+import { directoryIdOf, idsOf, runtimeIdOf, systemKey } from './system-id.ts';
 import type { KeptSystem, SystemJournal } from './system-journal.ts';
 import type { SystemKind } from './system-kind.ts';
 import type { SystemListener } from './system-listener.ts';
@@ -246,8 +246,8 @@ export class ServedSystems {
 
   /** Whether a device is in a machine, or is about to be. @param directoryId what the directory of device hosts calls the system */
   hasDevice(directoryId: string, instanceId: string): boolean {
-    const key = directoryId.includes('\n') ? directoryId : systemKey('', directoryId);
-    return this.#systems.get(key)?.hasDevice(instanceId) === true;
+    const { idNamespace, id } = idsOf(directoryId);
+    return this.#systems.get(systemKey(idNamespace, id))?.hasDevice(instanceId) === true;
   }
 
   /** Security descriptor of a system, `''` where none was given. */

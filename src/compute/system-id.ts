@@ -68,3 +68,10 @@ export function systemKey(idNamespace: string, id: string): string {
 export function directoryIdOf(idNamespace: string, id: string): string {
   return idNamespace === '' ? id : systemKey(idNamespace, id);
 }
+
+/** What {@link directoryIdOf} was given. */
+export function idsOf(directoryId: string): { readonly idNamespace: string; readonly id: string } {
+  const end = directoryId.indexOf('\n');
+  if (end < 0) return { idNamespace: '', id: directoryId };
+  return { idNamespace: directoryId.slice(0, end), id: directoryId.slice(end + 1) };
+}

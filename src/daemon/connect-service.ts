@@ -58,7 +58,11 @@ export async function connectService(
 /** The service of this user, connected when it is first asked for something. */
 export function openService(options: ConnectServiceOptions = {}): RemoteService {
   const { greetingLimitMs = DEFAULT_GREETING_LIMIT_MS } = options;
-  return new RemoteService({ connect: () => find(options, greetingLimitMs), greetingLimitMs });
+  return new RemoteService({
+    connect: (mayStart = true) =>
+      find(mayStart ? options : { ...options, startOnDemand: false }, greetingLimitMs),
+    greetingLimitMs,
+  });
 }
 
 async function find(options: ConnectServiceOptions, limitMs: number): Promise<Socket> {

@@ -56,6 +56,7 @@ export class Daemon {
     this.#context = {
       service,
       directory,
+      hasDevice: (key) => service.hasDevice(key),
       policy,
       audit,
       waitingLimit,

@@ -106,6 +106,11 @@ export interface ClientRequests {
       readonly systemId: string;
       readonly classId: string;
       readonly instanceId: string;
+      /**
+       * Whether an earlier service has powered it on, and its machine may have it: a machine that has not is told by
+       * `powerOff`. A client of an older version leaves it out.
+       */
+      readonly isOn?: boolean;
     };
     result: null;
   };

@@ -9,13 +9,15 @@ const NAME = 'HdvCreateDeviceInstance';
 export class RemoteDevice implements DeviceEndpoint {
   readonly #channel: Channel;
   readonly #device: number;
-  #isOn = false;
+  #isOn: boolean;
   /** Takes the entry out of the directory. */
   withdraw: Withdraw = () => {};
 
-  constructor(channel: Channel, device: number) {
+  /** @param isOn whether it is in a machine that an earlier service gave it to */
+  constructor(channel: Channel, device: number, isOn = false) {
     this.#channel = channel;
     this.#device = device;
+    this.#isOn = isOn;
   }
 
   get failure(): Promise<Error | undefined> {

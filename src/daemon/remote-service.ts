@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cancellation } from '../compute/cancellation.ts';
 import type {
   DeviceEndpoint,
@@ -17,27 +18,38 @@ import { directoryIdOf } from '../compute/system-id.ts';
 import type { SystemListener } from '../compute/system-listener.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import type { SystemQuery } from '../hcs/schema/documents.ts';
+import { AnnouncedDevice } from './announced-device.ts';
 import { Link } from './link.ts';
 import type { ServiceFunction, ServiceGreeting } from './protocol.ts';
 import { Postponed, RemoteAccess } from './remote-access.ts';
 
 /** How a {@link RemoteService} finds its daemon. */
 export interface RemoteServiceOptions {
-  /** A connected socket. @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE */
-  readonly connect: () => Promise<Socket>;
+  /**
+   * A connected socket.
+   * @param mayStart whether a daemon may be started where none listens; true
+   * @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE
+   */
+  readonly connect: (mayStart?: boolean) => Promise<Socket>;
   /** Milliseconds that the service may take to greet. */
   readonly greetingLimitMs: number;
 }
 
+/** Milliseconds between looks for a daemon that follows one that has ended. */
+const LOOK_MS = 100;
+
 /**
  * A compute service at the other end of a socket. It connects when it is first asked for something, and again when it is
- * asked after the daemon has ended; what was open on the connection before stays dead.
+ * asked after the daemon has ended; what was open on the connection before stays dead. Devices are announced again to the
+ * daemon that follows, when there is one: it is looked for as long as there are devices.
  */
 export class RemoteService implements ServiceAccess, DeviceRegistry {
   readonly #options: RemoteServiceOptions;
   /** The connection, or the attempt at one. */
   #link: Promise<Link> | undefined;
   #isClosed = false;
+  readonly #devices = new Set<AnnouncedDevice>();
+  #isLooking = false;
 
   constructor(options: RemoteServiceOptions) {
     this.#options = options;
@@ -117,19 +129,12 @@ export class RemoteService implements ServiceAccess, DeviceRegistry {
    * @throws HcsError ERROR_ALREADY_EXISTS; ERROR_INVALID_HANDLE without an open handle of the system
    */
   async register(key: DeviceKey, endpoint: DeviceEndpoint): Promise<Withdraw> {
-    const name = 'HdvCreateDeviceInstance';
-    const link = await this.#connect(name);
-    const device = link.openDevice(endpoint);
-    try {
-      await link.request(name, 'announce', { device, ...key });
-    } catch (error) {
-      link.closeDevice(device);
-      throw error;
-    }
+    const device = new AnnouncedDevice(key, endpoint);
+    await device.announce(await this.#connect('HdvCreateDeviceInstance'));
+    this.#devices.add(device);
     return async () => {
-      // When the connection has ended, so has the entry.
-      if (!link.isOver) await link.request(name, 'withdraw', { device }).catch(() => {});
-      link.closeDevice(device);
+      this.#devices.delete(device);
+      await device.withdraw();
     };
   }
 
@@ -204,13 +209,56 @@ export class RemoteService implements ServiceAccess, DeviceRegistry {
 
   async #open(): Promise<Link> {
     try {
-      const socket = await this.#options.connect();
-      return await Link.open(socket, this.#options.greetingLimitMs, () => {
-        this.#link = undefined;
-      });
+      return await this.#greeted(await this.#options.connect());
     } catch (error) {
       this.#link = undefined;
       throw error;
+    }
+  }
+
+  async #greeted(socket: Socket): Promise<Link> {
+    const link = await Link.open(socket, this.#options.greetingLimitMs, () => {
+      this.#link = undefined;
+      void this.#announceAgain();
+    });
+    // Somebody else may have asked for something first.
+    void this.#announceOn(link);
+    return link;
+  }
+
+  /** Looks for the daemon that follows, for the devices of this process. */
+  async #announceAgain(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    while (!this.#isClosed && this.#link === undefined && this.#devices.size > 0) {
+      const socket = await this.#options.connect(false).catch(() => undefined);
+      if (socket !== undefined && this.#link === undefined) {
+        this.#link = this.#greeted(socket);
+        this.#link.catch(() => {
+          this.#link = undefined;
+        });
+        await this.#link.catch(() => {});
+      } else {
+        socket?.destroy();
+      }
+      if (this.#link !== undefined) break;
+      // A device in a machine keeps this process: its guest is waiting for it.
+      const isNeeded = [...this.#devices].some(({ isOn }) => isOn);
+      await delay(LOOK_MS, undefined, { ref: isNeeded });
+    }
+    this.#isLooking = false;
+  }
+
+  /** Announces devices that an earlier connection had. */
+  async #announceOn(link: Link): Promise<void> {
+    for (const device of this.#devices) {
+      if (device.isOnLink(link)) continue;
+      try {
+        if (!(await device.announceAgain(link))) this.#devices.delete(device);
+        else if (!this.#devices.has(device)) await device.withdraw();
+      } catch {
+        // The connection has ended, and there will be another one; or this service will not have it.
+      }
     }
   }
 }

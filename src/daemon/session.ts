@@ -4,7 +4,7 @@ import type { CancellationToken } from 'vscode-jsonrpc/node';
 import { readOptions } from '../compute/call-options.ts';
 import { Cancellation } from '../compute/cancellation.ts';
 import { parseCreateDocument } from '../compute/create-document.ts';
-import type { DeviceDirectory } from '../compute/device-directory.ts';
+import type { DeviceDirectory, DeviceKey } from '../compute/device-directory.ts';
 import { failure } from '../compute/failure.ts';
 import type { CreateRequest, ServiceAccess, SystemAccess } from '../compute/service-access.ts';
 import { isSystemFunction, readSystemCall } from '../compute/system-calls.ts';
@@ -46,6 +46,8 @@ const MOST_HANDLES = 65_536;
 export interface SessionContext {
   readonly service: ServiceAccess;
   readonly directory: DeviceDirectory;
+  /** Whether a machine has a device. */
+  readonly hasDevice: (key: DeviceKey) => boolean;
   readonly policy: AccessPolicy;
   /** Where calls are recorded that change something, or were refused. */
   readonly audit?: CallRecord | undefined;
@@ -325,7 +327,8 @@ export class Session {
       classId: parameters.text('classId'),
       instanceId: parameters.text('instanceId'),
     };
-    const device = new RemoteDevice(this.#channel, number);
+    const isOn = parameters.get('isOn') === true;
+    const device = new RemoteDevice(this.#channel, number, isOn);
     try {
       device.withdraw = this.#context.directory.register(key, device);
     } catch (error) {
@@ -333,6 +336,8 @@ export class Session {
       throw failure(name, 'ERROR_ALREADY_EXISTS', error.message, undefined, error);
     }
     this.#devices.set(number, device);
+    // It was being added or removed when the service that it knew ended.
+    if (isOn && !this.#context.hasDevice(key)) void device.powerOff().catch(() => {});
     return null;
   }
 
