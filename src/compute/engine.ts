@@ -178,7 +178,10 @@ export interface EngineSystem {
    * @param signal aborted when the caller wants it no more: an engine that can then stops, and rejects
    */
   save(target: SaveTarget, signal?: AbortSignal): Promise<void>;
-  /** Property documents that only the engine knows, by property type; types it does not know are absent. */
+  /**
+   * Property documents that only the engine knows, by property type; types it does not know are absent, and one of
+   * `queries` that cannot be answered is the HcsError that says why.
+   */
   properties(
     types: readonly string[],
     queries?: Readonly<Record<string, unknown>>,

@@ -1,3 +1,4 @@
+import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT } from '../hcs/hresult.ts';
 import type {
   Properties,
@@ -6,7 +7,7 @@ import type {
   System_PropertyQuery,
 } from '../hcs/schema/documents.ts';
 import type { Cancellation } from './cancellation.ts';
-import { resultError } from './failure.ts';
+import { failureFrom, resultError } from './failure.ts';
 import type { ServedSystem } from './served-system.ts';
 
 /** The basic properties of a system. */
@@ -48,7 +49,10 @@ export async function systemProperties(
     ComputeSystem: system.plan.document,
   };
   const answer: Record<string, unknown> = { ...basic };
-  for (const type of types) Object.assign(answer, ownProperty(system, type, known));
+  for (const type of types) {
+    if (known[type] instanceof HcsError) throw failureFrom(name, known[type]);
+    Object.assign(answer, ownProperty(system, type, known));
+  }
   if (keys.length > 0) {
     answer.PropertyResponses = Object.fromEntries(
       keys.map((key) => [
@@ -82,9 +86,12 @@ function ownProperty(
   return known[type] === undefined ? {} : { [FIELDS[type] ?? type]: known[type] };
 }
 
-/** One element of PropertyResponses: a key that nobody answers fails alone. */
+/** One element of PropertyResponses: a key that nobody answers, or that cannot be answered (an HcsError), fails alone. */
 export function propertyResponse(key: string, value: unknown): PropertyResponse {
-  if (value !== undefined) return { Response: value };
-  const document = resultError(HRESULT.E_NOTIMPL, `nothing on this host answers "${key}"`);
+  if (value !== undefined && !(value instanceof HcsError)) return { Response: value };
+  const document =
+    value === undefined
+      ? resultError(HRESULT.E_NOTIMPL, `nothing on this host answers "${key}"`)
+      : resultError(value.hresult, value.reason);
   return { Error: JSON.parse(document) as ResultError };
 }

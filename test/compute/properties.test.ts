@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest';
+import { propertyResponse } from '../../src/compute/system-properties.ts';
+import { HcsError } from '../../src/hcs/hcs-error.ts';
+import { HRESULT } from '../../src/hcs/hresult.ts';
 import { codeOf, Rig, vm } from './recording-engine.ts';
 
 test.each([null, {}, { PropertyTypes: [] }, { PropertyTypes: ['Basic'] }])(
@@ -41,6 +44,15 @@ test('answers each query key for itself', async () => {
   expect(PropertyResponses).toMatchObject({
     Basic: { Response: { Id: 'vm', State: 'Created' } },
     VmVersion: { Error: { Error: 0x8000_4001 | 0 } },
+  });
+});
+
+test('a key that an engine refuses to answer has the reason in its response', () => {
+  const message = 'the machine has no monitor';
+  const hresult = HRESULT.ERROR_NOT_SUPPORTED;
+  const error = new HcsError({ function: 'properties', hresult, message });
+  expect(propertyResponse('ConsoleImage', error)).toEqual({
+    Error: { Error: hresult | 0, ErrorMessage: message },
   });
 });
 

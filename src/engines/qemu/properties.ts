@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { HcsError } from '../../hcs/hcs-error.ts';
 import type {
   ConsoleImageQuery,
   ProcessorTopology,
@@ -33,7 +34,8 @@ const ANSWERS: Readonly<
 
 /**
  * Property documents of a machine, by type; those that nothing answers are absent.
- * @param queries what is asked for more closely, by type: documents of the schema
+ * @param queries what is asked for more closely, by type: documents of the schema. One that cannot be answered is the
+ * HcsError that says why, and leaves the others alone
  * @param createdAt when the machine was made, in milliseconds
  */
 export async function machineProperties(
@@ -45,9 +47,15 @@ export async function machineProperties(
   const answers: [string, unknown][] = [];
   for (const type of types) {
     if (!Object.hasOwn(ANSWERS, type)) continue;
-    answers.push([type, await ANSWERS[type]!(machine, createdAt, queries[type] ?? undefined)]);
+    const answer = ANSWERS[type]!(machine, createdAt, queries[type] ?? undefined);
+    answers.push([type, await (type in queries ? answer.catch(refusal) : answer)]);
   }
   return Object.fromEntries(answers.filter(([, answer]) => answer !== undefined));
+}
+
+function refusal(error: unknown): HcsError {
+  if (error instanceof HcsError) return error;
+  throw error;
 }
 
 /** MemoryInformationForVm: sizes in pages of 4 KiB. */
