@@ -6,7 +6,9 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runtimeIdOf } from '../../src/compute/system-id.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
+import { vmAccount } from '../../src/engines/qemu/vm-account.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import type { HcsError } from '../../src/hcs/hcs-error.ts';
 import { connectHvSocket, listenHvSocket } from '../../src/hcs/hv-socket.ts';
@@ -19,6 +21,7 @@ import type { SystemEvent } from '../../src/hcs/system-event.ts';
 import { vsockServiceId } from '../../src/hcs/vsock-service-id.ts';
 import { errorOf } from '../compute/recording-engine.ts';
 import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { folderOf, programsOf, statusOf } from './machine-processes.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 60_000, interval: 100 };
@@ -33,6 +36,7 @@ const INFO = {
   GuestDefinedCapabilities: { SignalProcessSupported: false, DumpStacksSupported: false },
 };
 
+const { XDG_RUNTIME_DIR } = process.env;
 let folder: string;
 let host: LinuxTestHost;
 let system: ComputeSystem;
@@ -60,6 +64,7 @@ function record(of: ComputeSystem): void {
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'hdvv-'));
+  process.env.XDG_RUNTIME_DIR = folder; // Closed to everybody else.
   host = await openLinuxHost({
     guestConnection: true,
     commands: ["hdvkit-agent vsock-listen 5000 'exec cat' &"],
@@ -81,6 +86,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  if (XDG_RUNTIME_DIR === undefined) delete process.env.XDG_RUNTIME_DIR;
+  else process.env.XDG_RUNTIME_DIR = XDG_RUNTIME_DIR;
   await system?.[Symbol.asyncDispose]();
   await host?.close();
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
@@ -141,6 +148,15 @@ async function heartbeat(): Promise<IntegrationComponentStatus | undefined> {
 
 const alive = { IsEnabled: true, State: 'Ok', Reason: 'Unknown' };
 const lost = { IsEnabled: true, State: 'LostCommunication', Reason: 'FailedCommunication' };
+
+test('the program that serves them has the account of the machine where there is one, wherever its folder is', () => {
+  const isRoot = process.getuid?.() === 0;
+  const uid = isRoot ? vmAccount(runtimeIdOf(system.id)).uid : process.getuid?.();
+  const [pid = 0] = programsOf(system.id, 'vhost-device-vsock');
+  expect(statusOf(pid, 'Uid')).toBe(Array(4).fill(uid).join('\t'));
+  expect(statusOf(pid, 'CapEff')).toBe('0000000000000000');
+  expect(folderOf(system.id).startsWith(`${folder}/`)).toBe(true);
+});
 
 describe('services', () => {
   test('of the guest are connected to, by many at once', async () => {

@@ -23,7 +23,7 @@ import { ComputeSystem, DeviceHost } from '../../src/index.ts';
 import { errorOf } from '../compute/recording-engine.ts';
 import { ImageMaker } from './disk-images.ts';
 import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
-import { processesOf } from './machine-processes.ts';
+import { folderOf, processesOf, statusOf } from './machine-processes.ts';
 
 /*
  * What accounts of machines hold where the service is root, and what holds where it is not: machines then have the rights of
@@ -75,19 +75,6 @@ async function expectRefusal(attempt: () => Promise<unknown>, path: string): Pro
 }
 
 const pidOf = (id: string): number => processesOf(id)[0] ?? Number.NaN;
-
-/** The numbers of a line of /proc/PID/status. */
-function statusOf(id: string, field: string): string {
-  const status = readFileSync(`/proc/${pidOf(id)}/status`, 'utf8');
-  return new RegExp(`^${field}:[ \\t]*(.*?) *$`, 'm').exec(status)?.[1] ?? 'missing';
-}
-
-/** The machine's own folder: where its control socket is. */
-function folderOf(id: string): string {
-  const environment = readFileSync(`/proc/${pidOf(id)}/environ`, 'utf8').split('\0');
-  const [variable = ''] = environment.filter((text) => text.startsWith('HDVKIT_MACHINE='));
-  return variable.slice('HDVKIT_MACHINE='.length);
-}
 
 /** What a program of an account meets: `'ok'`, or the code of the error, for each attempt. */
 function attempts(uid: number, script: string, ...args: string[]): unknown {
@@ -153,16 +140,16 @@ async function modify(lun: number, RequestType: 'Add' | 'Remove', Path?: string)
 
 test('QEMU has the account of its machine and no other right, in its sandbox', () => {
   const uid = String(uidOf(templateId));
-  expect(statusOf(templateId, 'Uid').split('\t')).toEqual([uid, uid, uid, uid]);
-  expect(statusOf(templateId, 'Seccomp')).toBe('2');
-  expect(statusOf(templateId, 'NoNewPrivs')).toBe('1');
-  expect(statusOf(templateId, 'CapEff')).toBe('0000000000000000');
+  expect(statusOf(pidOf(templateId), 'Uid').split('\t')).toEqual([uid, uid, uid, uid]);
+  expect(statusOf(pidOf(templateId), 'Seccomp')).toBe('2');
+  expect(statusOf(pidOf(templateId), 'NoNewPrivs')).toBe('1');
+  expect(statusOf(pidOf(templateId), 'CapEff')).toBe('0000000000000000');
   const own = statSync(folderOf(templateId));
   expect([own.uid, own.mode & 0o777]).toEqual([uidOf(templateId), 0o700]);
   const gid = IS_ROOT ? VM_GROUP : (process.getgid?.() ?? -1);
-  expect(statusOf(templateId, 'Gid').split('\t')[0]).toBe(String(gid));
+  expect(statusOf(pidOf(templateId), 'Gid').split('\t')[0]).toBe(String(gid));
   const groups = IS_ROOT ? [] : (process.getgroups?.() ?? []);
-  const has = statusOf(templateId, 'Groups').split(' ').filter(Boolean).map(Number);
+  const has = statusOf(pidOf(templateId), 'Groups').split(' ').filter(Boolean).map(Number);
   expect(has.filter((group) => !groups.includes(group))).toEqual([]);
   const environment = readFileSync(`/proc/${pidOf(templateId)}/environ`, 'utf8');
   expect(environment.includes(SECRET)).toBe(!IS_ROOT);
@@ -288,7 +275,7 @@ test('clones of a template have accounts of their own, and cannot change its mem
   await clone.start();
   agent = await host.agent();
   expect(await run(`cat /tmp/note; head -c 3 ${disk(0)}`)).toBe('of the template\nFFF');
-  expect(statusOf(id, 'Uid').split('\t')[0]).toBe(String(uidOf(id)));
+  expect(statusOf(pidOf(id), 'Uid').split('\t')[0]).toBe(String(uidOf(id)));
   expect(uidOf(id) === uidOf(templateId)).toBe(!IS_ROOT);
   if (IS_ROOT) {
     const memory = `/proc/${pidOf(id)}/fd/3`;
@@ -317,6 +304,6 @@ test('clones of a template have accounts of their own, and cannot change its mem
   await restored.start();
   agent = await host.agent();
   expect(await run('cat /tmp/note')).toBe('of the clone');
-  expect(statusOf(restoredId, 'Uid').split('\t')[0]).toBe(String(uidOf(restoredId)));
+  expect(statusOf(pidOf(restoredId), 'Uid').split('\t')[0]).toBe(String(uidOf(restoredId)));
   await restored.terminate();
 });

@@ -1,18 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { needsGrants } from '../../src/cli/vm/grant-files.ts';
+import { runtimeIdOf } from '../../src/compute/system-id.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
+import { vmAccount } from '../../src/engines/qemu/vm-account.ts';
 import type {
   ComputeSystem as Document,
   Plan9Share,
@@ -22,6 +26,7 @@ import type {
 import { ComputeSystem } from '../../src/index.ts';
 import { errorOf } from '../compute/recording-engine.ts';
 import { grantDocument, type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { processes, statusOf } from './machine-processes.ts';
 
 /** A loaded machine takes its time. */
 const PATIENCE = { timeout: 60_000, interval: 100 };
@@ -76,6 +81,7 @@ async function create(shares: Shares, RestoreState?: RestoreState): Promise<Comp
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'hdvf-'));
+  chmodSync(folder, 0o711); // The program that serves a share finds it by its path.
   host = await openLinuxHost({ modules: ['virtio_pci', 'virtiofs'] });
   writeFileSync(join(place('fixed'), 'note'), 'fixed');
   system = await create({ smb: [fixed()] });
@@ -119,21 +125,54 @@ function modifyUngranted(
   return system.modify({ ResourcePath, RequestType, Settings });
 }
 
-/** Ids of the processes that serve a folder of this test. */
-function serving(name: string): number[] {
+/** Ids of the processes that serve a folder of this test; those that they forked are not counted. */
+function serving(name: string): readonly number[] {
   const path = join(folder, name);
-  return readdirSync('/proc')
-    .filter((id) => /^\d+$/.test(id))
-    .filter((id) => {
-      try {
-        const args = readFileSync(`/proc/${id}/cmdline`, 'utf8').split('\0');
-        return args.includes('--shared-dir') && args.includes(path);
-      } catch {
-        return false; // It has ended.
-      }
-    })
-    .map(Number);
+  const all = processes((id) => {
+    const args = readFileSync(`/proc/${id}/cmdline`, 'utf8').split('\0');
+    return args.includes('--shared-dir') && args.includes(path);
+  });
+  return all.filter((id) => !all.includes(Number(statusOf(id, 'PPid'))));
 }
+
+test('the program of a share has the account of the machine where there is one, and opens what that may', async () => {
+  const isRoot = process.getuid?.() === 0;
+  const uid = isRoot ? vmAccount(runtimeIdOf(system.id)).uid : (process.getuid?.() ?? -1);
+  const [pid = 0] = serving('data');
+  expect(statusOf(pid, 'Uid')).toBe(Array(4).fill(uid).join('\t'));
+  // Moved into the folder: nothing was granted to the machine, nor inherited.
+  writeFileSync(join(folder, 'moved'), 'of the host alone', { mode: 0o600 });
+  renameSync(join(folder, 'moved'), join(folder, 'data/moved'));
+  const read = await run('cat /data/moved');
+  if (isRoot) expect(read).toMatch(/Permission denied/);
+  else expect(read).toBe('of the host alone');
+  if (!isRoot) return; // Only root of the guest can write then.
+  const named = 'mkdir -p /etc && echo user:x:1000:1000::/:/bin/sh >> /etc/passwd';
+  const user = "start-stop-daemon -S -n user -a /bin/sh -c user -- -c 'echo user > all/written'";
+  expect(await run(`${named}; mkdir -m 777 /data/all && cd /data && ${user}`)).toBe('');
+  const written = join(folder, 'data/all/written');
+  await expect.poll(() => existsSync(written) && readFileSync(written, 'utf8')).toBe('user\n');
+  expect(statSync(written).uid).toBe(uid);
+  expect(await run('stat -c %u /data/all/written')).toBe('0');
+});
+
+test('a folder that the account of the machine does not reach is served by the service, and that is said', async () => {
+  if (process.getuid?.() !== 0) return; // There are no accounts.
+  const closed = place('closed');
+  chmodSync(closed, 0o700);
+  const warnings: string[] = [];
+  const listen = ({ message }: Error): void => void warnings.push(message);
+  process.on('warning', listen);
+  await modify('VirtualSmb', 'Add', { Name: 'inner', Path: place('closed/inner') });
+  expect(serving('closed/inner').map((pid) => statusOf(pid, 'Uid'))).toEqual(['0\t0\t0\t0']);
+  await modify('VirtualSmb', 'Remove', { Name: 'inner' });
+  process.off('warning', listen);
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /closed\/inner" is served with the rights of the service.*may not search/,
+    ),
+  ]);
+});
 
 test('guest and host read what the other wrote in a share', async () => {
   writeFileSync(join(folder, 'data/from-host'), 'of the host');

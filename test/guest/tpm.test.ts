@@ -5,15 +5,19 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runtimeIdOf } from '../../src/compute/system-id.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import { SideProcess } from '../../src/engines/qemu/side-process.ts';
+import { vmAccount } from '../../src/engines/qemu/vm-account.ts';
 import { WatchedFolder } from '../../src/engines/qemu/watched-folder.ts';
+import { permissionOf } from '../../src/ffi/posix-acl.ts';
 import type {
   ComputeSystem as Document,
   GuestState,
@@ -23,6 +27,7 @@ import { ComputeSystem } from '../../src/index.ts';
 import { findSideProgram } from '../../src/provision/find-side-program.ts';
 import { errorOf } from '../compute/recording-engine.ts';
 import { grantDocument, type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { programsOf, statusOf } from './machine-processes.ts';
 
 /** An index of the TPM's memory that stays (TPM 2.0 Part 2, 7.4), of four bytes. */
 const INDEX = '01500000';
@@ -34,6 +39,8 @@ const ATTRIBUTES = '00060006';
 /** Part 2, 6.6.3: the command was not carried out, and can be sent again. */
 const RETRY = 0x922;
 const ZERO = '0'.repeat(64);
+/** What only the environment of the service has. */
+const SECRET = 'of the service alone';
 
 let folder: string;
 let host: LinuxTestHost;
@@ -43,11 +50,13 @@ const systems: ComputeSystem[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'hdvt-'));
+  process.env.HDVKIT_TEST_SECRET = SECRET;
   host = await openLinuxHost({ uefi: true });
   await host.binding.computeCore.HcsCreateEmptyGuestStateFile(join(folder, 'state'));
 });
 
 afterAll(async () => {
+  delete process.env.HDVKIT_TEST_SECRET;
   for (const one of systems) await one[Symbol.asyncDispose]();
   await host?.close();
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
@@ -151,6 +160,24 @@ test('a guest has a TPM that the firmware has measured itself into', async () =>
   expect(await kept(agent)).toBe('kept');
 });
 
+test('its program has the account of the machine where there is one, and may open the state for it', () => {
+  const IS_ROOT = process.getuid?.() === 0;
+  const { uid, gid } = vmAccount(runtimeIdOf(system.id));
+  const [pid = 0] = programsOf(system.id, 'swtpm');
+  const own = [process.getuid?.(), process.getgid?.()];
+  expect([statusOf(pid, 'Uid'), statusOf(pid, 'Gid')]).toEqual(
+    (IS_ROOT ? [uid, gid] : own).map((id) => Array(4).fill(id).join('\t')),
+  );
+  expect(statusOf(pid, 'CapEff')).toBe('0000000000000000');
+  expect(readFileSync(`/proc/${pid}/environ`, 'utf8').includes(SECRET)).toBe(!IS_ROOT);
+  if (!IS_ROOT) return;
+  const path = join(folder, 'state.tpm');
+  const { uid: owner, mode } = statSync(path);
+  // The bits of the group are the list's mask.
+  expect([owner, mode & 0o707]).toEqual([0, 0o600]);
+  expect(permissionOf(path, 'access', { kind: 'user', id: uid })).toBe(6);
+});
+
 test('another machine with the same TPM is refused', async () => {
   expect(programs()).toHaveLength(1);
   const error = await errorOf(() => create(state()));
@@ -221,6 +248,15 @@ test('what a guest has kept is in the file for the next machine', async () => {
   socket.destroy();
   await side.end();
   await watched.remove();
+});
+
+test('a guest state is revoked with its TPM', async () => {
+  await host.binding.computeCore.HcsRevokeVmAccess(systems[0]?.id ?? '', join(folder, 'state'));
+  const { uid } = vmAccount(runtimeIdOf(systems[0]?.id ?? ''));
+  for (const name of ['state', 'state.tpm']) {
+    const entry = { kind: 'user', id: uid } as const;
+    expect(permissionOf(join(folder, name), 'access', entry)).toBeUndefined();
+  }
 });
 
 test('a guest state that was used is refused without its TPM', async () => {

@@ -137,6 +137,8 @@ export class QemuEngine implements Engine {
         options.outlives === true
           ? WatchedFolder.kept(options.folder, request.owned)
           : WatchedFolder.create();
+      // Programs of the account make their sockets in it.
+      if (account !== undefined) giveFolderTo(account, folder.path);
       const running = new SideProcesses(folder, account);
       sides = running;
       const isClone = restored?.ram !== undefined;
@@ -144,7 +146,7 @@ export class QemuEngine implements Engine {
       await startSides(running, plan, ports, isClone);
       const newTpm = newTpmOf(plan);
       if (newTpm !== undefined) folder.watchFile(newTpm);
-      forgetTpm = await startTpm(running, folder, plan);
+      forgetTpm = await startTpm(running, folder, plan, account);
       files = new HandedFiles(account);
       const [size = 0, ...moreSizes] = memorySizes(plan.hardware.numa, memory.baseMB);
       const memoryFd =

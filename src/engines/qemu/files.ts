@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync } from 'node:fs';
 import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileUser, VmFiles } from '../../compute/vm-files.ts';
@@ -16,6 +16,7 @@ import { findFirmware } from '../../provision/find-firmware.ts';
 import { SavedStateError } from '../saved-state-head.ts';
 import { O_PATH } from './handed-files.ts';
 import { withFileLock } from './locked-file.ts';
+import { tpmStateOf } from './resources/tpm.ts';
 import { emptySavedState, readSavedState } from './saved-state.ts';
 import { VM_GROUP, vmAccounts } from './vm-account.ts';
 
@@ -64,10 +65,13 @@ export class QemuFiles implements VmFiles {
   }
 
   async revoke(user: FileUser, path: string): Promise<void> {
-    await forEach(path, user, (entry, inner, { isFolder }) => {
-      disallow(inner, 'access', entry);
-      if (isFolder) disallow(inner, 'default', entry);
-    });
+    const tpm = tpmStateOf(path); // Machines are let into it with the guest state.
+    for (const one of existsSync(tpm) ? [path, tpm] : [path]) {
+      await forEach(one, user, (entry, inner, { isFolder }) => {
+        disallow(inner, 'access', entry);
+        if (isFolder) disallow(inner, 'default', entry);
+      });
+    }
   }
 }
 

@@ -4,7 +4,13 @@ import { closeFd } from '../../ffi/descriptors.ts';
 import { AclPermission, allow, disallow, rightsOn } from '../../ffi/posix-acl.ts';
 import { openTap } from '../../ffi/tap-interface.ts';
 import { connectUnix, listenUnix } from '../../ffi/unix-socket.ts';
-import { pathsIn, renamed, socketsIn, withBackingFiles } from './backend-files.ts';
+import {
+  type NamedSocket,
+  pathsIn,
+  renamed,
+  socketsIn,
+  withBackingFiles,
+} from './backend-files.ts';
 import type { QmpClient } from './qmp.ts';
 import type { VmAccount } from './vm-account.ts';
 
@@ -79,7 +85,7 @@ export class HandedFiles {
     if (this.account === undefined) return args;
     const whole = withBackingFiles(args);
     const names = new Map(pathsIn(whole).map((path) => [path, this.name(path)]));
-    for (const socket of socketsIn(whole, (path) => this.#inFolder(path) !== undefined)) {
+    for (const socket of this.#socketsIn(whole, names)) {
       names.set(socket.key, String(this.give(openSocket(socket))));
     }
     return renamed(whole, names);
@@ -142,7 +148,7 @@ export class HandedFiles {
         }
         names.set(path, name);
       }
-      for (const socket of socketsIn(whole, (path) => this.#inFolder(path) !== undefined)) {
+      for (const socket of this.#socketsIn(whole, names)) {
         const name = `handed${this.#nextName++}`;
         const own = openSocket(socket);
         if (socket.kind === 'listen') made.push(socket.path);
@@ -212,6 +218,15 @@ export class HandedFiles {
       await back();
       throw error;
     }
+  }
+
+  /** The sockets that have to be opened for QEMU. Those in its folder it finds by the names that this adds. */
+  #socketsIn(args: Fields, names: Map<string, string>): readonly NamedSocket[] {
+    return socketsIn(args, (path) => {
+      const name = this.#inFolder(path);
+      if (name !== undefined) names.set(path, name);
+      return name !== undefined;
+    });
   }
 
   #inFolder(path: string): string | undefined {

@@ -10,7 +10,7 @@ import {
 import type { HandedFiles } from './handed-files.ts';
 import { describeExit, type ProcessExit, watchEnd, watchForeignEnd } from './process-end.ts';
 import { QmpClient, QmpError } from './qmp.ts';
-import { asAccount } from './vm-account.ts';
+import { asAccount, environmentOf } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** The descriptor by which QEMU has the file that is the guest's memory. */
@@ -81,7 +81,7 @@ export class QemuProcess {
         ...asAccount(files.account),
         // Ctrl-C and the end of a terminal are signals to its whole group: it is for the owner to say what comes of them.
         detached: true,
-        env: { ...environmentFor(files), [MACHINE_VARIABLE]: folder.path },
+        env: { ...environmentOf(files.account), [MACHINE_VARIABLE]: folder.path },
       });
     } finally {
       if (typeof print === 'number') closeSync(print);
@@ -164,12 +164,6 @@ export class QemuProcess {
     if (this.#child !== undefined) this.#child.kill('SIGKILL');
     else killForeign(this.identity);
   }
-}
-
-/** What a service that is root has in its environment is nothing for its machines, but for its time zone. */
-function environmentFor({ account }: HandedFiles): NodeJS.ProcessEnv {
-  const { PATH, TZ } = process.env;
-  return account === undefined ? process.env : { PATH, TZ, LANG: 'C.UTF-8' };
 }
 
 /** The socket on which QEMU is to be controlled; it listens. @returns its descriptor, to be given to QEMU */

@@ -7,10 +7,11 @@ import {
   isAlive,
   type ProcessIdentity,
 } from '../../provision/process-identity.ts';
+import { HandedFiles } from './handed-files.ts';
 import { describeExit, type ProcessExit, watchEnd, watchForeignEnd } from './process-end.ts';
 import { MACHINE_VARIABLE } from './qemu-process.ts';
 import { isListening } from './unix-sockets.ts';
-import type { VmAccount } from './vm-account.ts';
+import { asAccount, environmentOf, type VmAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** What runs beside QEMU, and as whom. */
@@ -20,11 +21,13 @@ export interface SideProcessOptions {
   readonly folder: WatchedFolder;
   /** Name of the socket in the folder; no other process of the machine has it. */
   readonly socket: string;
-  /** Makes the arguments for the socket's path. */
-  readonly args: (socket: string) => readonly string[];
-  /** Open files of this process that the program has as 3 and on; they stay the caller's. */
-  readonly descriptors?: readonly number[] | undefined;
-  /** Who the process is; by default who this one is. */
+  /**
+   * Makes the arguments.
+   * @param socket by what name the program makes its socket
+   * @param files by what names it opens the files that it needs
+   */
+  readonly args: (socket: string, files: HandedFiles) => readonly string[];
+  /** Who the process is, which has the folder then; by default who this one is. */
   readonly account?: VmAccount | undefined;
   /** Whose the socket is; by default the process's own. QEMU has to be able to connect. */
   readonly socketOwner?: VmAccount | undefined;
@@ -87,17 +90,26 @@ export class SideProcess {
     const { program, folder, account, socketOwner } = options;
     const socket = folder.file(options.socket);
     const output = folder.outlives ? outputOf(socket) : undefined;
-    const print = output === undefined ? 'pipe' : openSync(output, APPEND, 0o600);
+    const files = new HandedFiles(account);
+    let print: 'pipe' | number = 'pipe';
     let child: ChildProcess;
+    let listensAt: string;
     try {
-      child = spawn(program.command, [...program.args, ...options.args(socket)], {
+      // Folders above the machine's may be closed to its account.
+      files.giveFolder(folder.path);
+      listensAt = files.name(socket);
+      const args = options.args(listensAt, files);
+      const [command, before] = files.program(program.command, program.args);
+      if (output !== undefined) print = openSync(output, APPEND, 0o600);
+      child = spawn(command, [...before, ...args], {
         cwd: '/',
         detached: true,
-        stdio: ['ignore', print, print, ...(options.descriptors ?? [])],
-        env: { ...process.env, [MACHINE_VARIABLE]: folder.path },
-        ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
+        stdio: ['ignore', print, print, ...files.descriptors],
+        env: { ...environmentOf(account), [MACHINE_VARIABLE]: folder.path },
+        ...asAccount(account),
       });
     } finally {
+      files.close();
       if (typeof print === 'number') closeSync(print);
     }
     const { pid } = child;
@@ -110,7 +122,7 @@ export class SideProcess {
     folder.watchProcess(-pid);
     const side = new SideProcess(program.name, socket, identity, ended);
     try {
-      await listening(program.name, socket, child, ended);
+      await listening(program.name, listensAt, child, ended);
       if (socketOwner !== undefined) lchownSync(socket, socketOwner.uid, socketOwner.gid);
       return side;
     } catch (error) {

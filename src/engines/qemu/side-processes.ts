@@ -20,25 +20,27 @@ export class SideProcesses {
    * code 0.
    */
   onFailure: (text: string) => void = () => {};
+  /** Whose QEMU is; undefined: this process's own. */
+  readonly account: VmAccount | undefined;
   readonly #folder: WatchedFolder;
-  readonly #account: VmAccount | undefined;
   readonly #processes = new Map<string, SideProcess>();
   /** Those that QEMU is about to leave. */
   readonly #leaving = new Map<string, Promise<void>>();
 
-  /** @param account whose QEMU is, which has to be able to connect; by default this process's own */
+  /** @param account whose QEMU is, and the folder; by default this process's own */
   constructor(folder: WatchedFolder, account?: VmAccount) {
     this.#folder = folder;
-    this.#account = account;
+    this.account = account;
   }
 
   /**
-   * Starts the program of a device.
+   * Starts the program of a device, as who QEMU is unless the request says otherwise.
    * @throws Error with the program's own words when it does not come up
    */
   async start(device: string, request: SideProcessRequest): Promise<SideProcess> {
     const side = await SideProcess.start({
-      socketOwner: this.#account,
+      account: this.account,
+      socketOwner: this.account,
       ...request,
       folder: this.#folder,
       // The folder is QEMU's: nothing must be there yet, nor beside it where programs note their ids.

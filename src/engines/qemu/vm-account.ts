@@ -86,3 +86,12 @@ function isInUse(uid: number): boolean {
 export function asAccount(account: VmAccount | undefined): Partial<VmAccount> {
   return account === undefined ? {} : { uid: account.uid, gid: account.gid };
 }
+
+/**
+ * The environment of a program of a machine. What a service that is root has in its own is nothing for its machines, but for
+ * its time zone; a machine that runs as the service itself has all of it.
+ */
+export function environmentOf(account: VmAccount | undefined): NodeJS.ProcessEnv {
+  const { PATH, TZ } = process.env;
+  return account === undefined ? process.env : { PATH, TZ, LANG: 'C.UTF-8' };
+}

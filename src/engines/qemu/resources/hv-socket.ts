@@ -9,7 +9,6 @@ import type {
 import { vsockPort, vsockServiceId } from '../../../hcs/vsock-service-id.ts';
 import { findSideProgram } from '../../../provision/find-side-program.ts';
 import { HV_SOCKET_SERVICE_FIELDS, QEMU_OTHERWISE } from '../document-fields.ts';
-import { HandedFiles, isReachable } from '../handed-files.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { MachinePlan, PlannedCrashFiles, PlannedHvSocket } from '../machine-plan.ts';
 import type { Part } from '../part.ts';
@@ -133,34 +132,15 @@ export async function plugHvSocket(machine: LiveMachine): Promise<void> {
  * Starts the program that serves the device. It runs as who QEMU runs, not as the service: QEMU can put a link to any
  * socket of the system where the guest's connections go.
  */
-async function startSocketProgram({
-  folder,
-  sides,
-  files: { account },
-}: LiveMachine): Promise<void> {
-  if (account !== undefined && !isReachable(folder.file('.'), account)) {
-    throw resourceFailure(
-      'ERROR_NOT_SUPPORTED',
-      `the account of the machine does not reach its folder ${folder.path}, where its sockets would be: let everybody search the folders above, name others by XDG_RUNTIME_DIR or TMPDIR, or run machines with accounts: 'service'`,
-    );
-  }
+async function startSocketProgram({ folder, sides }: LiveMachine): Promise<void> {
   const path = socketPath(folder);
   rmSync(path, { force: true }); // Of the program that served it before.
-  const program = await findSideProgram('vhost-device-vsock');
-  const files = new HandedFiles(account);
-  try {
-    const [command, args] = files.program(program.command, program.args);
-    await sides.start(HV_SOCKET_ID, {
-      program: { ...program, command, args },
-      descriptors: files.descriptors,
-      account,
-      args: (socket) => [
-        ...['--guest-cid', String(GUEST_CID), '--socket', socket, '--uds-path', path],
-      ],
-    });
-  } finally {
-    files.close();
-  }
+  await sides.start(HV_SOCKET_ID, {
+    program: await findSideProgram('vhost-device-vsock'),
+    args: (socket, files) => [
+      ...['--guest-cid', String(GUEST_CID), '--socket', socket, '--uds-path', files.name(path)],
+    ],
+  });
 }
 
 /** Has the guest let go of the socket device. Its connections end; listeners of the guest go on with the next one. */

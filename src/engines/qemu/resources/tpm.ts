@@ -11,17 +11,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { lockFile } from '../../../ffi/file-lock.ts';
+import { AclPermission, allow } from '../../../ffi/posix-acl.ts';
 import type { GuestState, SecuritySettings } from '../../../hcs/schema/documents.ts';
 import { findSideProgram } from '../../../provision/find-side-program.ts';
 import { isBlank } from '../firmware-files.ts';
 import type { MachinePlan, PlannedTpm } from '../machine-plan.ts';
 import type { SideProcesses } from '../side-processes.ts';
+import type { VmAccount } from '../vm-account.ts';
 import type { WatchedFolder } from '../watched-folder.ts';
 import { cannotHonour, resourceFailure } from './resource-failure.ts';
 
 const ID = 'tpm';
-/** The descriptor by which swtpm has its state. */
-const STATE_FD = 3;
 const AT = '$.VirtualMachine.GuestState.GuestStateFilePath';
 
 /** The file beside a guest state that keeps what a TPM keeps. */
@@ -47,7 +47,9 @@ export function planTpm(
 }
 
 /**
- * Starts the TPM of a machine, if it has one: what it keeps is in the file of the plan, or ends with the machine.
+ * Starts the TPM of a machine, if it has one: what it keeps is in the file of the plan, or ends with the machine. It runs
+ * as who QEMU is, whose guest's commands it carries out.
+ * @param account whose QEMU is, which gets access to the file; by default this process's own
  * @returns removes the file again where it is a new one, for a machine that does not come to be
  * @throws ProvisionError when there is no swtpm, HcsError ERROR_FILE_NOT_FOUND for a guest state whose TPM is not with it,
  * ERROR_SHARING_VIOLATION when another machine has it
@@ -56,56 +58,88 @@ export async function startTpm(
   sides: SideProcesses,
   folder: WatchedFolder,
   plan: Pick<MachinePlan, 'tpm' | 'isTransient' | 'guestState'>,
+  account?: VmAccount,
 ): Promise<() => void> {
-  if (plan.tpm === undefined) return () => {};
-  const { state: path } = plan.tpm;
+  const { tpm } = plan;
+  if (tpm === undefined) return () => {};
+  const { state: path } = tpm;
   const isNew = path !== undefined && !plan.isTransient && !existsSync(path);
   const undo = (): void => {
     if (isNew) rmSync(path, { force: true });
   };
   const program = await findSideProgram('swtpm');
-  const state = openState(folder, plan, plan.tpm);
   try {
     await sides.start(ID, {
       program,
-      // By its descriptor: swtpm takes a comma for the end of a path.
-      descriptors: [state],
-      args: (socket) => [
-        ...['socket', '--tpm2', '--tpmstate', `backend-uri=file:///proc/self/fd/${STATE_FD}`],
-        ...['--ctrl', `type=unixio,path=${socket}`],
-        '--terminate',
-      ],
+      args: (socket, files) => {
+        // By its descriptor: swtpm takes a comma for the end of a path. The lock stays with swtpm, which inherits it.
+        const state = files.give(openState(folder, plan, tpm, account));
+        return [
+          ...['socket', '--tpm2', '--tpmstate', `backend-uri=file:///proc/self/fd/${state}`],
+          ...['--ctrl', `type=unixio,path=${socket}`],
+          '--terminate',
+        ];
+      },
     });
     return undo;
   } catch (error) {
     undo();
     throw error;
-  } finally {
-    closeSync(state); // swtpm has its own, and with it the lock.
   }
 }
 
-/** A descriptor of the file with what the TPM keeps, empty for a new one. */
+/** A descriptor of the file with what the TPM keeps, empty for a new one. The account may open what it names. */
 function openState(
   folder: WatchedFolder,
   { isTransient, guestState }: Pick<MachinePlan, 'isTransient' | 'guestState'>,
   { state }: PlannedTpm,
+  account: VmAccount | undefined,
 ): number {
-  const own = folder.file('tpm-state');
-  if (state === undefined || guestState === undefined) return openSync(own, 'w+', 0o600);
+  if (state === undefined || guestState === undefined) return openOwn(folder, account);
   const isThere = existsSync(state);
   if (!isThere) requireFresh(guestState, state);
   if (isTransient) {
-    if (isThere) writeFileSync(own, readOwned(state, guestState), { mode: 0o600 });
-    return openSync(own, 'a+', 0o600);
+    return openOwn(folder, account, isThere ? readOwned(state, guestState) : undefined);
   }
   const fd = openOwned(state, guestState, constants.O_RDWR | constants.O_CREAT);
-  if (lockFile(fd)) return fd;
+  try {
+    if (lockFile(fd)) {
+      letIn(fd, account);
+      return fd;
+    }
+  } catch (error) {
+    closeSync(fd);
+    throw resourceFailure(
+      'E_ACCESSDENIED',
+      `${AT}: the account of the machine cannot be let into "${state}": use a file system with locks and access control lists (ext4, xfs, btrfs, tmpfs)`,
+      error,
+    );
+  }
   closeSync(fd);
   throw resourceFailure(
     'ERROR_SHARING_VIOLATION',
     `${AT}: another machine uses the TPM "${state}"; end it, or use a copy of both files`,
   );
+}
+
+/** A file that ends with the machine. */
+function openOwn(
+  folder: WatchedFolder,
+  account: VmAccount | undefined,
+  content: Uint8Array = Buffer.alloc(0),
+): number {
+  const fd = openSync(folder.file('tpm-state'), 'wx+', 0o600);
+  writeFileSync(fd, content);
+  if (account !== undefined) fchownSync(fd, account.uid, account.gid);
+  return fd;
+}
+
+/** Who was granted a guest state has the TPM beside it as well, which is revoked with it. */
+function letIn(fd: number, account: VmAccount | undefined): void {
+  if (account === undefined) return;
+  const { READ, WRITE } = AclPermission;
+  const entry = { kind: 'user', id: account.uid } as const;
+  allow(`/proc/self/fd/${fd}`, 'access', fstatSync(fd).mode, entry, READ | WRITE);
 }
 
 /** A new file is whose the guest state is. One of somebody else may be one that its owner's service must not touch. */

@@ -1,14 +1,19 @@
 import { findSideProgram } from '../../../provision/find-side-program.ts';
+import { isReachable } from '../handed-files.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedShare } from '../machine-plan.ts';
 import type { Part } from '../part.ts';
 import type { RootPorts } from '../root-ports.ts';
-import type { SideProcesses } from '../side-processes.ts';
+import type { SideProcesses, SideProcessRequest } from '../side-processes.ts';
+import type { VmAccount } from '../vm-account.ts';
+import { warnOnce } from '../warn-once.ts';
 import { chardevBackend } from './com-port.ts';
 import { resourceFailure } from './resource-failure.ts';
 
 /** Requests that may be under way at once. */
 const QUEUE_SIZE = 1024;
+/** All but the last of 2^32 ids, which is none. */
+const ALL_IDS = 0xffff_ffff;
 
 /** Id of a share's device in QEMU, where it is a virtiofs one. */
 export function shareId({ tag }: PlannedShare): string {
@@ -24,8 +29,8 @@ export function isVirtiofs(share: PlannedShare, ports: Pick<RootPorts, 'has'>): 
 }
 
 /**
- * Starts the program that serves a share: in a chroot where that can be had, else in a namespace of its own, as the user
- * of this process.
+ * Starts the program that serves a share, with no view of anything else. It runs as who QEMU is where that reaches the
+ * folder and may make namespaces, else as the user of this process, with a warning.
  * @throws ProvisionError when there is no virtiofsd, HcsError ERROR_NOT_SUPPORTED for a clone
  */
 export async function startShare(
@@ -34,18 +39,58 @@ export async function startShare(
   isClone: boolean,
 ): Promise<void> {
   if (isClone) throw noShareInClone(share);
-  const { path, readOnly } = share;
-  await sides.start(shareId(share), {
-    program: await findSideProgram('virtiofsd'),
-    args: (socket) => [
-      ...['--socket-path', socket, '--shared-dir', path],
-      ...['--sandbox', process.getuid?.() === 0 ? 'chroot' : 'namespace'],
-      // A saved machine knows its files by their paths; one that is gone by then is an error for who opens it.
-      ...['--migration-mode', 'find-paths', '--migration-on-error', 'guest-error'],
-      ...['--log-level', 'warn'],
-      ...(readOnly ? ['--readonly'] : []),
-    ],
-  });
+  const { account } = sides;
+  const program = await findSideProgram('virtiofsd');
+  const start = (how: Partial<SideProcessRequest>, own: readonly string[]) =>
+    sides.start(shareId(share), {
+      program,
+      args: (socket) => [...argumentsFor(share, socket), ...own],
+      ...how,
+    });
+  if (account !== undefined) {
+    try {
+      requireReachable(share, account);
+      await start({}, [...SANDBOX.namespace, ...squashed(account)]);
+      return;
+    } catch (error) {
+      warnOnce(
+        `The share "${share.path}" is served with the rights of the service, in a chroot, not with those of its machine: ${(error as Error).message}`,
+      );
+    }
+  }
+  const isRoot = process.getuid?.() === 0;
+  await start({ account: undefined }, isRoot ? SANDBOX.chroot : SANDBOX.namespace);
+}
+
+const SANDBOX = {
+  chroot: ['--sandbox', 'chroot'],
+  namespace: ['--sandbox', 'namespace'],
+} as const;
+
+function argumentsFor({ path, readOnly }: PlannedShare, socket: string): readonly string[] {
+  return [
+    ...['--socket-path', socket, '--shared-dir', path],
+    // A saved machine knows its files by their paths; one that is gone by then is an error for who opens it.
+    ...['--migration-mode', 'find-paths', '--migration-on-error', 'guest-error'],
+    ...['--log-level', 'error'],
+    ...(readOnly ? ['--readonly'] : []),
+  ];
+}
+
+/** In its namespaces virtiofsd finds the folder by its path alone. */
+function requireReachable({ path }: PlannedShare, account: VmAccount): void {
+  if (isReachable(path, account)) return;
+  throw new Error('its account may not search the folders above; let everybody search them');
+}
+
+/** All users of the guest are the account, the only one there is in its namespace; for the guest that is root. */
+function squashed({ uid, gid }: VmAccount): readonly string[] {
+  return [
+    ...['--translate-uid', `squash-guest:0:${uid}:${ALL_IDS}`],
+    ...['--translate-uid', `host:${uid}:0:1`],
+    ...['--translate-gid', `squash-guest:0:${gid}:${ALL_IDS}`],
+    ...['--translate-gid', `host:${gid}:0:1`],
+  ];
 }
 
 /** Why a clone is refused a share. */
