@@ -40,6 +40,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'compute/crash-reports.test.ts': 'modes of files, and programs that are scripts',
   'compute/document-fields.test.ts': 'Unix sockets and devices of Linux in documents',
   'compute/growth.test.ts': 'programs that run from their source',
+  'compute/take-over.test.ts': 'the clock of Vitest',
   'device-host/runtime-folder.test.ts': 'Unix sockets',
   'device-host/vfio-user-platform.test.ts': 'Unix sockets',
   'device-host/vfio-user-restart.test.ts': 'Unix sockets',
