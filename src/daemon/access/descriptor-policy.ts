@@ -34,15 +34,23 @@ const NAMES = Object.keys(RIGHTS) as readonly AccessRight[];
  * cannot be read is nobody's.
  */
 export class DescriptorPolicy implements AccessPolicy {
-  readonly #service: string;
+  readonly #service: SecurityDescriptor;
   readonly #descriptorOf: DescriptorPolicyOptions['descriptorOf'];
+  /** The last answer: most systems of a list have the same descriptor, that of their owner. */
+  #last:
+    | {
+        readonly sddl: string;
+        readonly peer: PeerCredentials;
+        readonly rights: ReadonlySet<AccessRight>;
+      }
+    | undefined;
 
   /** @throws SddlError for a descriptor of the service that cannot be honoured */
   constructor({ service, group, descriptorOf }: DescriptorPolicyOptions) {
     const uid = process.getuid?.() ?? 0;
     const gid = process.getgid?.() ?? 0;
     const given = service === undefined ? ownerOnly({ uid, gid, groups: [] }) : parseSddl(service);
-    this.#service = formatSddl(group === undefined ? given : withReader(given, groupSid(group)));
+    this.#service = group === undefined ? given : withReader(given, groupSid(group));
     this.#descriptorOf = descriptorOf;
   }
 
@@ -64,7 +72,10 @@ export class DescriptorPolicy implements AccessPolicy {
   rights(peer: PeerCredentials, system: SystemName): ReadonlySet<AccessRight> | undefined {
     const sddl = this.#descriptorOf(system);
     if (sddl === undefined) return undefined;
-    return new Set(NAMES.filter((right) => may(sddl, peer, RIGHTS[right])));
+    if (this.#last?.sddl !== sddl || this.#last.peer !== peer) {
+      this.#last = { sddl, peer, rights: rightsOf(sddl, accountOf(peer)) };
+    }
+    return this.#last.rights;
   }
 
   callService(peer: PeerCredentials, name: string): void {
@@ -74,11 +85,11 @@ export class DescriptorPolicy implements AccessPolicy {
   }
 
   #require(peer: PeerCredentials, right: AccessMask, name: string, what: string): void {
-    if (may(this.#service, peer, right)) return;
+    if (mayAccess(this.#service, accountOf(peer), right)) return;
     throw failure(
       name,
       'HCS_E_ACCESS_DENIED',
-      `user ${peer.uid} may not ${what}: who may is said by its security descriptor, ${this.#service}`,
+      `user ${peer.uid} may not ${what}: who may is said by its security descriptor, ${formatSddl(this.#service)}`,
     );
   }
 }
@@ -94,10 +105,12 @@ function accountOf({ uid, gid, groups = [] }: PeerCredentials): Account {
   return { uid, gid, groups };
 }
 
-function may(sddl: string, peer: PeerCredentials, right: AccessMask): boolean {
+function rightsOf(sddl: string, account: Account): ReadonlySet<AccessRight> {
+  let descriptor: SecurityDescriptor;
   try {
-    return mayAccess(parseSddl(sddl), accountOf(peer), right);
+    descriptor = parseSddl(sddl);
   } catch {
-    return false;
+    return new Set();
   }
+  return new Set(NAMES.filter((right) => mayAccess(descriptor, account, RIGHTS[right])));
 }
