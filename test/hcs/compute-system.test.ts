@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+// Longer than most: a table of every call, with and without a signal that aborts.
+import { describe, expect, test } from 'vitest';
 import { DeviceDirectory } from '../../src/compute/device-directory.ts';
 import { ComputeService } from '../../src/compute/service.ts';
 import type { ComputeCore } from '../../src/hcs/compute-core.ts';
@@ -236,31 +237,92 @@ test('cannot be watched for the first time once it is closed', async () => {
   expect(await all(system.events())).toEqual([]);
 });
 
-test('ends the wait when the signal aborts, and the call goes on', async () => {
-  const rig = new Rig();
-  const system = await running(rig);
-  const release = rig.engine.hold('pause');
-  const controller = new AbortController();
-  const pause = system.pause({ signal: controller.signal });
-  controller.abort(new Error('enough'));
-  await expect(pause).rejects.toThrow('enough');
-  release();
-  expect((await system.properties()).State).toBe('Paused');
+/** Every call that takes a signal, with the step of the engine behind it, if any, and the state that it needs. */
+const calls: Record<
+  string,
+  readonly [
+    step: Parameters<RecordingEngine['hold']>[0] | undefined,
+    state: 'Created' | 'Running' | 'Paused',
+    call: (system: ComputeSystem, signal: AbortSignal) => Promise<unknown>,
+  ]
+> = {
+  start: ['start', 'Created', (system, signal) => system.start({ signal })],
+  pause: ['pause', 'Running', (system, signal) => system.pause({ signal })],
+  resume: ['resume', 'Paused', (system, signal) => system.resume({ signal })],
+  shutDown: ['shutDown', 'Running', (system, signal) => system.shutDown({ signal })],
+  terminate: ['terminate', 'Running', (system, signal) => system.terminate({ signal })],
+  crash: ['crash', 'Running', (system, signal) => system.crash({ signal })],
+  save: [
+    'save',
+    'Paused',
+    (system, signal) => system.save({ SaveStateFilePath: '/saved' }, { signal }),
+  ],
+  modify: [
+    'addDevice',
+    'Running',
+    (system, signal) => system.modify(deviceRequest('Add', INSTANCE), { signal }),
+  ],
+  properties: [
+    'properties',
+    'Running',
+    (system, signal) => system.properties({ PropertyTypes: ['Memory'] }, { signal }),
+  ],
+  create: [
+    'create',
+    'Running',
+    ({ core }, signal) => ComputeSystem.create('other', vm(), { core, signal }),
+  ],
+  open: [undefined, 'Running', ({ core }, signal) => ComputeSystem.open('vm', { core, signal })],
+  enumerate: [
+    undefined,
+    'Running',
+    ({ core }, signal) => ComputeSystem.enumerate({}, { core, signal }),
+  ],
+};
+
+test('each method that makes a call takes a signal', () => {
+  const own = Object.getOwnPropertyNames(ComputeSystem.prototype).filter(
+    (name) => !['constructor', 'events', 'exited', 'close'].includes(name),
+  );
+  const ofClass = Object.getOwnPropertyNames(ComputeSystem).filter(
+    (name) => !['length', 'name', 'prototype'].includes(name),
+  );
+  expect(Object.keys(calls).sort()).toEqual([...own, ...ofClass].sort());
 });
 
-test('makes no call for a signal that has aborted', async () => {
-  const rig = new Rig();
-  const system = await running(rig);
-  const signal = AbortSignal.abort(new Error('too late'));
-  const calls: readonly (() => Promise<unknown>)[] = [
-    () => system.pause({ signal }),
-    () => system.modify(deviceRequest('Add', INSTANCE), { signal }),
-    () => ComputeSystem.create('other', vm(), { core: rig.core, signal }),
-    () => ComputeSystem.open('vm', { core: rig.core, signal }),
-    () => ComputeSystem.enumerate({}, { core: rig.core, signal }),
-  ];
-  for (const call of calls) await expect(call()).rejects.toThrow('too late');
-  expect(rig.engine.log).toEqual(['create', 'start']);
+describe.each(Object.entries(calls))('%s', (_, [step, state, call]) => {
+  async function open(): Promise<{ rig: Rig; system: ComputeSystem }> {
+    const rig = new Rig();
+    rig.announce(INSTANCE);
+    const system = await ComputeSystem.create('vm', vm(), { core: rig.core });
+    if (state !== 'Created') await system.start();
+    if (state === 'Paused') await system.pause();
+    rig.engine.log.length = 0;
+    return { rig, system };
+  }
+
+  test('ends the wait when its signal aborts, and the call goes on', async () => {
+    const { rig, system } = await open();
+    const release = step === undefined ? () => {} : rig.engine.hold(step);
+    const controller = new AbortController();
+    const pending = call(system, controller.signal);
+    controller.abort(new Error('enough'));
+    await expect(pending).rejects.toThrow('enough');
+    release();
+    while (step !== undefined && rig.engine.log.length === 0) await turn();
+    if (step !== undefined) expect(rig.engine.log[0]).toMatch(new RegExp(`^${step}\\b`));
+    // Calls come in turn: this one after what was let go on.
+    expect((await system.properties()).Id).toBe('vm');
+  });
+
+  test('makes no call for a signal that has aborted', async () => {
+    const { rig, system } = await open();
+    const signal = AbortSignal.abort(new Error('too late'));
+    await expect(call(system, signal)).rejects.toThrow('too late');
+    await turn();
+    expect(rig.engine.log).toEqual([]);
+    expect((await system.properties()).State).toBe(state);
+  });
 });
 
 test('terminates what an aborted creation makes', async () => {
