@@ -30,7 +30,8 @@ export interface ServiceConnection extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const DEFAULT_GREETING_LIMIT_MS = 10_000;
+/** See {@link ConnectServiceOptions.greetingLimitMs}. */
+export const DEFAULT_GREETING_LIMIT_MS = 10_000;
 
 /** Milliseconds between attempts to connect. */
 const LOOK_MS = 10;
@@ -59,13 +60,25 @@ export async function connectService(
 export function openService(options: ConnectServiceOptions = {}): RemoteService {
   const { greetingLimitMs = DEFAULT_GREETING_LIMIT_MS } = options;
   return new RemoteService({
+<<<<<<< /tmp/hcsv/src/daemon/connect-service.ts
+    connect: () => connectSocket(options, greetingLimitMs),
+=======
     connect: (mayStart = true) =>
       find(mayStart ? options : { ...options, startOnDemand: false }, greetingLimitMs),
+>>>>>>> /tmp/hcsv-new
     greetingLimitMs,
   });
 }
 
-async function find(options: ConnectServiceOptions, limitMs: number): Promise<Socket> {
+/**
+ * A socket that is connected to a service, which has not greeted yet.
+ * @param limitMs milliseconds that one may take that is busy, or starting
+ * @throws HcsError as {@link connectService}; RangeError for a path that no socket can have
+ */
+export async function connectSocket(
+  options: ConnectServiceOptions,
+  limitMs: number,
+): Promise<Socket> {
   const { socket: path = defaultSocketPath(), startOnDemand = false } = options;
   checkSocketPath(path);
   requireTrusted(path);

@@ -29,10 +29,20 @@ export interface DaemonOptions {
   /** Milliseconds without clients and systems after which {@link DaemonOptions.idle} is called. */
   readonly idleLimitMs?: number | undefined;
   readonly idle?: (() => void) | undefined;
+  /** How clients that may change the service can end it. Default: they cannot. */
+  readonly stop?: DaemonStop | undefined;
   /** See {@link SessionContext}. */
   readonly waitingLimit?: number | undefined;
   /** Milliseconds in which a client has to say hello; 10,000. */
   readonly helloLimitMs?: number | undefined;
+}
+
+/** What becomes of a daemon that a client ends. */
+export interface DaemonStop {
+  /** Whether the systems go on, for another daemon. */
+  readonly keepsSystems: boolean;
+  /** Called once the client has its answer. @param reason for people */
+  readonly now: (reason: string) => void;
 }
 
 const DEFAULT_HELLO_LIMIT_MS = 10_000;
@@ -62,6 +72,7 @@ export class Daemon {
       waitingLimit,
       greeting: { version: packageVersion(), pid: process.pid, host },
       helloLimitMs: options.helloLimitMs ?? DEFAULT_HELLO_LIMIT_MS,
+      stop: options.stop && stopper(options.stop, service),
     };
     this.#watchIdle();
   }
@@ -130,6 +141,20 @@ export class Daemon {
       else idle?.();
     }, idleLimitMs);
   }
+}
+
+/** What a session does when its client ends the daemon. */
+function stopper(
+  { keepsSystems, now }: DaemonStop,
+  service: ServedService,
+): NonNullable<SessionContext['stop']> {
+  return (reason, isSure) => {
+    const systems = service.systemCount;
+    const stops = isSure || keepsSystems || systems === 0;
+    // The answer is on its way by then.
+    if (stops) setImmediate(() => now(reason));
+    return { stops, systems, keepsSystems };
+  };
 }
 
 /** Tells a client why it is not let in, and has nothing of what it says. */

@@ -115,6 +115,27 @@ export interface ClientRequests {
     result: null;
   };
   withdraw: { params: { readonly device: number }; result: null };
+  /** Asks the daemon to end. It needs no `hello`, so that clients of every version can end one of any other. */
+  stop: {
+    params: {
+      /** Whether it is to end also where systems end with it. */
+      readonly isSure: boolean;
+    };
+    result: StopAnswer;
+  };
+}
+
+/** What a daemon says that was asked to end. */
+export interface StopAnswer {
+  /** Whether it ends: not where systems would end, and the client is not sure. */
+  readonly stops: boolean;
+  /** Systems that it has. */
+  readonly systems: number;
+  /** Whether they go on, for the next daemon. */
+  readonly keepsSystems: boolean;
+  /** Version of the package. */
+  readonly version: string;
+  readonly pid: number;
 }
 
 /** Requests of the daemon: parameters and result. */

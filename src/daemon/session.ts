@@ -29,6 +29,7 @@ import {
   SERVICE_FUNCTIONS,
   type ServiceFunction,
   type ServiceGreeting,
+  type StopAnswer,
 } from './protocol.ts';
 import { RemoteDevice } from './remote-device.ts';
 import { failureResponse } from './wire-failure.ts';
@@ -57,6 +58,10 @@ export interface SessionContext {
   readonly waitingLimit?: number | undefined;
   /** Milliseconds in which a client has to say hello. */
   readonly helloLimitMs: number;
+  /** Ends the daemon; see {@link StopAnswer}. Undefined: no client can. */
+  readonly stop?:
+    | ((reason: string, isSure: boolean) => Omit<StopAnswer, 'version' | 'pid'>)
+    | undefined;
 }
 
 /** Records calls that have ended, without keeping anybody waiting. */
@@ -158,7 +163,7 @@ export class Session {
 
   // Not async: handles are open when the next message is looked at.
   #handle(method: string, name: string, parameters: Parameters, token: CancellationToken): unknown {
-    if (!this.#isGreeted && method !== 'hello') {
+    if (!this.#isGreeted && method !== 'hello' && method !== 'stop') {
       throw failure(name, 'E_INVALIDARG', `the client has to say hello before ${method}`);
     }
     switch (method) {
@@ -180,6 +185,8 @@ export class Session {
         return this.#announce(parameters);
       case 'withdraw':
         return this.#withdraw(parameters);
+      case 'stop':
+        return this.#stop(parameters);
       default:
         throw failure(name, 'E_NOTIMPL', `this service has no method ${method}`);
     }
@@ -346,6 +353,16 @@ export class Session {
     void this.#devices.get(number)?.withdraw();
     this.#devices.delete(number);
     return null;
+  }
+
+  #stop(parameters: Parameters): StopAnswer {
+    const { stop, policy, greeting } = this.#context;
+    const { version, pid } = greeting;
+    policy.callService(this.peer, 'stop');
+    if (stop === undefined) throw failure('stop', 'E_NOTIMPL', 'this service ends by itself');
+    clearTimeout(this.#helloTimer);
+    const answer = stop(`user ${this.peer.uid} has ended it`, parameters.get('isSure') === true);
+    return { ...answer, version, pid };
   }
 
   #newHandle(name: string, parameters: Parameters): number {

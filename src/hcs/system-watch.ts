@@ -5,6 +5,7 @@ import type { HCS_SYSTEM } from './core/handles.ts';
 import { EventStream } from './event-stream.ts';
 import { ExitPromise } from './exit-promise.ts';
 import { HcsError } from './hcs-error.ts';
+import { HRESULT } from './hresult.ts';
 import { isGone } from './is-gone.ts';
 import type { Properties, SystemExitStatus } from './schema/documents.ts';
 import { readEventData, type SystemEvent, systemEvent } from './system-event.ts';
@@ -97,7 +98,11 @@ export class SystemWatch {
       this.#events.end();
     } else if (event.type === 'serviceDisconnected') {
       this.#exit.reject(
-        new Error(`Cannot watch compute system ${this.#id}: the connection to its service is lost`),
+        new HcsError({
+          function: 'HcsWaitForComputeSystemExit',
+          hresult: HRESULT.HCS_E_SERVICE_DISCONNECT,
+          message: `compute system ${this.#id}: the connection to its service is lost; open it again`,
+        }),
       );
       this.#events.end();
     } else {

@@ -14,11 +14,12 @@ const NODE = [
   '--conditions=hdvkit-source',
 ] as const;
 
-/** The programs that are run from their source: the commands of this package, and one for tests of `hcs`. */
+/** The programs that are run from their source: the commands of this package, and those for tests of `hcs`. */
 const PROGRAMS = {
   hdvkit: join(root, 'src/cli/main.ts'),
   hcs: join(root, 'src/cli/hcs/main.ts'),
   hcsInTurn: join(root, 'test/cli/hcs/commands-in-turn.ts'),
+  hcsdOfOtherVersion: join(root, 'test/daemon/other-version.ts'),
 } as const;
 
 /** How a run of the command ended. */

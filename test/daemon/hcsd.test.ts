@@ -9,6 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +17,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connectService } from '../../src/daemon/connect-service.ts';
 import { ServiceSocket } from '../../src/daemon/service-socket.ts';
 import { defaultSocketPath } from '../../src/daemon/socket-path.ts';
+import { StateStore } from '../../src/daemon/store/state-store.ts';
 import { closeFd } from '../../src/ffi/descriptors.ts';
 import { listenUnix } from '../../src/ffi/unix-socket.ts';
 import { GENERIC_ALL, HCS_EVENT_TYPE, INFINITE } from '../../src/hcs/core/constants.ts';
@@ -182,6 +184,26 @@ test('is started on demand, once however many ask, and ends when nobody needs it
   while (existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 10));
   const [pid] = pids;
   while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+test('that is starting says so to clients, which wait for it longer than for a program that does not greet', async () => {
+  // The daemon before it has not given up the state.
+  const before = StateStore.open(folder);
+  const starting = start();
+  while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 10));
+  const limit = { socket, greetingLimitMs: 2_500 };
+  const patient = connectService(limit);
+  const watcher = createConnection(socket);
+  let said = '';
+  watcher.on('data', (data) => {
+    said += data;
+  });
+  while (said.split('"starting"').length <= 4) await once(watcher, 'data');
+  before.close();
+  expect((await starting).code).toBeUndefined();
+  expect((await patient).service).toMatchObject({ host: 'simulated' });
+  await (await patient).close();
+  watcher.destroy();
 });
 
 test('that cannot be started says why, with its last lines', async () => {

@@ -1,4 +1,5 @@
 import type { ServiceConnection } from '../../daemon/connect-service.ts';
+import type { StopAnswer } from '../../daemon/protocol.ts';
 import type { HdvBinding } from '../../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostName } from '../../hosts/host.ts';
 import { UsageError } from '../usage-error.ts';
@@ -70,13 +71,26 @@ async function connectDaemon(
   try {
     return await connectService(given);
   } catch (error) {
-    // A path that no socket can have.
-    if (error instanceof RangeError)
-      throw new UsageError(error.message, undefined, { cause: error });
-    if (isRunning || !isNobodyThere(error)) throw error;
+    if (isRunning || !isNobodyThere(error)) throw asUsageError(error);
   }
   await using _starter = await connectService({ ...given, startOnDemand: { host } });
   return await connectService(given);
+}
+
+/** Asks the daemon of the socket to end; see {@link stopService}. */
+export async function stop({ socket }: ServiceOptions, isSure: boolean): Promise<StopAnswer> {
+  const { stopService } = await import('../../daemon/stop-service.ts');
+  try {
+    return await stopService({ socket, isSure, greetingLimitMs: GREETING_LIMIT_MS });
+  } catch (error) {
+    throw asUsageError(error);
+  }
+}
+
+/** A path that no socket can have is what the user gave. */
+function asUsageError(error: unknown): unknown {
+  if (!(error instanceof RangeError)) return error;
+  return new UsageError(error.message, undefined, { cause: error });
 }
 
 /** The host that the user names, by the option or the environment. */

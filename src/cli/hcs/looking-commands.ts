@@ -1,11 +1,11 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { positiveInteger } from '../positive-integer.ts';
 import { addExamples, addJsonOption, addServiceOptions, seconds } from './command-options.ts';
 import type { EventsOptions } from './events.ts';
 import type { ListOptions } from './list.ts';
-import type { OutputOptions } from './output.ts';
 import type { ScreenshotOptions } from './screenshot-command.ts';
-import type { HcsContext, ServiceOptions } from './service-host.ts';
+import type { ServiceAction, ServiceCommandOptions } from './service-action.ts';
+import type { HcsContext } from './service-host.ts';
 import type { ShowOptions } from './show.ts';
 import type { StatsOptions } from './stats.ts';
 import type { WaitOptions } from './wait.ts';
@@ -116,13 +116,19 @@ export function addLookingCommands(program: Command, context: HcsContext): void 
 
   const service = program
     .command('service')
-    .summary('show the compute service')
-    .description('Shows what the compute service is, and what its host is made of.');
+    .summary('show the compute service, start or stop it')
+    .description(
+      'Shows what the compute service is, and what its host is made of; it is started where none runs, and with status only looked for. stop ends the daemon of this user: systems of the host linux go on, simulated ones end with it.',
+    )
+    .addArgument(new Argument('[action]', 'what to do').choices(['status', 'start', 'stop']))
+    .option('-y, --yes', 'stop it without a question, also where systems end with it');
   addExamples(
     addServiceOptions(addJsonOption(service, 'print the properties of the service')),
     'hcs service',
-  ).action(async (options: ServiceOptions & OutputOptions) => {
-    await (await import('./service.ts')).service(context, options);
+    'hcs service status --json | jq .systems',
+    'hcs service stop',
+  ).action(async (action: ServiceAction | undefined, options: ServiceCommandOptions) => {
+    await (await import('./service-action.ts')).serviceAction(context, action, options);
   });
 }
 

@@ -1,3 +1,4 @@
+import type { StopAnswer } from '../../daemon/protocol.ts';
 import type { ComputeCore } from '../../hcs/compute-core.ts';
 import type { HdvBinding } from '../../hdv/hdv-binding.ts';
 import type { HostName } from '../../hosts/host.ts';
@@ -33,4 +34,6 @@ export type Connect = (options: ServiceOptions) => Promise<ServiceHost>;
 /** What the commands are made with. */
 export interface HcsContext {
   readonly connect: Connect;
+  /** Asks the daemon that the options mean to end; undefined where there is none to ask. */
+  readonly stop?: ((options: ServiceOptions, isSure: boolean) => Promise<StopAnswer>) | undefined;
 }

@@ -66,6 +66,7 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
   const listener = await listen(socket, connected, group);
   if (listener === undefined) return;
   let store: StateStore | undefined;
+  let keepsSystems = keep;
   let end: (reason: string) => void = () => {};
   const ended = new Promise<string>((resolve) => {
     end = resolve;
@@ -91,6 +92,13 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
       log,
       idleLimitMs: idleExit === undefined ? undefined : idleExit * 1000,
       idle: () => end('nobody needs it'),
+      stop: {
+        keepsSystems: host === 'linux',
+        now: (reason) => {
+          keepsSystems = host === 'linux';
+          end(reason);
+        },
+      },
     });
   } catch (error) {
     listener.close();
@@ -107,7 +115,7 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
   const reason = await ended;
   log(`ends: ${reason}`);
   listener.close();
-  await daemon.close(reason, { keep });
+  await daemon.close(reason, { keep: keepsSystems });
   await audit.flush();
   store.close();
   for (const [signal, handler] of handlers) process.off(signal, handler);

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,6 +45,13 @@ afterAll(async () => {
   }
   place[Symbol.dispose]();
 });
+
+/** The command with a service of its own. */
+function elsewhere(name: string) {
+  const HDVKIT_SOCKET = join(place.path, name, 'hcsd.sock');
+  const HDVKIT_STATE = join(place.path, `${name}-state`);
+  return { ...options, env: { ...options.env, HDVKIT_SOCKET, HDVKIT_STATE } };
+}
 
 function isAlive(pid: number): boolean {
   try {
@@ -110,31 +117,131 @@ describe('with a daemon', () => {
     expect(none.stderr).toContain('Cannot use --embedded with --socket');
     expect(none.code).toBe(2);
   });
+});
 
-  test('who follows hears of the end of the daemon, and starts no other', async () => {
-    const HDVKIT_STATE = join(place.path, 'other-state');
-    const env = {
-      ...options.env,
-      HDVKIT_STATE,
-      HDVKIT_SOCKET: join(place.path, 'other', 'hcsd.sock'),
-    };
-    const other: CliOptions = { ...options, env };
+describe('with a service of its own', () => {
+  test('who waits, follows or measures hears of the end of the daemon, and starts no other', async () => {
+    const other = elsewhere('other');
     expect((await place.run(['create', 'm.json', '--start'], other)).code).toBe(0);
     const { pid } = JSON.parse((await place.run(['service', '--json'], other)).stdout).daemon;
-    const all = place.start(['events', '-f'], other);
-    const one = place.start(['events', 'm', '-f', '--json'], other);
-    const done = Promise.all([ended(all), ended(one)]);
-    await Promise.all([until(all.stdout, 'Running'), until(one.stdout, 'Running')]);
+    const start = (...args: string[]) => place.start(args, other);
+    const all = start('events', '-f');
+    const one = start('events', 'm', '-f', '--json');
+    const wait = start('wait', 'm');
+    const stats = start('stats', 'm', '--json', '--interval', '0.01');
+    const done = Promise.all([all, one, wait, stats].map(ended));
+    await Promise.all([
+      until(all.stdout, 'Running'),
+      until(one.stdout, 'Running'),
+      until(wait.stderr, 'Waiting for the end of m'),
+      until(stats.stdout, 'Running'),
+    ]);
     process.kill(pid, 'SIGKILL');
-    const [first, second] = await done;
-    expect(first.code).toBe(1);
-    expect(second.code).toBe(1);
-    expect(second.stdout).toContain('"serviceDisconnected"');
-    expect(JSON.parse(second.stderr.trim()).error.message).toContain(
+    const ends = await done;
+    expect(ends.map(({ code }) => code)).toEqual([1, 1, 1, 1]);
+    const [ofAll, ofOne, ofWait, ofStats] = ends;
+    expect(ofOne?.stdout).toContain('"serviceDisconnected"');
+    expect(JSON.parse(ofOne?.stderr.trim() ?? '').error.message).toContain(
       'the compute service has ended',
     );
+    expect(ofAll?.stderr).toMatch(/compute service has ended\n {2}remedy: hcs service says/);
+    expect(ofWait?.stderr).toMatch(
+      /compute system m: the connection to its service is lost.*\n {2}remedy: hcs list shows/,
+    );
+    expect(JSON.parse(ofStats?.stderr.trim() ?? '')).toMatchObject({
+      error: { code: 'HCS_E_SERVICE_DISCONNECT', remedy: expect.stringContaining('hcs list') },
+      exitCode: 1,
+    });
+    expect((await place.run(['service', 'status'], other)).code).toBe(1);
   });
 
+  test('the service is started, looked at and stopped, which is asked for where systems end', async () => {
+    const own = elsewhere('stopped');
+    const hcsThere = (...args: string[]): Promise<CliResult> => place.run(args, own);
+    const none = { stdout: 'No service runs; the next command starts one\n' };
+    expect(await hcsThere('service', 'status')).toMatchObject({ ...none, code: 1 });
+    expect(await hcsThere('service', 'stop')).toMatchObject({ ...none, code: 0 });
+    const started = await hcsThere('service', 'start');
+    const [, pid] = /^Started hcsd \S+, process (\d+); /.exec(started.stdout) ?? [];
+    expect((await hcsThere('service', 'start')).stdout).toMatch(`process ${pid} runs already\n`);
+    expect((await hcsThere('create', 'm.json', '--start')).code).toBe(0);
+    expect((await hcsThere('service', 'status')).stdout).toMatch(/^systems +1$/m);
+    const unasked = await hcsThere('service', 'stop');
+    expect(unasked.stderr).toMatch(/unasked: 1 system would end with it\n {2}remedy: .*--yes\n$/);
+    expect(unasked.code).toBe(2);
+    const answer = async (text: string): Promise<CliResult> => {
+      const child = place.startOnTerminal(['service', 'stop'], own);
+      const done = ended(child);
+      await until(child.stdout, '1 system would end with it. Stop it? [y/N]');
+      child.stdin.write(text);
+      return await done;
+    };
+    expect(await answer('n\r')).toMatchObject({
+      stdout: expect.stringContaining('hcs: the service goes on'),
+      code: 1,
+    });
+    expect((await answer('\u0003')).code).toBe(130);
+    expect((await hcsThere('list', '--quiet')).stdout).toBe('m\n');
+    expect((await answer('y\r')).stdout).toMatch(
+      new RegExp(`Stopped hcsd \\S+, process ${pid}, and 1 system with it`),
+    );
+    while (isAlive(Number(pid))) await delay(10);
+    // One that nobody would miss needs no question.
+    expect((await hcsThere('service', 'start', '--json')).code).toBe(0);
+    expect(JSON.parse((await hcsThere('service', 'stop', '--json')).stdout)).toMatchObject({
+      done: true,
+      systems: 0,
+    });
+    expect((await hcsThere('service', 'stop', '--embedded')).code).toBe(2);
+  });
+
+  test('a daemon of another version is told by both versions, and can be ended', async () => {
+    for (const [oldest, newest, remedy] of [
+      ['98', '99', 'update the client'],
+      ['0', '0', 'end the service, and start the newer one'],
+    ] as const) {
+      const own = elsewhere(`version-${oldest}`);
+      const options = ['--socket', own.env.HDVKIT_SOCKET, '--state', own.env.HDVKIT_STATE];
+      const child = place.start([oldest, newest, '--host', 'simulated', ...options], {
+        program: 'hcsdOfOtherVersion',
+      });
+      const done = ended(child);
+      await until(child.stdout, 'listening');
+      const { code, stderr } = await place.run(['list'], own);
+      const versions = `protocol 1 to 1, the service (hdvkit \\S+) ${oldest} to ${newest}`;
+      expect(stderr).toMatch(new RegExp(versions.replace(/[()]/g, '\\$&')));
+      expect(stderr).toContain(remedy);
+      expect(code).toBe(1);
+      expect((await place.run(['service', 'stop'], own)).code).toBe(0);
+      expect((await done).code).toBe(0);
+    }
+  });
+
+  test('a program that listens and never greets is told apart, and no daemon is started beside it', async () => {
+    const own = elsewhere('silent');
+    mkdirSync(dirname(own.env.HDVKIT_SOCKET));
+    const listener =
+      "require('net').createServer(() => {}).listen(process.argv[1], () => console.log('listening'))";
+    const child = spawn(process.execPath, ['-e', listener, own.env.HDVKIT_SOCKET]);
+    try {
+      await until(child.stdout, 'listening');
+      const [listed, stopped] = await Promise.all([
+        place.run(['list'], own),
+        place.run(['service', 'stop'], own),
+      ]);
+      expect(listed?.stderr).toMatch(
+        /no service that greets: it did not answer to hello within 5000 ms; end that program, or name another/,
+      );
+      expect(stopped?.stderr).toContain('it did not answer within 5000 ms');
+      expect([listed?.code, stopped?.code]).toEqual([1, 1]);
+      expect(existsSync(`${own.env.HDVKIT_SOCKET}.log`)).toBe(false);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
+
+describe('without a daemon', () => {
   test('nobody is started where a socket cannot be', async () => {
     const { code, stderr } = await hcs('list', '--socket', `/${'x'.repeat(200)}`);
     expect(stderr).toContain('a path has 1 to 107 bytes');
