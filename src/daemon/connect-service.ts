@@ -60,12 +60,8 @@ export async function connectService(
 export function openService(options: ConnectServiceOptions = {}): RemoteService {
   const { greetingLimitMs = DEFAULT_GREETING_LIMIT_MS } = options;
   return new RemoteService({
-<<<<<<< /tmp/hcsv/src/daemon/connect-service.ts
-    connect: () => connectSocket(options, greetingLimitMs),
-=======
     connect: (mayStart = true) =>
-      find(mayStart ? options : { ...options, startOnDemand: false }, greetingLimitMs),
->>>>>>> /tmp/hcsv-new
+      connectSocket(mayStart ? options : { ...options, startOnDemand: false }, greetingLimitMs),
     greetingLimitMs,
   });
 }
