@@ -13,6 +13,8 @@ export interface QemuProgram {
   /** `'11.1.3'`. */
   readonly version: string;
   readonly source: 'explicit' | 'installed' | 'provisioned';
+  /** Whether it can confine itself to the system calls that it needs (-sandbox): a matter of how it was built. */
+  readonly hasSandbox: boolean;
 }
 
 /** Where to look for QEMU. */
@@ -40,10 +42,11 @@ export async function findQemu(options: FindQemuOptions = {}): Promise<QemuProgr
   const installed = findInPath(PROGRAM);
   const probed = installed === undefined ? undefined : await probe(installed, []);
   if (installed !== undefined && probed?.usable === true) {
-    return { command: installed, args: [], version: probed.version, source: 'installed' };
+    const { version, hasSandbox } = probed;
+    return { command: installed, args: [], version, hasSandbox, source: 'installed' };
   }
   const provisioned = provisionedQemu(options.cache);
-  if (provisioned !== undefined) return { ...provisioned, source: 'provisioned' };
+  if (provisioned !== undefined) return { ...provisioned, source: 'provisioned', hasSandbox: true };
   throw new ProvisionError(
     probed === undefined
       ? `Cannot find ${PROGRAM}`
@@ -67,17 +70,19 @@ async function probeExplicit(path: string): Promise<QemuProgram> {
       REMEDY,
     );
   }
-  return { command, args: [], version: probed.version, source: 'explicit' };
+  const { version, hasSandbox } = probed;
+  return { command, args: [], version, hasSandbox, source: 'explicit' };
 }
 
 interface Probe {
   readonly version: string;
   readonly usable: boolean;
+  readonly hasSandbox: boolean;
 }
 
 const probes = new Map<string, Promise<Probe | undefined>>();
 
-/** Asks a QEMU for its version and devices; once per file and process. Undefined for what is no QEMU. */
+/** As {@link probeQemu}, once per file and process. */
 function probe(command: string, args: readonly string[]): Promise<Probe | undefined> {
   const { mtimeMs, size } = statSync(command);
   const key = `${command}\n${mtimeMs}\n${size}`;
@@ -89,7 +94,7 @@ function probe(command: string, args: readonly string[]): Promise<Probe | undefi
   return result;
 }
 
-/** Asks a QEMU for its version, and whether it has vfio-user-pci. Undefined for what is no QEMU. */
+/** Asks a QEMU for its version, and whether it has vfio-user-pci and a sandbox. Undefined for what is no QEMU. */
 export async function probeQemu(
   command: string,
   args: readonly string[],
@@ -105,5 +110,5 @@ export async function probeQemu(
   const version = /QEMU emulator version (\d+\.\d+(?:\.\d+)?)/.exec(await ask('--version'))?.[1];
   if (version === undefined) return undefined;
   const usable = (await ask('-device', 'help')).includes('"vfio-user-pci"') && version !== '10.1.0';
-  return { version, usable };
+  return { version, usable, hasSandbox: /^-sandbox /m.test(await ask('--help')) };
 }

@@ -4,16 +4,17 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { QemuEngine } from '../../src/engines/qemu/engine.ts';
+import { QemuEngine, type QemuEngineOptions } from '../../src/engines/qemu/engine.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import { QmpClient } from '../../src/engines/qemu/qmp.ts';
 import type { ComputeSystem, VirtualMachine } from '../../src/hcs/schema/documents.ts';
+import { findQemu } from '../../src/provision/find-qemu.ts';
 import { LinuxGuestAccess } from '../../src/testing/linux-guest-access.ts';
 import { errorOf } from '../compute/recording-engine.ts';
 import { openMachine, type TestMachine } from '../host/conformance.ts';
 import { Command, PROBE } from '../host/conformance-devices.ts';
 import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
-import { processesOf } from './machine-processes.ts';
+import { processesOf, statusOf } from './machine-processes.ts';
 
 const MODULE = new URL('../host/conformance-devices.ts', import.meta.url);
 const MIB = 1024 * 1024;
@@ -39,10 +40,10 @@ async function creating(
   id: string,
   change: VirtualMachine,
   look: () => unknown = () => {},
-  extraArgs: readonly string[] = [],
+  options: QemuEngineOptions = {},
 ): Promise<void> {
   const { VirtualMachine } = host.document() as ComputeSystem;
-  const created = await new QemuEngine({ accounts: 'service', extraArgs }).create({
+  const created = await new QemuEngine({ accounts: 'service', ...options }).create({
     id,
     runtimeId: randomUUID(),
     document: { VirtualMachine: { Chipset: VirtualMachine?.Chipset, ...change } },
@@ -54,6 +55,20 @@ async function creating(
   } finally {
     await created.terminate();
   }
+}
+
+/** capabilities(7) */
+const CAP_IPC_LOCK = 14n;
+const CAP_SYS_RESOURCE = 24n;
+
+/** Whether QEMU may lock any amount of memory: its own right, or the limit that the service may set for it. */
+function mayLock(accounts: 'service' | 'per-vm'): boolean {
+  const own = BigInt(`0x${statusOf(process.pid, 'CapEff')}`);
+  const has = (capability: bigint): boolean => ((own >> capability) & 1n) === 1n;
+  const [, hard] =
+    /^Max locked memory +\S+ +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  if (accounts === 'service') return has(CAP_IPC_LOCK) || hard === 'unlimited';
+  return has(CAP_SYS_RESOURCE) || hard === 'unlimited';
 }
 
 async function run(command: string): Promise<string> {
@@ -210,6 +225,15 @@ describe('the processor', () => {
   });
 });
 
+test('QEMU is in its sandbox, also one that was named', async () => {
+  const { command, args } = await findQemu();
+  const qemu = join(folder, 'named-qemu');
+  writeFileSync(qemu, `#!/bin/sh\nexec ${[command, ...args].join(' ')} "$@"\n`, { mode: 0o755 });
+  const id = `hdvkit-${randomUUID()}`;
+  const look = (): void => expect(statusOf(processesOf(id)[0] ?? 0, 'Seccomp')).toBe('2');
+  await creating(id, {}, look, { qemu });
+});
+
 describe('the memory', () => {
   test('leaves room for devices below and above 4 GiB', async () => {
     const memory = await ranges('System RAM');
@@ -220,19 +244,27 @@ describe('the memory', () => {
     expect((high?.last ?? 0) - (high?.first ?? 0)).toBeGreaterThanOrEqual(64 * GIB - 1);
   });
 
-  test('is in this machine’s from the start, where it is pinned', async () => {
-    const id = `hdvkit-${randomUUID()}`;
-    const pinned = { ComputeTopology: { Memory: { SizeInMB: 64, PinBackingPages: true } } };
-    const look = (): void => {
-      const [pid] = processesOf(id);
-      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-      const locked = Number(/^VmLck:\s+(\d+) kB/m.exec(status)?.[1]);
-      expect(locked).toBeGreaterThanOrEqual(64 * 1024);
-    };
-    const failure = await creating(id, pinned, look).catch((error: unknown) => error);
-    // Whoever may not lock so much memory is told.
-    if (failure !== undefined) expect(String(failure)).toMatch(/mlockall|mem-lock|locked memory/);
-  });
+  test.each(['service', 'per-vm'] as const)(
+    'is in this machine’s from the start, where it is pinned, or it is said who may not: accounts %s',
+    async (kind) => {
+      // Where only root has accounts to give, that is the service.
+      const accounts = process.getuid?.() === 0 ? kind : 'service';
+      const id = `hdvkit-${randomUUID()}`;
+      const pinned = { ComputeTopology: { Memory: { SizeInMB: 64, PinBackingPages: true } } };
+      let locked = 0;
+      const look = (): void => {
+        locked = Number.parseInt(statusOf(processesOf(id)[0] ?? 0, 'VmLck'), 10);
+      };
+      const failure = await creating(id, pinned, look, { accounts }).catch((error) => error);
+      if (mayLock(accounts)) {
+        expect(failure).toBeUndefined();
+        expect(locked).toBeGreaterThanOrEqual(64 * 1024);
+      } else {
+        expect(failure.code).toBe('E_ACCESSDENIED');
+        expect(failure.reason).toMatch(/PinBackingPages is true, and .*LimitMEMLOCK=infinity/);
+      }
+    },
+  );
 
   test('is in nodes with the processors that are near, and devices reach all of it', async () => {
     const node = '/sys/devices/system/node';
@@ -265,21 +297,56 @@ test('the process has the name of the document', () => {
   expect(readFileSync(`/proc/${pid}/comm`, 'utf8').trim()).toBe('qemu-hardware');
 });
 
-test('a disk ignores flushes where the document says so', async () => {
-  const monitor = join(folder, 'qmp');
-  const attachment = { Path: join(folder, 'disk.raw'), ReadOnly: true, IgnoreFlushes: true };
-  const disks = { Devices: { Scsi: { disks: { Attachments: { '0': attachment } } } } };
+/** Asks QEMU about a machine that does not start. */
+async function asking<T>(
+  id: string,
+  change: VirtualMachine,
+  ask: (qmp: QmpClient) => Promise<T>,
+): Promise<T> {
+  const monitor = join(folder, id);
+  let answer: T | undefined;
   const look = async (): Promise<void> => {
     const qmp = await QmpClient.open(connect(monitor));
-    const nodes = (await qmp.execute('query-named-block-nodes')) as {
-      readonly 'node-name': string;
-      readonly cache: Readonly<Record<string, boolean>>;
-    }[];
+    answer = await ask(qmp);
     qmp.close();
-    const disk = nodes.find((node) => node['node-name'] === 'disk0-0');
-    expect(disk?.cache).toMatchObject({ 'no-flush': true, direct: false });
   };
-  await creating('hdvkit-disk', disks, look, ['-qmp', `unix:${monitor},server=on,wait=off`]);
+  const extraArgs = ['-qmp', `unix:${monitor},server=on,wait=off`];
+  await creating(`hdvkit-${id}`, change, look, { extraArgs });
+  return answer as T;
+}
+
+interface BlockNode {
+  readonly 'node-name': string;
+  readonly drv: string;
+  readonly cache: Readonly<Record<string, boolean>>;
+}
+
+test('a disk ignores flushes where the document says so', async () => {
+  const attachment = { Path: join(folder, 'disk.raw'), ReadOnly: true, IgnoreFlushes: true };
+  const disks = { Devices: { Scsi: { disks: { Attachments: { '0': attachment } } } } };
+  const nodes = await asking('flushes', disks, (qmp) => qmp.execute('query-named-block-nodes'));
+  const disk = (nodes as BlockNode[]).find((node) => node['node-name'] === 'disk0-0');
+  expect(disk?.cache).toMatchObject({ 'no-flush': true, direct: false });
+});
+
+test('all disks share the limits of the document', async () => {
+  const Path = join(folder, 'disk.raw');
+  const Attachments = { '0': { Path, ReadOnly: true }, '1': { Path, ReadOnly: true } };
+  const machine = {
+    StorageQoS: { IopsMaximum: 700, BandwidthMaximum: 3 * MIB },
+    Devices: { Scsi: { one: { Attachments }, other: { Attachments } } },
+  };
+  const [limits, nodes] = await asking('limits', machine, async (qmp) => [
+    await qmp.execute('qom-get', { path: '/objects/storage-qos', property: 'limits' }),
+    (await qmp.execute('query-named-block-nodes')) as BlockNode[],
+  ]);
+  expect(limits).toMatchObject({ 'iops-total': 700, 'bps-total': 3 * MIB });
+  const drivers = nodes.flatMap(({ 'node-name': name, drv }) =>
+    name.startsWith('disk') ? [[name, drv]] : [],
+  );
+  expect(drivers.sort()).toEqual(
+    ['disk0-0', 'disk0-1', 'disk1-0', 'disk1-1'].map((name) => [name, 'throttle']),
+  );
 });
 
 test('a serial port is a console where the document says so', async () => {

@@ -23,12 +23,12 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A program that answers QEMU's two questions. */
-function qemu(path: string, version: string, devices: string): string {
+/** A program that answers QEMU's questions. */
+function qemu(path: string, version: string, devices: string, help = '-sandbox on'): string {
   const file = join(folder, path);
   writeFileSync(
     file,
-    `#!/bin/sh\ncase "$1" in\n--version) echo "QEMU emulator version ${version} (Debian)";;\n-device) echo 'name "${devices}", bus PCI';;\nesac\n`,
+    `#!/bin/sh\ncase "$1" in\n--version) echo "QEMU emulator version ${version} (Debian)";;\n-device) echo 'name "${devices}", bus PCI';;\n--help) echo '${help}';;\nesac\n`,
   );
   chmodSync(file, 0o755);
   return file;
@@ -48,7 +48,13 @@ describe('the QEMU that is used', () => {
       args: [],
       version: '11.0.1',
       source: 'installed',
+      hasSandbox: true,
     });
+  });
+
+  test('may have been built without a sandbox, which is told', async () => {
+    const explicit = qemu('bare', '11.0.1', 'vfio-user-pci', 'seccomp: -sandbox off');
+    expect(await findQemu({ explicit })).toMatchObject({ command: explicit, hasSandbox: false });
   });
 
   test('is the provisioned one, with its own loader and libraries, when the installed one is old', async () => {

@@ -39,6 +39,9 @@ function diskFailure(error: unknown, plan: MachinePlan | undefined): HcsError | 
 const OF_KERNEL = /kernel too old|invalid kernel|load kernel|uncompressed kernel|multiboot/;
 const OF_INITRD = /initrd is too large|read(?:ing)? initrd/;
 
+/** What QEMU says when its memory cannot be locked (util/oslib-posix.c, softmmu/vl.c). */
+const LOCKING = /mlockall|locking memory/;
+
 /** What keeps QEMU from being started, or from taking a kernel that looked like one. */
 function startFailure(error: unknown, plan: MachinePlan | undefined): HcsError | undefined {
   const { message = '', code } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
@@ -46,6 +49,13 @@ function startFailure(error: unknown, plan: MachinePlan | undefined): HcsError |
     return resourceFailure(
       'E_INVALIDARG',
       '$.VirtualMachine describes a machine whose command line is longer than Linux lets one be: leave disks, shares or ports out, and add them to the running machine',
+      error,
+    );
+  }
+  if (plan?.hosting.isPinned === true && LOCKING.test(message)) {
+    return resourceFailure(
+      'E_ACCESSDENIED',
+      `$.VirtualMachine.ComputeTopology.Memory.PinBackingPages is true, and QEMU may not lock all of its memory (${message}): raise the limit (ulimit -l, systemd: LimitMEMLOCK=infinity), or leave it out`,
       error,
     );
   }

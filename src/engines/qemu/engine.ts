@@ -2,7 +2,6 @@
 import { existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import type { Adoption, Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import type { OwnedResource, OwnedResources } from '../../compute/owned-resources.ts';
-import { liftMemoryLockLimit } from '../../ffi/memory-lock-limit.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
 import { isAlive } from '../../provision/process-identity.ts';
 import { chooseAccelerator } from './accelerator.ts';
@@ -18,6 +17,7 @@ import { QemuFiles } from './files.ts';
 import { firmwareFor } from './firmware-files.ts';
 import { createGuestMemory } from './guest-memory-file.ts';
 import { HandedFiles, O_PATH } from './handed-files.ts';
+import { letLockMemory } from './hardware/hosting.ts';
 import { memorySizes } from './hardware/memory-backends.ts';
 import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
@@ -30,7 +30,6 @@ import { listenForControl, QemuProcess } from './qemu-process.ts';
 import { requireHvSocket } from './resources/hv-socket.ts';
 import { setLink } from './resources/network-adapter.ts';
 import { bindProcessors, limitProcessors } from './resources/processor.ts';
-import { resourceFailure } from './resources/resource-failure.ts';
 import { startTpm } from './resources/tpm.ts';
 import { isVirtiofs, startShare } from './resources/virtiofs.ts';
 import { restoreSource, type Template, uriOf } from './restore.ts';
@@ -39,6 +38,7 @@ import { SideProcesses } from './side-processes.ts';
 import { QemuSystem, type QemuSystemParts } from './system.ts';
 import { hasListener } from './unix-sockets.ts';
 import { keepAccount, releaseAccount, takeAccount } from './vm-account.ts';
+import { warnOnce } from './warn-once.ts';
 import { WatchedFolder } from './watched-folder.ts';
 
 /** How machines are run; everything has a default. */
@@ -122,6 +122,11 @@ export class QemuEngine implements Engine {
     try {
       requireAccessToAll({ id: request.id, account }, plan);
       const qemu = await findQemu({ explicit: options.qemu });
+      if (!qemu.hasSandbox) {
+        warnOnce(
+          `Machines run without QEMU's sandbox, as ${qemu.command} was built without it: use a QEMU with seccomp, such as "hdvkit provision" brings`,
+        );
+      }
       const accelerator = await chooseAccelerator(qemu, options.accelerator ?? 'tcg');
       const restored = await restoreSource(plan, this.#templateOf(request), qemu.version);
       const memory = restored?.machine.memory ?? {
@@ -171,42 +176,37 @@ export class QemuEngine implements Engine {
       monitor = ownMonitorSocket(plan.console, listening, files, folder);
       if (account !== undefined) giveFolderTo(account, folder.path);
       const [program, args] = files.program(qemu.command, qemu.args);
-      const isPinned = account !== undefined && plan.hosting.isPinned;
-      const restoreLimit = isPinned ? liftLimit() : undefined;
-      const starting = QemuProcess.start(
-        program,
-        [
-          ...args,
-          ...qemuArguments(plan, {
-            id: request.id,
-            runtimeId: request.runtimeId,
-            majorVersion: majorVersion(qemu),
-            accelerator,
-            crashLog,
-            listening,
-            memory,
-            memoryFds,
-            ports,
-            sides: running,
-            files,
-            monitorSocket: monitor?.name,
-            firmware,
-            restore:
-              source === undefined
-                ? undefined
-                : {
-                    machineType: source.machine.machineType,
-                    isClone,
-                    memoryAddresses: source.machine.memoryAddresses,
-                  },
-            sandbox: qemu.source !== 'explicit',
-            extraArgs: options.extraArgs ?? [],
-          }),
-        ],
-        folder,
-        files,
-        this.#qmpTimeout,
-      );
+      const commandLine = [
+        ...args,
+        ...qemuArguments(plan, {
+          id: request.id,
+          runtimeId: request.runtimeId,
+          majorVersion: majorVersion(qemu),
+          accelerator,
+          crashLog,
+          listening,
+          memory,
+          memoryFds,
+          ports,
+          sides: running,
+          files,
+          monitorSocket: monitor?.name,
+          firmware,
+          restore:
+            source === undefined
+              ? undefined
+              : {
+                  machineType: source.machine.machineType,
+                  isClone,
+                  memoryAddresses: source.machine.memoryAddresses,
+                },
+          sandbox: qemu.hasSandbox,
+          extraArgs: options.extraArgs ?? [],
+        }),
+      ];
+      const restoreLimit =
+        account === undefined ? undefined : letLockMemory(plan.hosting, plan.memoryMB);
+      const starting = QemuProcess.start(program, commandLine, folder, files, this.#qmpTimeout);
       restoreLimit?.();
       const qemuProcess = await starting;
       started = qemuProcess;
@@ -385,19 +385,6 @@ function hasAccounts({ accounts }: QemuEngineOptions): boolean {
     );
   }
   return isRoot && accounts !== 'service';
-}
-
-/** Lets QEMU lock all of the guest's memory, which an account without privileges cannot. */
-function liftLimit(): () => void {
-  try {
-    return liftMemoryLockLimit();
-  } catch (error) {
-    throw resourceFailure(
-      'E_ACCESSDENIED',
-      '$.VirtualMachine.ComputeTopology.Memory.PinBackingPages is true, and the service may not lift the limit of locked memory for the account of the machine: start it with "ulimit -l unlimited" (systemd: LimitMEMLOCK=infinity)',
-      error,
-    );
-  }
 }
 
 /** What QEMU's arguments cannot say. */

@@ -4,7 +4,12 @@ import { creationFailure } from '../../../src/engines/qemu/creation-failure.ts';
 import type { MachinePlan } from '../../../src/engines/qemu/machine-plan.ts';
 
 const AT = '$.VirtualMachine.Chipset.LinuxKernelDirect';
-const plan = { kernel: '/vm/kernel', initrd: '/vm/initrd', disks: [] } as unknown as MachinePlan;
+const plan = {
+  kernel: '/vm/kernel',
+  initrd: '/vm/initrd',
+  disks: [],
+  hosting: { isPinned: true },
+} as unknown as MachinePlan;
 
 const failure = (words: string) => creationFailure(new Error(`QEMU did not start: ${words}`), plan);
 
@@ -43,6 +48,15 @@ test('a command line that Linux does not take is the fault of the document', () 
   const { code, path, reason } = creationFailure(caught, plan);
   expect([code, path]).toEqual(['E_INVALIDARG', '$.VirtualMachine']);
   expect(reason).toContain('leave disks, shares or ports out');
+});
+
+test('what QEMU says of memory that it cannot lock is said of the field that wants it locked', () => {
+  const { code, path, reason } = failure('qemu: mlockall: Cannot allocate memory');
+  expect([code, path]).toEqual([
+    'E_ACCESSDENIED',
+    '$.VirtualMachine.ComputeTopology.Memory.PinBackingPages',
+  ]);
+  expect(reason).toContain('mlockall: Cannot allocate memory');
 });
 
 test('other words stay as they are', () => {

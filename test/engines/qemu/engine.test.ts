@@ -76,6 +76,24 @@ function left(): string[] {
 }
 
 describe('a machine', () => {
+  test('runs without a sandbox where QEMU was built without one, which is said once', async () => {
+    const bare = join(folder, 'bare-qemu');
+    writeFileSync(bare, `#!/bin/sh\n[ "$1" = --help ] && exit\nexec ${QEMU} "$@"\n`, {
+      mode: 0o755,
+    });
+    const warnings: string[] = [];
+    const listen = ({ message }: Error): void => void warnings.push(message);
+    process.on('warning', listen);
+    for (let i = 0; i < 2; i++) {
+      const machine = await create('', undefined, { qemu: bare, accounts: 'service' });
+      await machine.terminate();
+    }
+    process.off('warning', listen);
+    expect(warnings).toEqual([
+      `Machines run without QEMU's sandbox, as ${bare} was built without it: use a QEMU with seccomp, such as "hdvkit provision" brings`,
+    ]);
+  });
+
   test('is created, started, paused and terminated, and leaves nothing behind', async () => {
     const machine = await create('');
     expect(left()).toHaveLength(2);

@@ -12,6 +12,10 @@ if (args[0] === '-device' && args[1] === 'help') {
   console.log('name "vfio-user-pci", bus PCI');
   process.exit(0);
 }
+if (args[0] === '--help') {
+  console.log('-sandbox on[,obsolete=allow|deny]');
+  process.exit(0);
+}
 const [mode = ''] = after('-fake');
 if (mode === 'refuse-start') {
   console.error('qemu-system-x86_64: -kernel: it is all wrong');

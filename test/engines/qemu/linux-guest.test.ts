@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { chooseAccelerator } from '../../../src/engines/qemu/accelerator.ts';
 import { planMachine } from '../../../src/engines/qemu/document.ts';
 import { LinuxGuest } from '../../../src/engines/qemu/linux-guest.ts';
+import type { QemuProgram } from '../../../src/provision/find-qemu.ts';
 import { tinyKernel } from '../../guest/tiny-kernel.ts';
 
 const { XDG_RUNTIME_DIR } = process.env;
@@ -82,7 +83,13 @@ describe('the test guest', () => {
 });
 
 describe('the accelerator', () => {
-  const qemu = { command: '/bin/false', args: [], version: '11.1.3', source: 'explicit' } as const;
+  const qemu: QemuProgram = {
+    command: '/bin/false',
+    args: [],
+    version: '11.1.3',
+    source: 'explicit',
+    hasSandbox: true,
+  };
 
   test('is the one that is wanted', async () => {
     expect(await chooseAccelerator(qemu, 'kvm', folder)).toBe('kvm');

@@ -45,6 +45,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'device-host/vfio-user-platform.test.ts': 'Unix sockets',
   'device-host/vfio-user-restart.test.ts': 'Unix sockets',
   'device-host/vfio-user-worker-device.test.ts': 'Unix sockets',
+  'ffi/memory-lock-limit.test.ts': 'system calls of Linux',
   'ffi/pin-library.test.ts': 'what Linux says of the memory of a process',
   'ffi/processor-affinity.test.ts': 'system calls of Linux',
   'hcs/documents.test.ts': 'compares a source file with what it is generated from',

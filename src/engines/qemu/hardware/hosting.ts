@@ -1,3 +1,4 @@
+import { raiseMemoryLockLimit } from '../../../ffi/memory-lock-limit.ts';
 import type { VirtualMachine_Memory } from '../../../hcs/schema/documents.ts';
 import { resourceFailure } from '../resources/resource-failure.ts';
 import type { PlannedPlace } from './numa.ts';
@@ -14,6 +15,7 @@ export interface PlannedHosting {
 
 /** Linux keeps 15 bytes of a process's name (prctl(2), PR_SET_NAME). */
 const LONGEST_SUFFIX = 10;
+const MIB = 1024 * 1024;
 
 /** Reads what Memory of a document says of the process. @throws HcsError E_INVALIDARG */
 export function planHosting(
@@ -39,4 +41,20 @@ export function nameProperties({ processName }: PlannedHosting): string {
 /** QEMU's arguments for it. */
 export function hostingArguments({ isPinned }: PlannedHosting): string[] {
   return isPinned ? ['-overcommit', 'mem-lock=on'] : [];
+}
+
+/**
+ * Lets QEMU lock all of the guest's memory, which an account without privileges cannot.
+ * @returns what ends that for programs that are started later
+ * @throws HcsError E_ACCESSDENIED where this service may not either
+ */
+export function letLockMemory({ isPinned }: PlannedHosting, memoryMB: number): () => void {
+  if (!isPinned) return () => {};
+  const { limit, restore } = raiseMemoryLockLimit();
+  if (limit > memoryMB * MIB) return restore;
+  restore();
+  throw resourceFailure(
+    'E_ACCESSDENIED',
+    `$.VirtualMachine.ComputeTopology.Memory.PinBackingPages is true, and the service may let the account of the machine lock ${Math.floor(limit / MIB)} MiB of memory, less than its ${memoryMB} MiB: start it with "ulimit -l unlimited" (systemd: LimitMEMLOCK=infinity)`,
+  );
 }
