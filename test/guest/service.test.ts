@@ -1,12 +1,18 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { INFINITE } from '../../src/hcs/core/constants.ts';
-import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
+import {
+  GENERIC_ALL,
+  HCS_EVENT_OPTIONS,
+  HCS_EVENT_TYPE,
+  INFINITE,
+} from '../../src/hcs/core/constants.ts';
+import type { HCS_EVENT, HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import type { ComputeSystem, VirtualMachine } from '../../src/hcs/schema/documents.ts';
 import { codeOf } from '../compute/recording-engine.ts';
 import { type LinuxTestHost, openLinuxHost } from './linux-test-host.ts';
+import { tinyKernel } from './tiny-kernel.ts';
 
 let folder: string;
 let host: LinuxTestHost;
@@ -88,5 +94,102 @@ test('a guest is asked to shut down where its document says so, and does', async
     ExitType: 'GracefulExit',
     Attribution: [{ SystemExit: { Detail: 'Shutdown', Initiator: 'Client' } }],
   });
+  await core.HcsCloseComputeSystem(system);
+});
+
+const { HcsEventOptionEnableOperationCallbacks, HcsEventOptionEnableVmLifecycle } =
+  HCS_EVENT_OPTIONS;
+const ALL = HcsEventOptionEnableOperationCallbacks | HcsEventOptionEnableVmLifecycle;
+const EVENT_NAMES = new Map(Object.entries(HCS_EVENT_TYPE).map(([name, type]) => [type, name]));
+
+/** What happened, as the handles were told: a type, or the state that a machine came into. */
+function heard({ Type, EventData }: HCS_EVENT): string {
+  const { State = undefined } = JSON.parse(EventData ?? '{}') as { readonly State?: string };
+  return State ?? EVENT_NAMES.get(Type as never)?.replace(/^HcsEvent(System)?/, '') ?? `${Type}`;
+}
+
+test('each handle of a machine is told what it asked for, in order, and nothing once it is closed', async () => {
+  const { computeCore: core } = host.binding;
+  const kernel = join(folder, 'kernel');
+  writeFileSync(kernel, tinyKernel());
+  const VirtualMachine = {
+    Chipset: { LinuxKernelDirect: { KernelFilePath: kernel } },
+    ComputeTopology: { Memory: { SizeInMB: 64 } },
+    Services: { Shutdown: {} },
+  };
+  await core.HcsGrantVmAccess('silent', kernel);
+  const operations = Array.from({ length: 6 }, () => core.HcsCreateOperation(null, null));
+  const [create, ...others] = operations as [HCS_OPERATION, ...HCS_OPERATION[]];
+  const first: HCS_EVENT[] = [];
+  const system = core.HcsCreateComputeSystemInNamespace(
+    '',
+    'silent',
+    JSON.stringify({ SchemaVersion: { Major: 2, Minor: 5 }, VirtualMachine }),
+    create,
+    { Version: 0x0001_0000, CallbackOptions: ALL, Callback: (event) => first.push(event) },
+  );
+  await core.HcsWaitForOperationResult(create, INFINITE);
+  const [plain, closed] = await Promise.all([
+    core.HcsOpenComputeSystem('silent', GENERIC_ALL),
+    core.HcsOpenComputeSystem('silent', GENERIC_ALL),
+  ]);
+  const [second, third]: [string[], string[]] = [[], []];
+  core.HcsSetComputeSystemCallback(plain, 0, null, (event) => second.push(heard(event)));
+  core.HcsSetComputeSystemCallback(closed, ALL, null, (event) => third.push(heard(event)));
+
+  const calls = [
+    core.HcsStartComputeSystem,
+    core.HcsPauseComputeSystem,
+    core.HcsResumeComputeSystem,
+    // Its guest has no driver for the power button, so it never answers.
+    core.HcsShutDownComputeSystem,
+    core.HcsTerminateComputeSystem,
+  ];
+  for (const [i, call] of calls.entries()) {
+    if (call === core.HcsTerminateComputeSystem) {
+      const again = (operation: HCS_OPERATION): void =>
+        core.HcsShutDownComputeSystem(plain, operation, null);
+      expect(await codeOf(() => run(again))).toBe('HCS_E_SYSTEM_ALREADY_STOPPED');
+      await core.HcsCloseComputeSystem(closed);
+    }
+    const operation = others[i] as HCS_OPERATION;
+    call.call(core, system, operation, null);
+    await core.HcsWaitForOperationResult(operation, INFINITE);
+  }
+  const exit = JSON.parse((await core.HcsWaitForComputeSystemExit(plain, INFINITE)) ?? '{}');
+  expect(exit).toMatchObject({ ExitType: 'ForcedExit' });
+  await expect.poll(() => first.length).toBe(12);
+
+  expect(first.map(heard)).toEqual([
+    ...['Created', 'OperationCallback'],
+    ...['Running', 'OperationCallback'],
+    ...['Paused', 'OperationCallback'],
+    ...['Running', 'OperationCallback'],
+    'OperationCallback',
+    ...['Stopped', 'Exited', 'OperationCallback'],
+  ]);
+  const completions = first.filter(({ Operation }) => Operation !== 0n);
+  expect(completions.map(({ Operation }) => Operation)).toEqual(operations);
+  expect(second).toEqual(['Exited']);
+  expect(third).toEqual(['Running', 'Paused', 'Running']);
+  for (const operation of operations) core.HcsCloseOperation(operation);
+  for (const handle of [system, plain]) await core.HcsCloseComputeSystem(handle);
+});
+
+test('a crash of the guest is told as begun, as reported with its words, and then as the end', async () => {
+  const { computeCore: core } = host.binding;
+  const system = await start('panics', {});
+  const events: HCS_EVENT[] = [];
+  core.HcsSetComputeSystemCallback(system, ALL, null, (event) => events.push(event));
+  const agent = await host.agent();
+  agent.run('echo c > /proc/sysrq-trigger').catch(() => undefined);
+  const exit = JSON.parse((await core.HcsWaitForComputeSystemExit(system, INFINITE)) ?? '{}');
+  await expect
+    .poll(() => events.map(heard))
+    .toEqual(['CrashInitiated', 'CrashReport', 'Stopped', 'Exited']);
+  const [initiated, report] = events.map(({ EventData }) => JSON.parse(EventData ?? '{}'));
+  expect(initiated.SystemId).toBe('panics');
+  expect(report.CrashLog).toMatch(/Kernel panic - not syncing: sysrq triggered crash/);
+  expect(exit).toMatchObject({ ExitType: 'UnexpectedExit', Attribution: [{ GuestCrash: {} }] });
   await core.HcsCloseComputeSystem(system);
 });
