@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander';
+import { CommanderError } from './commander.ts';
 import { errorColors } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 

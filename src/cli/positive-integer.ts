@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from './commander.ts';
 
 /** Parses an option that is a positive integer. */
 export function positiveInteger(text: string): number {

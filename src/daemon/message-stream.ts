@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net';
-import {
-  AbstractMessageReader,
-  AbstractMessageWriter,
-  type DataCallback,
-  type Disposable,
-  type Message,
-  type MessageReader,
-  type MessageWriter,
+import type {
+  DataCallback,
+  Disposable,
+  Message,
+  MessageReader,
+  MessageWriter,
 } from 'vscode-jsonrpc/node';
+import { AbstractMessageReader, AbstractMessageWriter } from './json-rpc.ts';
 import { DEEPEST_MESSAGE, LONGEST_MESSAGE } from './protocol.ts';
 
 /** Bytes of a header: `Content-Length` with a number, and one more field that others may send. */
