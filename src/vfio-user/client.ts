@@ -111,8 +111,13 @@ export class VfioUserClient {
   }
 
   close(): void {
-    for (const fd of this.#fds.splice(0)) closeFd(fd);
+    this.leave();
     closeFd(this.fd);
+  }
+
+  /** As {@link VfioUserClient.close}, of a socket that somebody else closes. */
+  leave(): void {
+    for (const fd of this.#fds.splice(0)) closeFd(fd);
   }
 
   /** Sends bytes as they are.

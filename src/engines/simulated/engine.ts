@@ -11,7 +11,16 @@ import { SimulatedMachine } from './machine.ts';
 import { decodeState, type MachineState, requireMemory } from './machine-state.ts';
 import { copyRam } from './ram-pages.ts';
 import { SavedFile } from './saved-file.ts';
-import { SimulatedSystem, type Template } from './system.ts';
+import { type ConnectElsewhere, SimulatedSystem, type Template } from './system.ts';
+
+/** How a simulated engine is made; everything has a default. */
+export interface SimulatedEngineOptions {
+  /**
+   * Connects machines to devices of other processes, which then can map the machines' memory. Without it, machines have
+   * devices of this process alone.
+   */
+  readonly connect?: ConnectElsewhere | undefined;
+}
 
 /** Runs machines in this process. Nothing moves in them but what guest programs and their virtual time do. */
 export class SimulatedEngine implements Engine {
@@ -20,6 +29,12 @@ export class SimulatedEngine implements Engine {
   readonly #machines = new Map<string, SimulatedMachine>();
   /** Machines that were saved as templates and have not ended since, by the ids of their systems. */
   readonly #templates = new Map<string, Template>();
+
+  readonly #connect: ConnectElsewhere | undefined;
+
+  constructor({ connect }: SimulatedEngineOptions = {}) {
+    this.#connect = connect;
+  }
 
   check(document: Readonly<Record<string, unknown>>): void {
     checkDocument(document);
@@ -30,6 +45,7 @@ export class SimulatedEngine implements Engine {
     const { machine, state } = await this.#build(request);
     this.#machines.set(id, machine);
     return new SimulatedSystem(request, machine, state, {
+      connect: this.#connect,
       saved: (template) => this.#templates.set(id, template),
       gone: () => {
         if (this.#machines.get(id) !== machine) return;
@@ -56,13 +72,15 @@ export class SimulatedEngine implements Engine {
   /** A machine with the RAM that it begins with, and the rest that it goes on from. */
   async #build({ id, document, template }: EngineRequest): Promise<Build> {
     const memory = memoryBytes(document);
-    const make = () => new SimulatedMachine({ memory, seed: seedOf(id) });
+    const memoryInFile = this.#connect !== undefined;
+    const make = () => new SimulatedMachine({ memory, seed: seedOf(id), memoryInFile });
     if (template !== undefined) {
       const source = this.#templateOf(template);
       requireMemory(source.ram.size, memory);
+      const state = decodeState(source.state);
       const machine = make();
       await copyRam(source.ram, machine.ram);
-      return { machine, state: decodeState(source.state) };
+      return { machine, state };
     }
     const path = savedStatePath(document);
     return path === undefined
@@ -92,7 +110,12 @@ async function fromFile(
     await using file = await SavedFile.open(path);
     requireMemory(file.memory, memory);
     const machine = make();
-    return { machine, state: decodeState(await file.read(machine.ram)) };
+    try {
+      return { machine, state: decodeState(await file.read(machine.ram)) };
+    } catch (error) {
+      machine.ram.revokeAll();
+      throw error;
+    }
   } catch (error) {
     if (!(error instanceof SavedStateError)) throw fileFailure(name, path, error);
     const hresult = HRESULT.ERROR_VID_SAVED_STATE_CORRUPT;

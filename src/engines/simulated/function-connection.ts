@@ -20,6 +20,8 @@ export interface FunctionConnection {
   readonly save?: (() => unknown) | undefined;
   /** Puts back what `save` gave, before the first start. A promise where the function is on another thread. */
   readonly restore?: ((state: unknown) => unknown) | undefined;
+  /** Called when the machine has let go of the function, before `powerOff`. Absent where nothing is left to be done. */
+  readonly disconnect?: (() => Promise<void>) | undefined;
   /** Set by the engine: the device host calls it when the function goes away by itself. */
   onDisconnect: (() => void) | undefined;
 }

@@ -19,6 +19,8 @@ export interface SimulatedMachineOptions {
   readonly memory?: number;
   /** Parts of RAM that devices may not write. */
   readonly readOnly?: readonly ReadOnlyRange[];
+  /** RAM is in files, for other processes to map; false. */
+  readonly memoryInFile?: boolean;
   /** The processor of a machine that another thread has: its own view of the same memory and the same bus. */
   readonly processor?: { readonly id: number; readonly count: number; readonly of: SharedMachine };
 }
@@ -73,10 +75,11 @@ export class SimulatedMachine {
     seed = 1,
     memory = DEFAULT_MEMORY,
     readOnly = [],
+    memoryInFile = false,
     processor,
   }: SimulatedMachineOptions = {}) {
     const { ram = memory, signals, readOnly: closed = readOnly } = processor?.of ?? {};
-    this.ram = new GuestRam(ram, closed);
+    this.ram = new GuestRam(ram, closed, memoryInFile);
     this.random = new SeededRandom(seed);
     this.#queue = processor === undefined ? 0 : processor.id + 1;
     this.processor = { id: processor?.id ?? 0, count: processor?.count ?? 1 };

@@ -37,7 +37,20 @@ export interface SystemListener {
   saved(template: Template): void;
   /** The machine has ended. */
   gone(): void;
+  /** See `SimulatedEngineOptions`. */
+  readonly connect: ConnectElsewhere | undefined;
 }
+
+/**
+ * Makes a function of a device whose endpoint is none: it is in another process.
+ * @param endpoint what its `powerOn` resolved to
+ * @throws Error when that is nothing it can reach, or does not answer
+ */
+export type ConnectElsewhere = (
+  endpoint: unknown,
+  machine: SimulatedMachine,
+  device: { readonly systemId: string; readonly instanceId: string },
+) => Promise<FunctionConnection>;
 
 /** One machine in this process. */
 export class SimulatedSystem implements EngineSystem {
@@ -73,7 +86,11 @@ export class SimulatedSystem implements EngineSystem {
       void this.#end(
         end.kind === 'powerOff'
           ? { exitType: 'GracefulExit', status: HRESULT.S_OK }
-          : { exitType: 'UnexpectedExit', status: HRESULT.E_FAIL, detail: end.report },
+          : {
+              exitType: 'UnexpectedExit',
+              status: HRESULT.HCS_E_UNEXPECTED_EXIT,
+              detail: end.report,
+            },
       );
     };
   }
@@ -148,7 +165,7 @@ export class SimulatedSystem implements EngineSystem {
     throw new HcsError({
       function: 'HcsModifyComputeSystem',
       hresult: HRESULT.ERROR_NOT_SUPPORTED,
-      message: `${path} cannot be changed on this host`,
+      message: `$.ResourcePath is ${path}, which cannot be changed on this host: its machines are processors, memory and FlexibleIov devices; use the host linux`,
     });
   }
 
@@ -188,13 +205,10 @@ export class SimulatedSystem implements EngineSystem {
 
   /** @param saved what the device goes on from; undefined: it begins anew */
   async #plug(device: EngineDevice, saved?: SavedDevice): Promise<void> {
-    const endpoint = await device.endpoint.powerOn(device.configuration);
+    const offered = await device.endpoint.powerOn(device.configuration);
+    let endpoint: FunctionConnection | undefined;
     try {
-      if (!isConnection(endpoint)) {
-        throw new TypeError(
-          `Cannot plug device ${device.instanceId}: its device host offers no function in this process`,
-        );
-      }
+      endpoint = isConnection(offered) ? offered : await this.#connect(device, offered);
       if (this.#ending !== undefined)
         throw new Error('Cannot plug a device: the machine has ended');
       if (saved !== undefined) await restoreDevice(device.instanceId, endpoint, saved);
@@ -203,15 +217,27 @@ export class SimulatedSystem implements EngineSystem {
       this.#plugged.set(device.instanceId, { device, connection: endpoint, slot });
       endpoint.onDisconnect = () => this.#machine.unplug(slot);
     } catch (error) {
+      await endpoint?.disconnect?.();
       await device.endpoint.powerOff();
       throw error;
     }
+  }
+
+  #connect({ instanceId }: EngineDevice, offered: unknown): Promise<FunctionConnection> {
+    const { connect } = this.#told;
+    if (connect === undefined) {
+      throw new TypeError(
+        `Cannot plug device ${instanceId}: its device host offers no function in this process`,
+      );
+    }
+    return connect(offered, this.#machine, { systemId: this.#request.id, instanceId });
   }
 
   async #unplug({ device, connection, slot }: PluggedDevice): Promise<void> {
     this.#machine.unplug(slot);
     const stopped = connection.stop();
     if (stopped instanceof Promise) await stopped;
+    await connection.disconnect?.();
     await device.endpoint.powerOff();
   }
 
