@@ -9,19 +9,21 @@ import { HRESULT, type HresultName } from '../hcs/hresult.ts';
 const NAME = 'HcsSaveComputeSystem';
 
 /**
- * Writes the file that a machine is saved to. What the path had before stays until the new file is whole and on the disk;
+ * Writes a file that a machine is saved to, or what is left of its guest. What the path had before stays until the new file is whole and on the disk;
  * after a failure nothing new is left.
  * @param watch is told of that file before it is there, and when it is no more
  * @param write fills a file of another name in the same folder, which is there and empty, and sees to it that all of it is
  * on the disk
+ * @param at where options or document name the path
  * @throws HcsError for a path that is not absolute, or where no file can be made, and for what `write` throws
  */
 export async function replaceFile(
   path: string,
   watch: { watchFile(path: string): void; leaveFile(path: string): void } | undefined,
   write: (part: string) => Promise<void>,
+  at = '$.SaveStateFilePath',
 ): Promise<void> {
-  checkPath(path);
+  checkPath(path, at);
   const part = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
   watch?.watchFile(part);
   try {
@@ -35,7 +37,7 @@ export async function replaceFile(
       throw error;
     }
   } catch (error) {
-    throw fileFailure(NAME, path, error, '$.SaveStateFilePath');
+    throw fileFailure(NAME, path, error, at);
   } finally {
     watch?.leaveFile(part);
   }
@@ -53,12 +55,12 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-function checkPath(path: string): void {
+function checkPath(path: string, at: string): void {
   if (!isAbsolute(path)) {
-    throw failure('E_INVALIDARG', `$.SaveStateFilePath is "${path}": use an absolute path`);
+    throw failure('E_INVALIDARG', `${at} is "${path}": use an absolute path`);
   }
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw failure('ERROR_FILE_EXISTS', `$.SaveStateFilePath is "${path}", which is a folder`);
+    throw failure('ERROR_FILE_EXISTS', `${at} is "${path}", which is a folder`);
   }
 }
 

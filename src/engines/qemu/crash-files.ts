@@ -1,18 +1,23 @@
-import { rename, rm, stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { DebugOptions, GuestCrashReporting } from '../../hcs/schema/documents.ts';
+import { replaceFile, syncFile } from '../replaced-file.ts';
 import type { PlannedCrashFiles } from './machine-plan.ts';
 import type { QemuProcess } from './qemu-process.ts';
+import type { QmpClient } from './qmp.ts';
 import { requireFolderOf } from './required-file.ts';
+import type { WatchedFolder } from './watched-folder.ts';
+
+/** Where the document names the file of a dump. */
+const DUMP_FILE = '$.VirtualMachine.Devices.GuestCrashReporting.WindowsCrashSettings.DumpFileName';
 
 /** Reads GuestCrashReporting and DebugOptions of a document. */
 export function planCrashFiles(
   debug: DebugOptions = {},
   reporting: GuestCrashReporting = {},
 ): PlannedCrashFiles {
-  const at = '$.VirtualMachine.Devices.GuestCrashReporting.WindowsCrashSettings';
   const { WindowsCrashSettings = {} } = reporting;
   const { DumpFileName: dump, MaxDumpSize = 0 } = WindowsCrashSettings;
-  if (dump !== undefined) requireFolderOf(`${at}.DumpFileName`, dump);
+  if (dump !== undefined) requireFolderOf(DUMP_FILE, dump);
   return {
     dump,
     dumpLimit: MaxDumpSize <= 0 ? undefined : MaxDumpSize,
@@ -38,39 +43,43 @@ interface DumpStatus {
 /**
  * Writes the guest's memory to a file. What was there stays until the dump is whole; a dump that grows beyond the limit is
  * removed, while QEMU may go on with it: it is not to be used for anything else then.
- * @throws Error with the reason
+ * @param folder the machine's, which knows what has to be removed when this process ends meanwhile
+ * @throws HcsError with the reason
  */
 export async function dumpMemory(
   { qmp, files }: Pick<QemuProcess, 'qmp' | 'files'>,
+  folder: WatchedFolder,
   path: string,
   limit: number | undefined,
 ): Promise<void> {
-  const part = `${path}.part`;
-  await rm(part, { force: true });
-  await writeFile(part, '', { flag: 'wx', mode: 0o600 });
-  const out = await files.lendForWriting(qmp, part);
-  try {
-    await qmp.execute('dump-guest-memory', {
-      paging: false,
-      protocol: `file:${out.name}`,
-      format: 'kdump-zlib',
-      detach: true,
-    });
-    for (;;) {
-      const { status } = (await qmp.execute('query-dump')) as DumpStatus;
-      const { size } = await stat(part);
-      if (size > (limit ?? size)) {
-        throw new Error(`the dump has more than the ${limit} bytes of MaxDumpSize`);
-      }
-      if (status === 'completed') break;
-      if (status === 'failed') throw new Error('QEMU could not write the dump');
-      await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
+  const write = async (part: string): Promise<void> => {
+    const out = await files.lendForWriting(qmp, part);
+    try {
+      await qmp.execute('dump-guest-memory', {
+        paging: false,
+        protocol: `file:${out.name}`,
+        format: 'kdump-zlib',
+        detach: true,
+      });
+      await dumped(qmp, part, limit);
+    } finally {
+      await out.back();
     }
-    await rename(part, path);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
-  } finally {
-    await out.back();
+    await syncFile(part);
+  };
+  await replaceFile(path, folder, write, DUMP_FILE);
+}
+
+/** Resolves when QEMU has written a dump. */
+async function dumped(qmp: QmpClient, part: string, limit: number | undefined): Promise<void> {
+  for (;;) {
+    const { status } = (await qmp.execute('query-dump')) as DumpStatus;
+    const { size } = await stat(part);
+    if (size > (limit ?? size)) {
+      throw new Error(`the dump has more than the ${limit} bytes of MaxDumpSize`);
+    }
+    if (status === 'completed') return;
+    if (status === 'failed') throw new Error('QEMU could not write the dump');
+    await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
   }
 }

@@ -1,3 +1,4 @@
+import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, signedHresult } from '../../hcs/hresult.ts';
 import type { CrashReport } from '../../hcs/schema/documents.ts';
 import { dumpMemory } from './crash-files.ts';
@@ -5,6 +6,7 @@ import { readCrashLog } from './crash-log.ts';
 import type { PlannedCrashFiles } from './machine-plan.ts';
 import { readOwnFile } from './own-file.ts';
 import type { QemuProcess } from './qemu-process.ts';
+import type { WatchedFolder } from './watched-folder.ts';
 
 /** What a report is made from. */
 export interface CrashedGuest {
@@ -13,6 +15,8 @@ export interface CrashedGuest {
   readonly crashLog: string;
   readonly files: PlannedCrashFiles;
   readonly qemu: Pick<QemuProcess, 'qmp' | 'files'>;
+  /** The machine's own, which removes what is half written when this process ends. */
+  readonly folder: WatchedFolder;
   /** Saves the machine, which is stopped. */
   save(path: string): Promise<void>;
 }
@@ -34,7 +38,8 @@ export async function crashReport(guest: CrashedGuest): Promise<CrashReport> {
       await write();
       return true;
     } catch (error) {
-      problems.push(`The ${what} was not written: ${(error as Error).message}`);
+      const reason = error instanceof HcsError ? error.reason : (error as Error).message;
+      problems.push(`The ${what} was not written: ${reason}`);
       return false;
     }
   };
@@ -46,7 +51,8 @@ export async function crashReport(guest: CrashedGuest): Promise<CrashReport> {
     savedState !== undefined && (await attempt('saved state', () => guest.save(savedState)));
   for (const copy of copies) await attempt('saved state', () => guest.save(copy));
   const isDumped =
-    dump !== undefined && (await attempt('dump', () => dumpMemory(guest.qemu, dump, dumpLimit)));
+    dump !== undefined &&
+    (await attempt('dump', () => dumpMemory(guest.qemu, guest.folder, dump, dumpLimit)));
   return {
     SystemId: guest.id,
     CrashLog: [

@@ -351,7 +351,7 @@ export class QemuSystem implements EngineSystem {
   }
 
   async #endCrash(crash: { isReported: boolean }): Promise<void> {
-    const { crashLog, machine, qemu, request } = this.#parts;
+    const { crashLog, folder, machine, qemu, request } = this.#parts;
     if (crash.isReported) return;
     crash.isReported = true;
     const report = await crashReport({
@@ -359,6 +359,7 @@ export class QemuSystem implements EngineSystem {
       crashLog,
       files: machine.plan.crashFiles,
       qemu,
+      folder,
       save: (path) => this.#save(path),
     });
     request.notify({ type: 'crashed', document: JSON.stringify(report) });
