@@ -47,6 +47,16 @@ export class FileFunctions
     return this.#run(name, path, (files) => files.grant(userOf(name, vmId), path));
   }
 
+  /** Whether {@link HcsGrantVmAccess} has nothing to do. @throws HcsError as that */
+  async isGranted(vmId: string, path: string): Promise<boolean> {
+    const name = 'HcsGrantVmAccess';
+    return await this.#run(
+      name,
+      path,
+      async (files) => (await files.isGranted?.(userOf(name, vmId), path)) ?? false,
+    );
+  }
+
   HcsRevokeVmAccess(vmId: string, path: string): Promise<void> {
     const name = 'HcsRevokeVmAccess';
     return this.#run(name, path, (files) => files.revoke(userOf(name, vmId), path));

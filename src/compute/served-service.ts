@@ -17,6 +17,8 @@ import type { ServedSystemRecord } from './served-system-record.ts';
 import { type ComputeServiceOptions, ServedSystems } from './served-systems.ts';
 import type { CreateRequest, Creation, ServiceAccess, SystemAccess } from './service-access.ts';
 import { serviceProperties } from './service-properties.ts';
+import { SystemGrants } from './system-grants.ts';
+import { runtimeIdOf } from './system-id.ts';
 import type { SystemListener } from './system-listener.ts';
 import type { TakenOver } from './take-over.ts';
 
@@ -27,6 +29,7 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
   readonly #host: HostInformation;
   readonly #groups: CpuGroups;
   readonly #crashReports: CrashReports | undefined;
+  readonly #grants: SystemGrants;
 
   constructor(options: ComputeServiceOptions) {
     this.#files = new FileFunctions(options.engines);
@@ -34,7 +37,16 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     this.#groups = new CpuGroups(this.#host, options.journal);
     this.#crashReports =
       options.crashReports === undefined ? undefined : new CrashReports(options.crashReports);
-    this.#systems = new ServedSystems(options, this.#groups);
+    this.#systems = new ServedSystems(
+      options,
+      this.#groups,
+      (runtimeId) => void this.#grants.revoke(runtimeId),
+    );
+    this.#grants = new SystemGrants({
+      files: this.#files,
+      isThere: (runtimeId) => this.#systems.isThere(runtimeId),
+      journal: options.journal,
+    });
   }
 
   /** Systems that are there: neither ended, nor with devices that are still on. */
@@ -67,18 +79,22 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
    * Takes over the systems that another service has left, by the records that were kept of them, and ends machines that no
    * record speaks of. Called before anything else.
    */
-  takeOver(records: readonly ServedSystemRecord[]): Promise<readonly TakenOver[]> {
-    return this.#systems.takeOver(records);
+  async takeOver(records: readonly ServedSystemRecord[]): Promise<readonly TakenOver[]> {
+    const outcomes = await this.#systems.takeOver(records);
+    await this.#grants.revokeOrphaned();
+    return outcomes;
   }
 
   /** Lets the systems go on without this service, where their engine can; calls on their way are waited for. */
   async leave(): Promise<void> {
     await this.#systems.leaveAll();
+    await this.#grants.settled();
   }
 
   /** Terminates every system. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#systems.terminateAll();
+    await this.#grants.settled();
   }
 
   create(request: CreateRequest, listener: SystemListener): Creation {
@@ -153,12 +169,23 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     return this.#files.HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName);
   }
 
-  HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
-    return this.#files.HcsGrantVmAccess(vmId, filePath);
+  async HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
+    await this.#files.HcsGrantVmAccess(vmId, filePath);
+    this.#grants.leave(vmId, filePath);
   }
 
-  HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
-    return this.#files.HcsRevokeVmAccess(vmId, filePath);
+  async HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
+    await this.#files.HcsRevokeVmAccess(vmId, filePath);
+    this.#grants.leave(vmId, filePath);
+  }
+
+  grantUntilEnd(vmId: string, filePath: string): Promise<void> {
+    return this.#grants.grant(vmId, filePath);
+  }
+
+  /** Takes back what was granted until the end of a system that is not there. */
+  revokeUnlessThere(vmId: string): Promise<void> {
+    return this.#grants.revoke(runtimeIdOf(vmId));
   }
 
   HcsGrantVmGroupAccess(filePath: string): Promise<void> {

@@ -48,11 +48,26 @@ export class ServedSystems {
   readonly #unheard = new Map<string, ServedSystem>();
   /** Why systems that are there could not be taken over. */
   readonly #left = new Map<string, string>();
+  /** Runtime ids of those. */
+  readonly #leftIds = new Set<string>();
   readonly #holders = new Set<SystemListener>();
+  readonly #gone: (runtimeId: string) => void;
 
-  constructor(options: ComputeServiceOptions, groups: CpuGroups) {
+  /** @param gone called when a system is no more, or was not created */
+  constructor(
+    options: ComputeServiceOptions,
+    groups: CpuGroups,
+    gone: (runtimeId: string) => void,
+  ) {
     this.#options = options;
     this.#groups = groups;
+    this.#gone = gone;
+  }
+
+  /** Whether there is a system, of whatever id space, that machines' files are granted to by this id. */
+  isThere(runtimeId: string): boolean {
+    if (this.#leftIds.has(runtimeId)) return true;
+    return [...this.#systems.values()].some(({ plan }) => plan.runtimeId === runtimeId);
   }
 
   /** Systems that have not stopped, or whose devices are still on. */
@@ -133,6 +148,7 @@ export class ServedSystems {
       this.#systems.delete(key);
       const reason = error instanceof Error ? error.message : String(error);
       this.#left.set(key, reason);
+      this.#leftIds.add(record.runtimeId);
       return [{ ...name, kind: 'left', reason }];
     }
   }
@@ -191,6 +207,7 @@ export class ServedSystems {
         this.#systems.delete(key);
         if (!system.wasHeld) this.#unheard.set(key, system);
         directory.forget(directoryId);
+        this.#gone(plan.runtimeId);
       },
     });
     return system;

@@ -46,11 +46,20 @@ export interface Creation {
   build(cancellation: Cancellation): Promise<null>;
 }
 
+/** What a service does besides the functions of the contract. */
+export interface ServiceExtras {
+  /**
+   * As HcsGrantVmAccess, for as long as there is a system of that id: taken back when that is no more, or is not created by
+   * whoever asked.
+   */
+  grantUntilEnd(vmId: string, filePath: string): Promise<void>;
+}
+
 /**
  * A compute service, as the functions of the contract see it: in this process, or at the other end of a socket. It has no
  * operations; handles, arguments and documents have been looked at by whoever asks it.
  */
-export interface ServiceAccess extends ServiceFunctions {
+export interface ServiceAccess extends ServiceFunctions, ServiceExtras {
   /** @throws HcsError where the service refuses before there is anything to wait for; no handle is open then */
   create(request: CreateRequest, listener: SystemListener): Creation;
   /** @throws HcsError HCS_E_SYSTEM_NOT_FOUND */

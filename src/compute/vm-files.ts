@@ -27,6 +27,8 @@ export interface VmFiles {
   processorRequirements(path: string): Promise<VmProcessorRequirements>;
   /** Lets machines open a file, or make files in a folder. Granting twice is as granting once. */
   grant(user: FileUser, path: string): Promise<void>;
+  /** Whether a machine, or its group, has been granted a file, by whomever. False where that cannot be told. */
+  isGranted?(user: FileUser, path: string): Promise<boolean>;
   /** Takes back what {@link grant} gave, if anything. */
   revoke(user: FileUser, path: string): Promise<void>;
 }

@@ -70,6 +70,7 @@ export class Daemon {
       policy,
       audit,
       waitingLimit,
+      revokeUnlessThere: service.revokeUnlessThere.bind(service),
       greeting: { version: packageVersion(), pid: process.pid, host },
       helloLimitMs: options.helloLimitMs ?? DEFAULT_HELLO_LIMIT_MS,
       stop: options.stop && stopper(options.stop, service),

@@ -96,6 +96,11 @@ export interface ClientRequests {
     params: {
       readonly function: ServiceFunction;
       readonly arguments: readonly (string | null)[];
+      /**
+       * With HcsGrantVmAccess: the grant lasts as long as the system, see `ServiceExtras.grantUntilEnd`. A service of an
+       * older version does not heed it.
+       */
+      readonly untilEnd?: true;
     };
     result: string | null;
   };

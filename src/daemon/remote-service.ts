@@ -139,53 +139,61 @@ export class RemoteService implements ServiceAccess, DeviceRegistry {
   }
 
   async HcsGetServiceProperties(propertyQuery: string | null): Promise<string> {
-    return (await this.#call('HcsGetServiceProperties', propertyQuery)) as string;
+    return (await this.#call('HcsGetServiceProperties', [propertyQuery])) as string;
   }
 
   HcsModifyServiceSettings(settings: string): Promise<string | null> {
-    return this.#call('HcsModifyServiceSettings', settings);
+    return this.#call('HcsModifyServiceSettings', [settings]);
   }
 
   async HcsSubmitWerReport(settings: string): Promise<void> {
-    await this.#call('HcsSubmitWerReport', settings);
+    await this.#call('HcsSubmitWerReport', [settings]);
   }
 
   async HcsCreateEmptyGuestStateFile(guestStateFilePath: string): Promise<void> {
-    await this.#call('HcsCreateEmptyGuestStateFile', guestStateFilePath);
+    await this.#call('HcsCreateEmptyGuestStateFile', [guestStateFilePath]);
   }
 
   async HcsCreateEmptyRuntimeStateFile(runtimeStateFilePath: string): Promise<void> {
-    await this.#call('HcsCreateEmptyRuntimeStateFile', runtimeStateFilePath);
+    await this.#call('HcsCreateEmptyRuntimeStateFile', [runtimeStateFilePath]);
   }
 
   async HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName: string): Promise<string> {
     const name = 'HcsGetProcessorCompatibilityFromSavedState';
-    return (await this.#call(name, RuntimeFileName)) as string;
+    return (await this.#call(name, [RuntimeFileName])) as string;
   }
 
   async HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
-    await this.#call('HcsGrantVmAccess', vmId, filePath);
+    await this.#call('HcsGrantVmAccess', [vmId, filePath]);
+  }
+
+  async grantUntilEnd(vmId: string, filePath: string): Promise<void> {
+    await this.#call('HcsGrantVmAccess', [vmId, filePath], { untilEnd: true });
   }
 
   async HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
-    await this.#call('HcsRevokeVmAccess', vmId, filePath);
+    await this.#call('HcsRevokeVmAccess', [vmId, filePath]);
   }
 
   async HcsGrantVmGroupAccess(filePath: string): Promise<void> {
-    await this.#call('HcsGrantVmGroupAccess', filePath);
+    await this.#call('HcsGrantVmGroupAccess', [filePath]);
   }
 
   async HcsRevokeVmGroupAccess(filePath: string): Promise<void> {
-    await this.#call('HcsRevokeVmGroupAccess', filePath);
+    await this.#call('HcsRevokeVmGroupAccess', [filePath]);
   }
 
-  async #call(name: ServiceFunction, ...texts: (string | null)[]): Promise<string | null> {
+  async #call(
+    name: ServiceFunction,
+    texts: readonly (string | null)[],
+    more: { readonly untilEnd?: true } = {},
+  ): Promise<string | null> {
     for (const text of texts) {
       if (typeof text === 'string' || text === null || text === undefined) continue;
       throw failure(name, 'E_INVALIDARG', `an argument is ${typeof text}, not text`);
     }
     const link = await this.#connect(name);
-    return await link.request(name, 'service', { function: name, arguments: texts });
+    return await link.request(name, 'service', { function: name, arguments: texts, ...more });
   }
 
   // Whoever awaits the same promise goes on in the order of the calls.

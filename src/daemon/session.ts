@@ -50,6 +50,8 @@ export interface SessionContext {
   /** Whether a machine has a device. */
   readonly hasDevice: (key: DeviceKey) => boolean;
   readonly policy: AccessPolicy;
+  /** Takes back what was granted until the end of a system that is not there. Never throws. */
+  readonly revokeUnlessThere: (id: string) => Promise<void>;
   /** Where calls are recorded that change something, or were refused. */
   readonly audit?: CallRecord | undefined;
   /** What the daemon tells of itself, without the version of the protocol. */
@@ -86,6 +88,8 @@ export class Session {
   /** Handles whose numbers were used. */
   #lastHandle = 0;
   readonly #devices = new Map<number, RemoteDevice>();
+  /** Ids of systems that files were granted to until their end. */
+  readonly #granted = new Set<string>();
   #lastDevice = 0;
   #calls = 0;
   #isGreeted = false;
@@ -134,6 +138,8 @@ export class Session {
     for (const device of this.#devices.values()) device.lost();
     this.#devices.clear();
     for (const { access } of this.#handles.values()) void access.close().catch(() => {});
+    // Those that were not created after all.
+    for (const id of this.#granted) void this.#context.revokeUnlessThere(id);
     this.#handles.clear();
   }
 
@@ -298,6 +304,12 @@ export class Session {
     const texts = parameters.texts('arguments');
     const { policy, service } = this.#context;
     policy.callService(this.peer, name);
+    if (name === 'HcsGrantVmAccess' && parameters.get('untilEnd') === true) {
+      const [vmId = '', path = ''] = texts.map((text) => text ?? '');
+      this.#granted.add(vmId);
+      await service.grantUntilEnd(vmId, path);
+      return null;
+    }
     const call = service[name as ServiceFunction].bind(service) as (
       ...texts: readonly (string | null)[]
     ) => Promise<string | null | undefined>;

@@ -104,8 +104,9 @@ const EXPLANATIONS: Readonly<Partial<Record<HresultName, Explanation>>> = {
     remedy: 'give another name, or delete the file',
   },
   ERROR_DISK_FULL: {
-    cause: 'a saved state takes about as much room as the machine has memory',
-    remedy: 'make room, or save to another disk',
+    cause:
+      'a saved state takes about as much room as the machine has memory; a file that some 250 systems were granted has no room for more in its access control list',
+    remedy: 'make room, or save to another disk; revoke grants of systems that are no more',
   },
   ERROR_INSUFFICIENT_BUFFER: {
     meaning: 'the buffer is too small',

@@ -26,7 +26,11 @@ export async function connect(options: ServiceOptions): Promise<ServiceHost> {
     return serviceOfBinding(openHost(host));
   }
   const { socket } = options;
-  const { core, service, close } = await connectDaemon(socket, host, options.running ?? false);
+  const { core, remote, service, close } = await connectDaemon(
+    socket,
+    host,
+    options.running ?? false,
+  );
   const { host: name, version, pid } = service;
   if (asked !== undefined && asked !== name) {
     await close();
@@ -36,7 +40,10 @@ export async function connect(options: ServiceOptions): Promise<ServiceHost> {
     );
   }
   const daemon = { version, pid };
-  if (!options.devices) return { name, core, outlivesCommand: true, daemon, close };
+  if (!options.devices) {
+    const grantUntilEnd = remote.grantUntilEnd.bind(remote);
+    return { name, core, outlivesCommand: true, daemon, grantUntilEnd, close };
+  }
   if (name !== 'linux') {
     await close();
     throw new UsageError(

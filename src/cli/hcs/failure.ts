@@ -49,7 +49,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
       }),
 };
 
-async function remedyFor({ code }: HcsError): Promise<string | undefined> {
+async function remedyFor({ code, function: name }: HcsError): Promise<string | undefined> {
+  if (code === 'ERROR_DISK_FULL' && name === 'HcsGrantVmAccess') {
+    return 'end systems that have the file, or give this one a copy of it: its access control list is full';
+  }
   if (Object.hasOwn(REMEDIES, code)) return REMEDIES[code];
   const { explanationOf } = await import('../errors/explanations.ts');
   return explanationOf(code as HresultName)?.remedy;

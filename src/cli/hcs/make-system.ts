@@ -68,10 +68,21 @@ export async function makeSystem(session: Session, making: Making): Promise<void
   }
 }
 
-/** Under Windows a machine opens only files that were granted to it; the grants stay as long as the files do. */
-async function grant({ host }: Session, id: string, document: Document): Promise<string[]> {
+/**
+ * Lets a machine open its files: until its end, which the daemon sees, or this command where the machine ends with it. Under
+ * Windows nobody is there then, and the grants stay as long as the files do.
+ */
+async function grant(
+  { host, cleanUp }: Session,
+  id: string,
+  document: Document,
+): Promise<string[]> {
+  const { core, grantUntilEnd = core.HcsGrantVmAccess.bind(core), outlivesCommand } = host;
   const paths = [...new Set(filesOf(document).filter(isAbsolute))];
-  for (const path of paths) await host.core.HcsGrantVmAccess(id, path);
+  for (const path of paths) {
+    await grantUntilEnd(id, path);
+    if (!outlivesCommand) cleanUp.add(() => core.HcsRevokeVmAccess(id, path));
+  }
   return paths;
 }
 

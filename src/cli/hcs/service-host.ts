@@ -1,3 +1,4 @@
+import type { ServiceExtras } from '../../compute/service-access.ts';
 import type { StopAnswer } from '../../daemon/protocol.ts';
 import type { ComputeCore } from '../../hcs/compute-core.ts';
 import type { HdvBinding } from '../../hdv/hdv-binding.ts';
@@ -13,6 +14,11 @@ export interface ServiceHost {
   readonly hdv?: HdvBinding | undefined;
   /** What a daemon says of itself; absent for a service of this process, and under Windows. */
   readonly daemon?: { readonly version: string; readonly pid: number };
+  /**
+   * Grants a file to the machine of a system for as long as there is one of that id. Absent where only HcsGrantVmAccess
+   * does that: for good.
+   */
+  readonly grantUntilEnd?: ServiceExtras['grantUntilEnd'] | undefined;
   /** Leaves the service; a service of this process ends, with its systems. Safe to call twice. */
   close(): Promise<void>;
 }

@@ -64,6 +64,10 @@ export class QemuFiles implements VmFiles {
     });
   }
 
+  async isGranted(user: FileUser, path: string): Promise<boolean> {
+    return entriesOf(user).every((entry) => permissionOf(path, 'access', entry) !== undefined);
+  }
+
   async revoke(user: FileUser, path: string): Promise<void> {
     const tpm = tpmStateOf(path); // Machines are let into it with the guest state.
     for (const one of existsSync(tpm) ? [path, tpm] : [path]) {

@@ -1,0 +1,113 @@
+import type { FileFunctions } from './file-functions.ts';
+import { runtimeIdOf } from './system-id.ts';
+import type { SystemJournal } from './system-journal.ts';
+
+/** Name of the part of the service that is kept: paths by runtime id. */
+const PART = 'grants';
+
+/** What a {@link SystemGrants} is made of. */
+export interface SystemGrantsOptions {
+  readonly files: FileFunctions;
+  /** Whether a system of that runtime id is there, or being created. */
+  readonly isThere: (runtimeId: string) => boolean;
+  readonly journal?: SystemJournal | undefined;
+}
+
+/**
+ * Files that machines may open until their systems are no more, as a list of access has no room for every machine that ever
+ * was. Each is noted before it is granted, so that another service takes it back when this one cannot. Files that a machine
+ * was granted otherwise (HcsGrantVmAccess) are none of these, and stay granted.
+ */
+export class SystemGrants {
+  readonly #files: FileFunctions;
+  readonly #isThere: SystemGrantsOptions['isThere'];
+  readonly #journal: SystemJournal | undefined;
+  /** By runtime id: the system's id as it was given, and the paths. */
+  readonly #noted = new Map<string, { readonly id: string; readonly paths: Set<string> }>();
+  /** What is being taken back, by runtime id. */
+  readonly #revoking = new Map<string, Promise<void>>();
+
+  constructor({ files, isThere, journal }: SystemGrantsOptions) {
+    this.#files = files;
+    this.#isThere = isThere;
+    this.#journal = journal;
+    const kept = (journal?.setting(PART) ?? {}) as Readonly<Record<string, readonly string[]>>;
+    for (const [id, paths] of Object.entries(kept)) {
+      this.#noted.set(runtimeIdOf(id), { id, paths: new Set(paths) });
+    }
+  }
+
+  /**
+   * Grants a file to the machine of a system, which need not be there yet.
+   * @throws HcsError as HcsGrantVmAccess; E_FAIL when it cannot be noted
+   */
+  async grant(id: string, path: string): Promise<void> {
+    const key = runtimeIdOf(id);
+    await this.#revoking.get(key);
+    // What another one has granted for good is not to be taken back.
+    if (await this.#files.isGranted(id, path)) return;
+    const noted = this.#noted.get(key) ?? { id, paths: new Set() };
+    this.#noted.set(key, noted);
+    noted.paths.add(path);
+    try {
+      this.#keep('HcsGrantVmAccess');
+      await this.#files.HcsGrantVmAccess(id, path);
+    } catch (error) {
+      this.#forget(key, path);
+      throw error;
+    }
+  }
+
+  /** Somebody else has granted the file for good, or revoked it: it is none of these any more. */
+  leave(id: string, path: string): void {
+    this.#forget(runtimeIdOf(id), path);
+  }
+
+  /** Takes back what was granted to a system, unless there is one. Never throws. */
+  revoke(runtimeId: string): Promise<void> {
+    if (this.#isThere(runtimeId)) return Promise.resolve();
+    const before = this.#revoking.get(runtimeId);
+    if (before !== undefined) return before;
+    const noted = this.#noted.get(runtimeId);
+    if (noted === undefined) return Promise.resolve();
+    const revoking = this.#revokeAll(noted.id, [...noted.paths]).finally(() => {
+      this.#revoking.delete(runtimeId);
+    });
+    this.#revoking.set(runtimeId, revoking);
+    return revoking;
+  }
+
+  /** Takes back what was granted to systems that are no more. Called when another service's were taken over. */
+  async revokeOrphaned(): Promise<void> {
+    await Promise.all([...this.#noted.keys()].map((runtimeId) => this.revoke(runtimeId)));
+  }
+
+  /** Resolves when nothing is being taken back any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#revoking.values());
+  }
+
+  async #revokeAll(id: string, paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      // A file that is gone has no list any more.
+      await this.#files.HcsRevokeVmAccess(id, path).catch(() => undefined);
+      this.#forget(runtimeIdOf(id), path);
+    }
+  }
+
+  #forget(key: string, path: string): void {
+    const noted = this.#noted.get(key);
+    if (noted?.paths.delete(path) !== true) return;
+    if (noted.paths.size === 0) this.#noted.delete(key);
+    try {
+      this.#keep('HcsRevokeVmAccess');
+    } catch {
+      // It is kept with the next change; to take something back twice is as once.
+    }
+  }
+
+  #keep(name: string): void {
+    const kept = [...this.#noted.values()].map(({ id, paths }) => [id, [...paths]] as const);
+    this.#journal?.keepSetting(name, PART, Object.fromEntries(kept));
+  }
+}
