@@ -237,7 +237,7 @@ export class SimulatedSystem implements EngineSystem {
     this.#machine.unplug(slot);
     const stopped = connection.stop();
     if (stopped instanceof Promise) await stopped;
-    await connection.disconnect?.();
+    if (connection.disconnect !== undefined) await connection.disconnect();
     await device.endpoint.powerOff();
   }
 
