@@ -1,7 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +23,8 @@ import type { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import type { EngineRecord } from '../../src/engines/qemu/engine-record.ts';
 import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
 import { QmpClient } from '../../src/engines/qemu/qmp.ts';
+import { readSavedState } from '../../src/engines/qemu/saved-state.ts';
+import { STREAM_OFFSET } from '../../src/engines/saved-state-head.ts';
 import type { HcsError } from '../../src/hcs/hcs-error.ts';
 import { HRESULT } from '../../src/hcs/hresult.ts';
 import { isAlive } from '../../src/provision/process-identity.ts';
@@ -241,6 +252,61 @@ test('a machine that is let go of is taken over in the same process, and one tha
   expect(isAlive(record!.process)).toBe(true);
   expect(exits).toEqual({});
 });
+
+/** Pauses, which a save needs, what the owner left running. */
+async function pausedBy(record: EngineRecord | undefined): Promise<EngineSystem> {
+  const system = await adopted(record, 'vm');
+  await system.pause();
+  return system;
+}
+
+/** Lets go of a machine. @returns its record, as it is read again */
+function released(system: EngineSystem): EngineRecord {
+  const record = JSON.parse(JSON.stringify(system.record?.())) as EngineRecord;
+  system.release?.();
+  return record;
+}
+
+test('a machine that was saved is saved again by whoever takes it over, and a save that QEMU has written is finished', async () => {
+  const [running] = await leave([{ id: 'vm', state: 'Running' }]);
+  const path = (name: string): string => join(parent, name);
+  const save = (system: EngineSystem, name: string): Promise<void> =>
+    system.save({ kind: 'file', path: path(name) });
+  const first = await pausedBy(running);
+  await save(first, 'first');
+  const record = released(first);
+  const second = await adopted(record, 'vm');
+  await save(second, 'second');
+  expect(readFileSync(path('second')).equals(readFileSync(path('first')))).toBe(true);
+  const { lastSave } = released(second);
+  expect(lastSave).toMatchObject({ path: path('second') });
+
+  // As if its owner had ended before the head was written.
+  const whole = readFileSync(path('second'));
+  renameSync(path('second'), lastSave!.part);
+  writeFileSync(lastSave!.part, Buffer.concat([Buffer.alloc(STREAM_OFFSET), rest(whole)]));
+  const third = await adopted({ ...record, lastSave: lastSave! }, 'vm');
+  expect(existsSync(lastSave!.part)).toBe(false);
+  expect(rest(readFileSync(path('second'))).equals(rest(whole))).toBe(true);
+  expect(await readSavedState(path('second'))).toEqual(await readSavedState(path('first')));
+  const last = released(third);
+
+  rmSync(path('second'));
+  const fourth = await adopted(last, 'vm');
+  await expect(save(fourth, 'third')).rejects.toThrow(
+    `it was saved to ${path('second')} since it was paused, and that file was removed`,
+  );
+  expect(existsSync(path('third'))).toBe(false);
+  await fourth.resume();
+  await fourth.pause();
+  await save(fourth, 'third');
+  await readSavedState(path('third'));
+  await fourth.terminate();
+});
+
+function rest(file: Buffer): Buffer {
+  return file.subarray(STREAM_OFFSET);
+}
 
 test('programs beside QEMU go on with it, and end with it', async () => {
   const [record] = await leave([{ id: 'vm', state: 'Running', share: parent }]);

@@ -34,7 +34,7 @@ export interface CaughtUp {
 }
 
 /**
- * Asks a machine what it has become, and makes `machine` true again. A save that nobody waits for any more is given up.
+ * Asks a machine what it has become, and makes `machine` true again. A save that is still being written is given up.
  * @param crashLog file of the guest's error records
  */
 export async function catchUp(

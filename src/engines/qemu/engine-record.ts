@@ -1,5 +1,6 @@
 import type { ProcessIdentity } from '../../provision/process-identity.ts';
 import type { PluggedDevice } from './device-slots.ts';
+import type { LastSaveRecord } from './last-save.ts';
 import type { Cause } from './machine-exit.ts';
 import type { MachinePlan } from './machine-plan.ts';
 import type { RestoreSource, Template } from './restore.ts';
@@ -39,6 +40,8 @@ export interface EngineRecord {
   readonly source?: RestoreSource | undefined;
   /** What its clones go on from, when it was saved as a template. */
   readonly template?: Template | undefined;
+  /** What it was saved to since it was paused, or is being saved to. */
+  readonly lastSave?: LastSaveRecord;
 }
 
 /**

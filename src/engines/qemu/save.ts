@@ -3,18 +3,13 @@ import {
   constants,
   fchmodSync,
   fchownSync,
-  lstatSync,
   openSync,
   readdirSync,
   readlinkSync,
 } from 'node:fs';
-import { copyFile, type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { copyList } from '../../ffi/posix-acl.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../../hcs/hresult.ts';
-import { replaceFile, syncFile } from '../replaced-file.ts';
-import { STREAM_OFFSET } from '../saved-state-head.ts';
 import { crashStorePlace } from './crash-store.ts';
 import { MEMORY_NAME } from './guest-memory-file.ts';
 import type { PlannedDisk } from './machine-plan.ts';
@@ -23,58 +18,11 @@ import type { QemuProcess } from './qemu-process.ts';
 import { HOT_MEMORY_ID } from './resources/memory.ts';
 import { diskId } from './resources/scsi.ts';
 import type { Template } from './restore.ts';
-import { type SavedMachine, sealSavedState } from './saved-state.ts';
+import type { SavedMachine } from './saved-state.ts';
 import { VM_GROUP } from './vm-account.ts';
-import type { WatchedFolder } from './watched-folder.ts';
 
 /** What is known before the machine is asked. */
 export type Make = Omit<SavedMachine, 'machineType' | 'crashStore'>;
-
-/** What the last save since a machine was stopped has written, for the next one: QEMU writes it once. */
-export class LastSave {
-  #file: FileHandle | undefined;
-
-  /** A machine that runs again is another one. */
-  async forget(): Promise<void> {
-    const file = this.#file;
-    this.#file = undefined;
-    await file?.close();
-  }
-
-  /**
-   * Saves a stopped machine to a file. What the file had before stays until the new state is whole and on the disk;
-   * after a failure nothing new is left, nor when this process ends meanwhile.
-   * @param folder the machine's, which knows what has to be removed then
-   * @throws HcsError for a path that is not absolute, or where no file can be made
-   */
-  async toFile(
-    qemu: QemuProcess,
-    folder: WatchedFolder,
-    make: Make,
-    path: string,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    await replaceFile(path, folder, async (part) => {
-      if (this.#file === undefined) {
-        const machine = await savedMachine(qemu, make);
-        const out = await qemu.files.lendForWriting(qemu.qmp, part);
-        try {
-          await writeState(qemu, make, `file:${out.name},offset=${STREAM_OFFSET}`, false, signal);
-        } finally {
-          await out.back();
-        }
-        await sealSavedState(part, machine);
-      } else {
-        await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
-        await syncFile(part);
-      }
-      if (qemu.files.account !== undefined) keepGrants(path, part);
-      const file = await open(part, 'r');
-      await this.forget();
-      this.#file = file;
-    });
-  }
-}
 
 /** Makes a stopped machine one that clones go on from. It must not run again. */
 export async function saveAsTemplate(
@@ -112,13 +60,8 @@ export async function saveAsTemplate(
   return { machine, state, ram };
 }
 
-/** Who was granted the file that was there is granted the one in its place. */
-function keepGrants(path: string, part: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return;
-  copyList(path, part, 'access');
-}
-
-async function writeState(
+/** Has QEMU write the state of a stopped machine, and says which disk keeps it from that. */
+export async function writeState(
   { qmp }: QemuProcess,
   { plan }: Make,
   ...args: [uri: string, sharedRam: boolean, signal?: AbortSignal]
@@ -155,7 +98,8 @@ function savingFailure(error: unknown, disks: readonly PlannedDisk[]): unknown {
   });
 }
 
-async function savedMachine(qemu: QemuProcess, make: Make): Promise<SavedMachine> {
+/** What is kept with the state. */
+export async function savedMachine(qemu: QemuProcess, make: Make): Promise<SavedMachine> {
   return {
     ...make,
     machineType: await machineType(qemu),

@@ -18,6 +18,7 @@ import { DeviceSlots, type DeviceSlotsOptions } from './device-slots.ts';
 import { eachStep } from './each-step.ts';
 import { type EngineRecord, RECORD_VERSION } from './engine-record.ts';
 import { MachineSockets } from './guest/sockets.ts';
+import { LastSave } from './last-save.ts';
 import type { LiveMachine } from './live-machine.ts';
 import { type Cause, exitOf } from './machine-exit.ts';
 import { restoreFrom } from './migration.ts';
@@ -30,7 +31,7 @@ import { memoryAddresses } from './resources/memory.ts';
 import { changeResource } from './resources/resource-table.ts';
 import { requireNoVirtiofs } from './resources/virtiofs.ts';
 import type { RestoreSource, Template } from './restore.ts';
-import { LastSave, saveAsTemplate } from './save.ts';
+import { saveAsTemplate } from './save.ts';
 import type { SavedMachine } from './saved-state.ts';
 import { releaseAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
@@ -86,6 +87,7 @@ export class QemuSystem implements EngineSystem {
       ...parts.slots,
       changed: () => parts.request.recordChanged?.(),
     });
+    this.#lastSave.onChange = () => parts.request.recordChanged?.();
     parts.qemu.qmp.listen((event) => this.#notice(event));
     parts.machine.sides.onFailure = (failure) => this.#fail(failure);
     this.#sockets = new MachineSockets(parts.machine, {
@@ -97,8 +99,9 @@ export class QemuSystem implements EngineSystem {
   }
 
   /** Knows again what another process knew of the machine. Called first. */
-  async adopt({ devices, template, cause }: EngineRecord, isPaused: boolean): Promise<void> {
-    const { machine } = this.#parts;
+  async adopt(record: EngineRecord, isPaused: boolean): Promise<void> {
+    const { devices, template, cause, lastSave } = record;
+    const { machine, qemu, folder } = this.#parts;
     this.#slots.adopt(devices);
     // A start that was on its way has plugged them.
     if (!machine.hasStarted && this.#slots.instanceIds.length > 0) machine.needsReset = true;
@@ -106,6 +109,7 @@ export class QemuSystem implements EngineSystem {
     this.#cause = cause;
     this.#template = template;
     if (template !== undefined) this.#parts.saved(template);
+    await this.#lastSave.adopt(lastSave, qemu, folder, () => this.#make());
     if (machine.hasStarted && !isPaused) await this.#sockets.begin();
   }
 
@@ -122,6 +126,7 @@ export class QemuSystem implements EngineSystem {
   record(): EngineRecord | undefined {
     const { qemu, folder, machine, make, source } = this.#parts;
     if (!folder.outlives) return undefined;
+    const { record: lastSave } = this.#lastSave;
     return {
       version: RECORD_VERSION,
       process: qemu.identity,
@@ -139,6 +144,7 @@ export class QemuSystem implements EngineSystem {
       needsReset: machine.needsReset,
       source,
       template: this.#template,
+      ...(lastSave === undefined ? {} : { lastSave }),
       ...(this.#cause === undefined ? {} : { cause: this.#cause }),
     };
   }
@@ -146,6 +152,7 @@ export class QemuSystem implements EngineSystem {
   release(): void {
     this.#isReleased = true;
     this.#sockets.close();
+    void this.#lastSave.release();
     this.#parts.qemu.release();
   }
 
