@@ -28,17 +28,22 @@ export interface ChoiceOptions {
   readonly kinds: readonly OperationKind[];
   /** Whether the client has the handle with which the machine ends. */
   readonly holds: boolean;
+  /** What is to be done now, where it can. */
+  readonly wanted: OperationKind | undefined;
 }
 
 /** Chooses what a client does next with a machine; undefined: nothing now. */
 export function chooseOperation(
   random: SeededRandom,
   machine: PossibleStates,
-  { kinds, holds }: ChoiceOptions,
+  { kinds, holds, wanted }: ChoiceOptions,
 ): Operation | undefined {
   const { states, pending } = machine;
   const state = random.pick(states);
-  const kind = random.below(ANY_IN) === 0 ? random.pick(kinds) : random.pick(NEXT[state.life]);
+  const next = NEXT[state.life];
+  const isAny = random.below(ANY_IN) === 0;
+  const isWanted = wanted !== undefined && next.includes(wanted);
+  const kind = isWanted ? wanted : random.pick(isAny ? kinds : next);
   if (!kinds.includes(kind)) return undefined;
   // A machine that is made while calls to the one before are under way would be mistaken for it.
   const creations = pending.filter(({ operation }) => isCreation(operation));

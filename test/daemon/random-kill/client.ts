@@ -18,6 +18,8 @@ export class Client {
   readonly #host: KilledHost;
   readonly #connection: ServiceConnection;
   readonly #handles = new Map<string, ComputeSystem>();
+  /** What the service said of the last failure. */
+  lastMessage = '';
 
   constructor(number: number, host: KilledHost, connection: ServiceConnection) {
     this.number = number;
@@ -52,6 +54,7 @@ export class Client {
     } catch (error) {
       if (!(error instanceof HcsError)) throw error;
       if (GONE.includes(error.code)) return LOST;
+      this.lastMessage = error.message;
       return error.code;
     }
   }
@@ -77,8 +80,8 @@ export class Client {
   }
 
   async close(): Promise<void> {
-    this.#handles.clear();
     await this.#connection.close();
+    await Promise.all([...this.#handles.keys()].map((id) => this.letGo(id)));
   }
 
   async #run(id: string, operation: Operation): Promise<string> {

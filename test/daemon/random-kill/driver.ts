@@ -15,8 +15,9 @@ import {
   isThere,
   type MachineState,
   type Operation,
+  type OperationKind,
 } from './machine-model.ts';
-import { type CutOff, PossibleStates } from './possible-states.ts';
+import { type CutOff, keyOf, PossibleStates } from './possible-states.ts';
 import { Report } from './report.ts';
 
 /** What a run is to be. */
@@ -31,7 +32,7 @@ export interface RandomKillOptions {
 
 const CLIENTS = 3;
 /** Operations after which whatever begins is as good as what is aimed at. */
-const PATIENCE = 30;
+const PATIENCE = 12;
 /** One start in so many is killed while it takes over. */
 const TAKEOVERS_KILLED_IN = 6;
 /** One time in so many a machine is killed while no daemon is there. */
@@ -50,6 +51,8 @@ export class RandomKill {
   readonly #host: KilledHost;
   readonly #random: SeededRandom;
   readonly #moment: KillMoment;
+  /** Kind of operation that the daemon is to be killed in, when it is time. */
+  #wanted: OperationKind | undefined;
   readonly #history = new History();
   readonly #machines: ReadonlyMap<string, PossibleStates>;
   /** Ids with calls that were cut off since they were last looked at. */
@@ -175,7 +178,7 @@ export class RandomKill {
     this.#noLeftovers([...listed.keys()]);
     for (const id of this.#touched) if (listed.has(id)) await this.#probe(first, id);
     for (const [id, { operation, done, undone }] of this.#cutOff) {
-      const found = this.#machines.get(id)!.states.map((state) => JSON.stringify(state));
+      const found = this.#machines.get(id)!.states.map(keyOf);
       const isDone = found.some((text) => done.has(text));
       const isUndone = found.some((text) => undone.has(text));
       report.cutOff(operation.kind, isDone === isUndone ? undefined : isDone);
@@ -238,17 +241,24 @@ export class RandomKill {
   async #work(): Promise<void> {
     this.#isOver = false;
     this.#isKilled = false;
+    this.#wanted = undefined;
     const aim = this.#moment.aim(this.#host.kinds);
     let begun = 0;
     let kill: Promise<void> | undefined;
     const onBegin = ({ kind }: Operation): void => {
       begun++;
       if (kill !== undefined || begun <= aim.after) return;
+      this.#wanted = aim.kind;
       if (aim.kind === undefined) this.#isOver = true;
       else if (kind === aim.kind || begun > aim.after + PATIENCE) kill = this.#killLater(aim, kind);
     };
     const loops = this.#clients.map((client) => this.#use(client, onBegin));
-    await Promise.all(loops);
+    const ended = await Promise.allSettled(loops);
+    const failed = ended.find((one) => one.status === 'rejected');
+    if (failed !== undefined) {
+      await kill?.catch(() => {});
+      throw failed.reason;
+    }
     await (kill ?? this.#killDaemon('kill the daemon with nothing under way'));
     const pending = [...this.#machines.values()].flatMap((machine) => machine.pending);
     if (pending.length > 0) this.report.inOperations++;
@@ -327,6 +337,7 @@ export class RandomKill {
       const operation = chooseOperation(this.#random, machine, {
         kinds: this.#host.kinds,
         holds: client.holds(id),
+        wanted: this.#wanted,
       });
       if (operation === undefined) {
         await new Promise((resolve) => setImmediate(resolve));
@@ -335,14 +346,20 @@ export class RandomKill {
       const isHeld = machine.states.some((state) => state.isHeld);
       if (!isHeld && this.#random.below(3) === 0) void client.letGo(id);
       onBegin(operation);
-      await this.#call(client, id, operation);
+      try {
+        await this.#call(client, id, operation);
+      } catch (error) {
+        this.#isOver = true;
+        throw error;
+      }
     }
   }
 
   /** One call, whose answer must be one that was possible. */
   async #call(client: Client, id: string, operation: Operation): Promise<void> {
     const machine = this.#machines.get(id)!;
-    if (isCreation(operation)) for (const other of this.#clients) void other.letGo(id);
+    const isFree = !machine.states.some(isThere);
+    if (isCreation(operation) && isFree) for (const other of this.#clients) void other.letGo(id);
     const call = machine.begin(operation, client.holds(id));
     const name = `client ${client.number}: ${Object.values(operation).map(text).join(' ')} of ${id}`;
     this.#history.add(name);
@@ -357,7 +374,10 @@ export class RandomKill {
     if (result === 'ok') this.#moment.took(operation.kind, performance.now() - start);
     const possible = machine.end(call, result);
     if (possible !== undefined) {
-      throw new Violation(`${name} came to ${result}, and should to ${possible.join(' or ')}`, id);
+      throw new Violation(
+        `${name} came to ${result}, and should to ${possible.join(' or ')}: ${client.lastMessage}`,
+        id,
+      );
     }
     if (result === 'ok' && endsMachine(operation)) {
       for (const other of this.#clients) void other.letGo(id);

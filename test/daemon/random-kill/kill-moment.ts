@@ -21,7 +21,7 @@ const FIRST_GUESS_MS: Readonly<Record<OperationKind, number>> = {
 /** How many of the last times count. */
 const KEPT = 15;
 /** Most steps that go before a kill. */
-const MOST_STEPS = 24;
+const MOST_STEPS = 12;
 
 /** Where a daemon is killed. */
 export interface Aim {

@@ -2,6 +2,7 @@ import {
   type Circumstances,
   endsMachine,
   isCreation,
+  isThere,
   type MachineState,
   NEVER_WAS,
   type Operation,
@@ -26,9 +27,14 @@ interface Possibility {
 /** What a call that was cut off has done, if nothing else was under way. */
 export interface CutOff {
   readonly operation: Operation;
-  /** Texts of states in which it has been done, and in which it has not. */
+  /** {@link keyOf} the states in which it has been done, and in which it has not. */
   readonly done: ReadonlySet<string>;
   readonly undone: ReadonlySet<string>;
+}
+
+/** Tells states apart that are not the same machine; how one has ended does not matter. */
+export function keyOf(state: MachineState): string {
+  return JSON.stringify(isThere(state) ? state : { saved: state.saved });
 }
 
 /**
@@ -95,7 +101,7 @@ export class PossibleStates {
       new Set(
         all
           .filter(({ results }) => (results[call.number] === 'ok') === isDone)
-          .map(({ state }) => JSON.stringify(state)),
+          .map(({ state }) => keyOf(state)),
       );
     return { operation: call.operation, done: texts(true), undone: texts(false) };
   }
