@@ -30,6 +30,8 @@ export interface GuestConsoleOptions {
   readonly output?: (chunk: Buffer) => unknown;
   /** Is standard input a terminal, from which Ctrl-] leaves? By default as it is. */
   readonly terminal?: boolean;
+  /** Whether the end of standard input is typed, as Ctrl-D; true. Where not, it ends what is typed and nothing else. */
+  readonly typesEnd?: boolean;
 }
 
 /** The guest's serial console on this terminal. What is said beside it keeps to whole lines. */
@@ -37,6 +39,7 @@ export class GuestConsole {
   readonly #path: string;
   readonly #output: (chunk: Buffer) => unknown;
   readonly #terminal: boolean;
+  readonly #typesEnd: boolean;
   #socket: Socket | undefined;
   #isRaw = false;
   #isHolding = false;
@@ -50,11 +53,20 @@ export class GuestConsole {
     {
       output = (chunk) => process.stdout.write(chunk),
       terminal = Boolean(process.stdin.isTTY),
+      typesEnd = true,
     }: GuestConsoleOptions = {},
   ) {
     this.#path = path;
     this.#output = output;
     this.#terminal = terminal;
+    this.#typesEnd = typesEnd;
+  }
+
+  /** Resolves when the connection to the console has ended; never while there is none. */
+  async closed(): Promise<void> {
+    const socket = this.#socket;
+    if (socket === undefined) return await new Promise(() => {});
+    if (!socket.destroyed) await once(socket, 'close');
   }
 
   /** Connects, so that nothing of the boot is lost; what comes before {@link interact} is dropped, or see {@link hold}. */
@@ -120,7 +132,7 @@ export class GuestConsole {
     // Where nothing was said, nothing ends: a guest that asks for a login does not do so for us.
     const end = (): void => {
       if (guest) socket.write(LEAVE_SHELL);
-      else if (isUsed) socket.write(END_OF_INPUT);
+      else if (isUsed && this.#typesEnd) socket.write(END_OF_INPUT);
     };
     const abort = (): void => leave('left');
     const left = new Promise<'left'>((resolve) => {

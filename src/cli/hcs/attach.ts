@@ -28,7 +28,7 @@ export async function attach(
 ): Promise<void> {
   const device = await openFile(file, options.export);
   const needs = { ...options, devices: true };
-  await withService(context, needs, async ({ host, open, cleanUp, signal }) => {
+  await withService(context, needs, async ({ host, open, cleanUp, signal, whenInterrupted }) => {
     const system = await open(id);
     const name = shownId(system.id);
     const { exited } = system;
@@ -48,6 +48,7 @@ export async function attach(
       }),
     );
     cleanUp.add(() => takeOut(devices, attachment, name));
+    whenInterrupted(`taking ${attachment.name} out of ${name}, which goes on`);
     tell(
       options,
       `Attached ${attachment.name} to ${name} as ${attachment.instanceId}; Ctrl-C takes it out again`,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { ComputeSystem } from '../../hcs/schema/documents.ts';
@@ -54,6 +54,34 @@ function folderPath(): string {
     (path) => path?.startsWith('/') === true && Buffer.byteLength(path) <= LONGEST_FOLDER,
   );
   return join(parent ?? '/tmp', `hdvkit-consoles-${process.getuid?.() ?? 0}`);
+}
+
+/** Removes the folder of consoles when the last one has gone. Never throws. */
+export function removeEmptyConsoleFolder(): void {
+  if (process.platform === 'win32') return;
+  try {
+    rmdirSync(folderPath());
+  } catch {
+    // There is none, or there are consoles in it.
+  }
+}
+
+/**
+ * Keeps the folder of consoles while a system is made that has one in it.
+ * @returns lets it go
+ */
+export function holdConsoleFolder(host: HostName): () => void {
+  if (host !== 'linux') return () => {};
+  for (;;) {
+    const path = join(openFolder(), `.${process.pid}`);
+    try {
+      writeFileSync(path, '', { mode: 0o600 });
+      return () => rmSync(path, { force: true });
+    } catch (error) {
+      // Another command has found it empty, and removed it.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
 }
 
 /** The folder of the consoles of this user; nobody else may have made it. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { deviceRemedy } from '../device-remedy.ts';
 import { GuestConsole } from '../guest-console.ts';
 import { remark } from '../terminal.ts';
@@ -8,6 +9,9 @@ import { withPatience } from './patience.ts';
 import type { HcsContext, ServiceOptions } from './service-host.ts';
 import { withService } from './session.ts';
 import { shownId } from './shown-id.ts';
+
+/** Milliseconds after which a machine whose console has ended goes on without it. */
+const EXIT_LIMIT_MS = 2_000;
 
 /** What `hcs console` was given. */
 export interface ConsoleOptions extends ServiceOptions {
@@ -36,7 +40,7 @@ export async function console(
       );
     }
     const { exited } = system;
-    const terminal = new GuestConsole(path);
+    const terminal = new GuestConsole(path, { typesEnd: false });
     cleanUp.add(() => terminal.close());
     try {
       await withPatience(`Connecting to ${path}`, terminal.connect());
@@ -49,8 +53,22 @@ export async function console(
       );
     }
     if (process.stdin.isTTY) remark(`hcs: at the console of ${name}; Ctrl-] leaves it`);
-    const how = await terminal.interact(exited, undefined, signal);
+    let end = `hcs: ${name} has ended`;
+    let isOver = false;
+    // A machine that ends closes its console before it is known how.
+    const closed = terminal.closed().then(async () => {
+      if (isOver) return;
+      const known = new AbortController();
+      const goesOn = delay(EXIT_LIMIT_MS, true, { signal: known.signal });
+      if (await Promise.race([goesOn, exited.then(() => false)])) {
+        end = `hcs: the console of ${name} was closed by its other end`;
+      }
+      known.abort();
+    });
+    const over = Promise.race([exited, closed]);
+    const how = await terminal.interact(over, undefined, signal);
+    isOver = true;
     if (signal.aborted) return;
-    remark(how === 'left' ? `hcs: left ${name}, which goes on` : `hcs: ${name} has ended`);
+    remark(how === 'left' ? `hcs: left ${name}, which goes on` : end);
   });
 }

@@ -5,7 +5,7 @@ import type { ComputeSystem as Document } from '../../hcs/schema/documents.ts';
 import { remark } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 import { filesOf, needsGrants } from '../vm/grant-files.ts';
-import { withConsole } from './console-path.ts';
+import { holdConsoleFolder, withConsole } from './console-path.ts';
 import { type OutputOptions, tell } from './output.ts';
 import { withPatience } from './patience.ts';
 import type { Session } from './session.ts';
@@ -37,6 +37,7 @@ export async function makeSystem(session: Session, making: Making): Promise<void
     );
   }
   const name = shownId(id);
+  cleanUp.add(holdConsoleFolder(host.name));
   const document = withConsole(host.name, id, making.document);
   const granted = needsGrants(host.name) ? await grant(session, id, document) : [];
   let system: ComputeSystem;

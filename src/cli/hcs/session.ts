@@ -1,6 +1,7 @@
 import type { ComputeSystem } from '../../hcs/compute-system.ts';
 import { CleanUp } from '../clean-up.ts';
 import { remark } from '../terminal.ts';
+import { removeEmptyConsoleFolder } from './console-path.ts';
 import { openSystem } from './find-system.ts';
 import type { OutputOptions } from './output.ts';
 import { withPatience } from './patience.ts';
@@ -14,6 +15,8 @@ export interface Session {
   readonly signal: AbortSignal;
   /** Opens the system that the user means; it is closed, and left as it is, when the command ends. */
   open(id: string): Promise<ComputeSystem>;
+  /** Says what the interrupt does, from now on, in place of that systems are left alone. */
+  whenInterrupted(text: string): void;
 }
 
 /**
@@ -27,11 +30,14 @@ export async function withService(
   action: (session: Session) => Promise<void>,
 ): Promise<void> {
   await using cleanUp = new CleanUp();
+  // Added first, so that it is done last: consoles of systems that end with the command are gone by then.
+  cleanUp.add(removeEmptyConsoleFolder);
   const { signal } = cleanUp;
   try {
     const host = await withPatience('Asking the compute service', connect(options));
     cleanUp.add(() => host.close());
-    signal.addEventListener('abort', () => sayWhatIsLeft(signal, host), { once: true });
+    let interrupted = host.outlivesCommand ? LEFT_ALONE : ENDED_WITH_IT;
+    signal.addEventListener('abort', () => sayInterrupted(signal, interrupted), { once: true });
     await action({
       host,
       cleanUp,
@@ -41,6 +47,9 @@ export async function withService(
         cleanUp.add(() => system.close());
         return system;
       },
+      whenInterrupted(text) {
+        interrupted = text;
+      },
     });
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -49,12 +58,11 @@ export async function withService(
   }
 }
 
-function sayWhatIsLeft({ reason }: AbortSignal, { outlivesCommand }: ServiceHost): void {
+const LEFT_ALONE =
+  'compute systems are left as they are, and what the service was asked to do goes on';
+const ENDED_WITH_IT = 'the compute systems of this command end with it (--embedded)';
+
+function sayInterrupted({ reason }: AbortSignal, text: string): void {
   // Where nobody reads the output any more, nobody has asked either.
-  if (!/SIG[A-Z]+/.test(String(reason))) return;
-  remark(
-    outlivesCommand
-      ? 'hcs: interrupted; compute systems are left as they are, and what the service was asked to do goes on'
-      : 'hcs: interrupted; the compute systems of this command end with it (--embedded)',
-  );
+  if (/SIG[A-Z]+/.test(String(reason))) remark(`hcs: interrupted; ${text}`);
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { GOOD, TWO_DEVICES } from '../devices.ts';
@@ -257,6 +258,43 @@ describe.concurrent('hcs', () => {
     }
   });
 
+  test('types what comes through a pipe at a console, and not its end, until the console has ended', async () => {
+    using place = new Workplace();
+    place.write('m.json', MACHINE);
+    const path = join(place.path, 'com1');
+    let typed = '';
+    const server = createServer((console) => {
+      console.on('data', (data) => {
+        typed += data;
+        // The end of the pipe has come as well when this is read.
+        if (typed.endsWith('poweroff\n')) console.write('what? ');
+      });
+      console.on('error', () => undefined);
+      consoles.push(console);
+    });
+    const consoles: Socket[] = [];
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const lines = [
+      ['create', 'm.json', '--start'],
+      ['console', 'm', '--pipe', path],
+      ['list', '--quiet'],
+    ];
+    const child = place.start(['simulated', JSON.stringify(lines)], { program: 'hcsInTurn' });
+    const done = ended(child);
+    const answered = until(child.stdout, 'what? ');
+    child.stdin.end('poweroff\n');
+    await answered;
+    for (const console of consoles) console.end('so be it\n');
+    const { stdout, stderr } = await done;
+    const turns = turnsOf(stdout);
+    expect(turns.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(turns[1]?.stdout).toBe('what? so be it\n');
+    expect(turns[2]?.stdout).toBe('m\n');
+    expect(stderr).toContain('hcs: the console of m was closed by its other end');
+    expect(typed).toBe('poweroff\n');
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   test('shares validate, schema and error with hdvkit', async () => {
     using place = new Workplace();
     place.write('m.json', MACHINE);
@@ -368,7 +406,9 @@ describe.concurrent('hcs on a terminal', () => {
     child.stdin.write('\u0003');
     const { code, stdout } = await done;
     expect(stdout).toMatch(/Attached Good to m as [0-9a-f-]{36}/);
-    expect(stdout).toContain('hcs: took Good out of m');
+    expect(stdout).toMatch(
+      /hcs: interrupted; taking Good out of m, which goes on\r\n(?:.*\r\n)*?hcs: took Good out of m/,
+    );
     expect(stdout).toContain('there is no such file');
     expect(stdout).toContain('option export');
     expect(turnsOf(stdout).map((turn) => turn.code)).toEqual([0, 2, 2, 0]);
