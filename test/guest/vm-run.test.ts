@@ -1,10 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LinuxGuest } from '../../src/engines/qemu/linux-guest.ts';
-import type { ComputeSystem, VirtualMachine } from '../../src/hcs/schema/documents.ts';
+import type {
+  ComputeSystem,
+  RestoreState,
+  VirtualMachine,
+} from '../../src/hcs/schema/documents.ts';
 import { GOOD } from '../cli/devices.ts';
 import { type CliResult, ended, until, Workplace } from '../cli/run-cli.ts';
 import { collectExamples } from '../example-blocks.ts';
@@ -87,21 +98,20 @@ function processesWith(text: string): string[] {
   return stdout.split('\n').filter((line) => line.includes(text) && !line.includes('ps -eo'));
 }
 
-/** A machine on a terminal, its guest booted. */
-async function boot(place: Workplace, id: string): Promise<Terminal> {
-  writeMachine(place);
+/** A machine on a terminal, its guest booted, or gone on from a saved state. */
+async function boot(place: Workplace, id: string, RestoreState?: RestoreState): Promise<Terminal> {
+  writeMachine(place, RestoreState === undefined ? {} : { RestoreState });
   const args = ['vm', 'run', 'machine.json', '--host', 'linux', '--id', id];
   const child = place.startOnTerminal([...args, '--shutdown-timeout', '1']);
   const done = ended(child);
-  await until(child.stdout, SHELL);
-  return {
-    done,
-    async type(text, answer) {
-      const said = until(child.stdout, answer);
-      child.stdin.write(text);
-      return await said;
-    },
+  const type = async (text: string, answer: string): Promise<string> => {
+    const said = until(child.stdout, answer);
+    child.stdin.write(text);
+    return await said;
   };
+  await until(child.stdout, RestoreState === undefined ? SHELL : 'opens the prompt');
+  if (RestoreState !== undefined) await type('\r', SHELL);
+  return { done, type };
 }
 
 /** Who of a command and the programs that it has started is in its process group, to which a terminal sends Ctrl-C. */
@@ -131,8 +141,6 @@ describe('hdvkit vm run --host linux', () => {
     // Pasted lines are carried out one after the other.
     await type('pause\rdevices\r', 'No device is attached');
     await type('properties\r', '"State": "Paused"');
-    await type('save saved\r', 'Saved to ');
-    expect(readFileSync(join(place.path, 'saved')).length).toBeGreaterThan(1_000_000);
     await type('resume\r', PROMPT);
     await type('screenshot screen.png\r', 'Wrote ');
     const png = readFileSync(join(place.path, 'screen.png')).subarray(0, 4).toString('latin1');
@@ -147,9 +155,29 @@ describe('hdvkit vm run --host linux', () => {
     expect(place.leftovers).toEqual([]);
   });
 
-  test('shows the end of a crash report, and ends with 4', async () => {
+  test('saves at the prompt what another run goes on from, shows the end of its crash report, and ends with 4', async () => {
     using place = new Workplace();
-    const { type, done } = await boot(place, `hdvkit-${process.pid}-crash`);
+    place.write('device.ts', GOOD);
+    const saved = join(place.path, 'saved');
+    const first = await boot(place, `hdvkit-${process.pid}-saved`);
+    await first.type('echo of the first > /tmp/kept\r', SHELL);
+    await first.type(LEAVE, PROMPT);
+    await first.type('attach device.ts\r', 'Attached Good as ');
+    await first.type('save saved\r', 'it has the device ');
+    expect(existsSync(saved)).toBe(false);
+    await first.type('detach\r', 'Detached Good');
+    await first.type('save saved\r', 'Saved to ');
+    expect(statSync(saved).size).toBeGreaterThan(1_000_000);
+    await first.type('terminate\r', 'exited');
+    expect((await first.done).code).toBe(3);
+
+    const restore = { SaveStateFilePath: saved };
+    const { type, done } = await boot(place, `hdvkit-${process.pid}-crash`, restore);
+    await type('cat /tmp/kept\r', 'of the first');
+    await type(LEAVE, PROMPT);
+    await type('attach device.ts\r', 'Attached Good as ');
+    await type('\r', 'Back at the console');
+    await type(`${FIND_DEVICE}\r`, '0x0c11');
     await type(LEAVE, PROMPT);
     await type('crash\r', 'exited');
     const { code, stdout } = await done;
@@ -247,13 +275,18 @@ test('the round of docs/machines.md comes to its end', async () => {
   const example = collectExamples(root).find(({ fileName }) => fileName === 'machine-round.ts');
   writeFileSync(join(place.path, 'machine-round.ts'), example?.code ?? '');
   copyFileSync(join(root, 'sample-devices/edu.ts'), join(place.path, 'edu.ts'));
-  const { code, stdout, stderr } = await place.node(['machine-round.ts', kernel, initrd, SHELL]);
+  const image = place.write('disk.img', '');
+  truncateSync(image, 8 * 1024 * 1024);
+  const args = ['machine-round.ts', kernel, initrd, image, SHELL];
+  const { code, stdout, stderr } = await place.node(args);
   expect(stderr).toBe('');
   expect(stdout.trim().split('\n')).toEqual([
-    'the guest reads the disk',
+    'the guest has the disk of its document',
+    'the guest reads the disk that was added',
     'Paused',
     'the guest goes on',
     'the guest has found EduDevice',
+    expect.stringMatching(/it has the device EduDevice/),
     expect.stringMatching(/^Kernel panic - not syncing: NMI/),
     'UnexpectedExit',
   ]);
