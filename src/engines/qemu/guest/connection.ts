@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { HcsError } from '../../../hcs/hcs-error.ts';
 import { HRESULT } from '../../../hcs/hresult.ts';
 import { listenOpenly } from '../../../hcs/listen-openly.ts';
@@ -17,6 +18,8 @@ const NEGOTIATION_LIMIT_MS = 60_000;
 const ANSWER_LIMIT_MS = 5_000;
 /** Milliseconds within which an agent that is well answers. */
 const HEARTBEAT_LIMIT_MS = 5_000;
+/** Milliseconds from the answer to one heartbeat to the question for the next. */
+export const HEARTBEAT_INTERVAL_MS = 2_000;
 /** Connections that are agreed with at once, the newest: any program of the guest can make one. */
 const MOST_CANDIDATES = 4;
 /** Connections that a guest may make at once, and in a second. */
@@ -28,6 +31,9 @@ const REST_MS = 1_000;
 export class GuestConnection {
   readonly #path: string;
   readonly #onClosed: () => void;
+  readonly #heartbeatMs: number | undefined;
+  /** When the agent was asked for the sign of life that it has not given yet, by performance.now(). */
+  #askedAtMs: number | undefined;
   readonly #allowance = new Allowance(...CONNECTIONS);
   readonly #candidates = new Set<GuestSession>();
   readonly #forgotten = new Set<GuestSession>();
@@ -46,10 +52,12 @@ export class GuestConnection {
   /**
    * @param path socket on which the guest's connections arrive
    * @param onClosed called when an agent that was connected is no more
+   * @param heartbeatMs milliseconds between signs of life that the agent is asked for; undefined: it is asked for none
    */
-  constructor(path: string, onClosed: () => void) {
+  constructor(path: string, onClosed: () => void, heartbeatMs?: number) {
     this.#path = path;
     this.#onClosed = onClosed;
+    this.#heartbeatMs = heartbeatMs;
   }
 
   /** What the agent says of itself, as long as it is connected. */
@@ -120,27 +128,32 @@ export class GuestConnection {
   }
 
   /**
-   * Whether the agent is there and answers, as it is asked now.
-   * @param limit milliseconds that it may take
+   * Whether the agent is there and answers, as far as is known: it is asked again and again, and nobody waits for it here.
+   * @param limitMs milliseconds that an agent may take which is well
    */
-  async heartbeat(limit: number = HEARTBEAT_LIMIT_MS): Promise<IntegrationComponentStatus> {
-    const session = this.#session;
-    if (session === undefined) return this.#withoutAgent();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), limit);
-    });
-    try {
-      const how = await Promise.race([session.ping(), late]);
-      // What agents do not say is how the programs of the guest are.
-      if (how !== 'late') return { State: 'Ok', Reason: 'Unknown' };
-    } catch {
-      await session.closed;
-    } finally {
-      clearTimeout(timer);
+  heartbeat(limitMs: number = HEARTBEAT_LIMIT_MS): IntegrationComponentStatus {
+    if (this.#session === undefined) return this.#withoutAgent();
+    const askedAt = this.#askedAtMs;
+    if (askedAt !== undefined && performance.now() - askedAt >= limitMs) {
+      return { State: 'LostCommunication', Reason: 'CommunicationTimedOut' };
     }
-    if (this.#session !== session) return this.#withoutAgent();
-    return { State: 'LostCommunication', Reason: 'CommunicationTimedOut' };
+    // What agents do not say is how the programs of the guest are.
+    return { State: 'Ok', Reason: 'Unknown' };
+  }
+
+  /** Asks an agent for signs of life, until it is no more. */
+  async #beat(session: GuestSession, intervalMs: number): Promise<void> {
+    while (this.#session === session) {
+      this.#askedAtMs = performance.now();
+      try {
+        await session.ping();
+      } catch {
+        return; // It has ended.
+      } finally {
+        if (this.#session === session) this.#askedAtMs = undefined;
+      }
+      await delay(intervalMs, undefined, { ref: false });
+    }
   }
 
   #withoutAgent(): IntegrationComponentStatus {
@@ -211,6 +224,7 @@ export class GuestConnection {
         if (violation !== undefined) this.#failed(violation);
         this.#sessionEnded(session);
       });
+      if (this.#heartbeatMs !== undefined) void this.#beat(session, this.#heartbeatMs);
       this.#wake();
     } catch (error) {
       this.#failed(error as Error);

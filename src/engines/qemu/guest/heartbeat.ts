@@ -5,8 +5,8 @@ import type { LiveMachine } from '../live-machine.ts';
 const AT_REST: ReadonlySet<string> = new Set(['paused', 'postmigrate']);
 
 /**
- * The property ICHeartbeatStatus: what the agent of the guest answers now, where the document has Services.Heartbeat.
- * A paused guest is not asked.
+ * The property ICHeartbeatStatus: what the agent of the guest has answered last, where the document has Services.Heartbeat.
+ * A paused guest is at rest, whatever its agent says.
  */
 export async function heartbeatStatus({
   plan,
@@ -16,5 +16,5 @@ export async function heartbeatStatus({
   if (plan.hvSocket?.hasHeartbeat !== true) return { IsEnabled: false };
   const { status } = (await qmp.execute('query-status')) as { readonly status: string };
   if (AT_REST.has(status)) return { IsEnabled: true, State: 'Dormant', Reason: 'Unknown' };
-  return { IsEnabled: true, ...(await guestConnection?.heartbeat()) };
+  return { IsEnabled: true, ...guestConnection?.heartbeat() };
 }

@@ -7,7 +7,7 @@ import {
   plugHvSocket,
   unplugHvSocket,
 } from '../resources/hv-socket.ts';
-import { GuestConnection } from './connection.ts';
+import { GuestConnection, HEARTBEAT_INTERVAL_MS } from './connection.ts';
 
 /** Milliseconds that a start waits for the agent of the guest, where nothing is said. */
 const CONNECTION_LIMIT_MS = 240_000;
@@ -33,10 +33,15 @@ export class MachineSockets {
   constructor(machine: LiveMachine, observer: MachineSocketsObserver) {
     this.#machine = machine;
     this.#observer = observer;
-    if (machine.plan.hvSocket?.hasAgent !== true) return;
-    machine.guestConnection = new GuestConnection(guestConnectionPath(machine.folder), () => {
-      if (!this.#hasEnded) observer.connectionClosed();
-    });
+    const { hvSocket } = machine.plan;
+    if (hvSocket?.hasAgent !== true) return;
+    machine.guestConnection = new GuestConnection(
+      guestConnectionPath(machine.folder),
+      () => {
+        if (!this.#hasEnded) observer.connectionClosed();
+      },
+      hvSocket.hasHeartbeat === true ? HEARTBEAT_INTERVAL_MS : undefined,
+    );
   }
 
   /** Plugs their device, and listens to the guest's agent. Called before the guest runs, or by who takes it over. */

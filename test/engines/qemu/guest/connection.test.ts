@@ -262,8 +262,17 @@ describe('to shut down', () => {
 });
 
 describe('a heartbeat', () => {
-  test('is that of an agent that answers, be it by a failure', async () => {
-    expect(await connection.heartbeat()).toEqual({ State: 'NoContact', Reason: 'Unknown' });
+  const ok = { State: 'Ok', Reason: 'Unknown' };
+  const lost = { State: 'LostCommunication', Reason: 'CommunicationTimedOut' };
+
+  beforeEach(async () => {
+    connection.close();
+    connection = new GuestConnection(join(folder, 'agent'), () => closed++, 1);
+    await connection.listen();
+  });
+
+  test('is that of an agent that answers, be it by a failure, and is asked for without anybody who wants to know', async () => {
+    expect(connection.heartbeat()).toEqual({ State: 'NoContact', Reason: 'Unknown' });
     let answer: Answer = { Result: 0, Properties: '{}' };
     const asked: unknown[] = [];
     agent(({ procedure, body }) => {
@@ -272,16 +281,16 @@ describe('a heartbeat', () => {
       return answer;
     });
     await connection.connected(LIMIT);
-    expect(await connection.heartbeat(LIMIT)).toEqual({ State: 'Ok', Reason: 'Unknown' });
+    await expect.poll(() => asked.length).toBeGreaterThan(1);
+    expect(asked[0]).toEqual([Procedure.GET_PROPERTIES, '{}']);
+    expect(connection.heartbeat(LIMIT)).toEqual(ok);
     answer = { Result: -2147467263, ErrorMessage: 'not implemented' };
-    expect(await connection.heartbeat(LIMIT)).toEqual({ State: 'Ok', Reason: 'Unknown' });
-    expect(asked).toEqual([
-      [Procedure.GET_PROPERTIES, '{}'],
-      [Procedure.GET_PROPERTIES, '{}'],
-    ]);
+    const before = asked.length;
+    await expect.poll(() => asked.length).toBeGreaterThan(before + 1);
+    expect(connection.heartbeat(LIMIT)).toEqual(ok);
   });
 
-  test('of an agent that hangs is lost until it answers, and it is asked once', async () => {
+  test('of an agent that hangs is lost after a while until it answers, which nobody waits for, and it is asked once', async () => {
     const waiting: GuestMessage[] = [];
     const hangs = agent((message) => {
       if (message.procedure === Procedure.NEGOTIATE_PROTOCOL) return agreed();
@@ -289,16 +298,16 @@ describe('a heartbeat', () => {
       return undefined;
     });
     await connection.connected(LIMIT);
-    const lost = { State: 'LostCommunication', Reason: 'CommunicationTimedOut' };
-    expect(await Promise.all([1, 2, 3].map((limit) => connection.heartbeat(limit)))).toEqual([
-      ...[lost, lost, lost],
-    ]);
-    const again = connection.heartbeat(LIMIT);
     await expect.poll(() => waiting.length).toBe(1);
+    // It may still answer in time: what is known last is that it has agreed.
+    expect(connection.heartbeat(LIMIT)).toEqual(ok);
+    await expect.poll(() => connection.heartbeat(1)).toEqual(lost);
+    expect(waiting).toHaveLength(1);
     const [{ procedure, id }] = waiting as [GuestMessage];
     hangs.write(encodeMessage(RESPONSE, procedure, id, {}));
-    expect(await again).toEqual({ State: 'Ok', Reason: 'Unknown' });
-    expect(waiting).toHaveLength(1);
+    // The next question is not an answer to the one before.
+    await expect.poll(() => waiting.length).toBe(2);
+    expect(connection.heartbeat(LIMIT)).toEqual(ok);
   });
 
   test('is lost with the connection, and the reason told', async () => {
@@ -306,7 +315,7 @@ describe('a heartbeat', () => {
     await connection.connected(LIMIT);
     first.destroy();
     await expect.poll(() => closed).toBe(1);
-    expect(await connection.heartbeat()).toEqual({
+    expect(connection.heartbeat()).toEqual({
       State: 'LostCommunication',
       Reason: 'FailedCommunication',
     });
@@ -314,9 +323,9 @@ describe('a heartbeat', () => {
       procedure === Procedure.NEGOTIATE_PROTOCOL ? agreed() : whole(NEGOTIATED, '{}'),
     );
     await connection.connected(LIMIT);
+    await expect.poll(() => closed).toBe(2);
     const mismatch = { State: 'LostCommunication', Reason: 'ProtocolMismatch' };
-    expect(await connection.heartbeat(LIMIT)).toEqual(mismatch);
-    expect(closed).toBe(2);
+    expect(connection.heartbeat(LIMIT)).toEqual(mismatch);
   });
 });
 
