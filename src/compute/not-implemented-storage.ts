@@ -7,7 +7,8 @@ export const notImplementedStorage: ComputeStorage = Object.fromEntries(
   COMPUTE_STORAGE_FUNCTIONS.map((name) => [
     name,
     async (): Promise<never> => {
-      throw new HcsError({ function: name, hresult: HRESULT.E_NOTIMPL });
+      const message = 'this host has no container layers';
+      throw new HcsError({ function: name, hresult: HRESULT.E_NOTIMPL, message });
     },
   ]),
 ) as unknown as ComputeStorage;

@@ -26,5 +26,8 @@ export const notImplemented: readonly ComputeCoreFunction[] = [
 
 /** The error that functions in {@link notImplemented} end with. */
 export function notImplementedError(name: ComputeCoreFunction): HcsError {
-  return new HcsError({ function: name, hresult: HRESULT.E_NOTIMPL });
+  const message = name.includes('Process')
+    ? 'this host runs no processes in compute systems'
+    : 'this host moves no machines while they run: save one, and restore it elsewhere';
+  return new HcsError({ function: name, hresult: HRESULT.E_NOTIMPL, message });
 }

@@ -48,7 +48,11 @@ export function serviceProperties(
   const properties = types.map((type) => {
     const answer = (TYPES as Answers)[type];
     if (answer !== undefined) return answer(host, groups);
-    throw failure(name, 'E_NOTIMPL', `nothing on this host answers the property type ${type}`);
+    throw failure(
+      name,
+      'E_NOTIMPL',
+      `$.PropertyTypes has ${type}, which nothing on this host answers: leave it out`,
+    );
   });
   const keys = Object.keys(PropertyQueries ?? {});
   const responses = keys.map((key) => {

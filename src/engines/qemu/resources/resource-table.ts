@@ -57,6 +57,6 @@ export async function changeResource(machine: LiveMachine, change: ResourceChang
   if (typeof handler !== 'string') return await handler(machine, change);
   throw resourceFailure(
     'ERROR_NOT_SUPPORTED',
-    `${change.path} cannot be changed on this host: ${handler}`,
+    `$.ResourcePath is ${change.path}, which cannot be changed on this host: ${handler}`,
   );
 }
