@@ -2,7 +2,7 @@
 export type { InterruptMessage } from './engines/simulated/interrupts.ts';
 export { SimulatedMachine, type SimulatedMachineOptions } from './engines/simulated/machine.ts';
 export { SeededRandom } from './engines/simulated/random.ts';
-export type { RunProgramOptions } from './hosts/simulated/processors.ts';
+export type { RunProgramOptions } from './hosts/program-host.ts';
 export { type GuestProgram, VirtualProcessor } from './hosts/simulated/virtual-processor.ts';
 export { type GuestCapability, GuestConfigSpace } from './testing/config-space.ts';
 export { FuzzFailure, type FuzzOptions, type FuzzReport, fuzz } from './testing/fuzz.ts';

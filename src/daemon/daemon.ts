@@ -4,6 +4,7 @@ import type { ServedService } from '../compute/served-service.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { DescriptorPolicy } from './access/descriptor-policy.ts';
 import type { AccessPolicy, PeerCredentials } from './access-policy.ts';
+import type { GuestPrograms } from './guest-programs.ts';
 import { noticeFrame } from './notice-frame.ts';
 import { packageVersion } from './package-version.ts';
 import type { ServiceGreeting } from './protocol.ts';
@@ -15,6 +16,8 @@ export interface DaemonOptions {
   /** The directory of the service's engines. */
   readonly directory: DeviceDirectory;
   readonly host: ServiceGreeting['host'];
+  /** What runs guest programs in the service's machines, where they do. */
+  readonly programs?: GuestPrograms | undefined;
   /** Who is at the other end of a socket. */
   readonly peerOf: (socket: Socket) => PeerCredentials;
   /**
@@ -67,6 +70,7 @@ export class Daemon {
       service,
       directory,
       hasDevice: (key) => service.hasDevice(key),
+      programs: options.programs,
       policy,
       audit,
       waitingLimit,

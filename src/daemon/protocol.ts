@@ -120,6 +120,20 @@ export interface ClientRequests {
     result: null;
   };
   withdraw: { params: { readonly device: number }; result: null };
+  /** Runs a guest program in a simulated machine that the client has an open handle of, until it has returned. */
+  run: {
+    params: {
+      readonly systemId: string;
+      /** URL of a file. */
+      readonly program: string;
+      readonly export: string;
+      readonly processors: number;
+      /** JSON; null: none. */
+      readonly argument: string | null;
+    };
+    /** JSON: an array with what it returned on each processor. */
+    result: string;
+  };
   /** Asks the daemon to end. It needs no `hello`, so that clients of every version can end one of any other. */
   stop: {
     params: {

@@ -19,9 +19,11 @@ import type { SystemListener } from '../compute/system-listener.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import type { SystemQuery } from '../hcs/schema/documents.ts';
 import { AnnouncedDevice } from './announced-device.ts';
+import type { GuestProgramOptions, GuestPrograms } from './guest-programs.ts';
 import { Link } from './link.ts';
 import type { ServiceFunction, ServiceGreeting } from './protocol.ts';
 import { Postponed, RemoteAccess } from './remote-access.ts';
+import { runRemoteProgram } from './remote-program.ts';
 
 /** How a {@link RemoteService} finds its daemon. */
 export interface RemoteServiceOptions {
@@ -43,7 +45,7 @@ const LOOK_MS = 100;
  * asked after the daemon has ended; what was open on the connection before stays dead. Devices are announced again to the
  * daemon that follows, when there is one: it is looked for as long as there are devices.
  */
-export class RemoteService implements ServiceAccess, DeviceRegistry {
+export class RemoteService implements ServiceAccess, DeviceRegistry, GuestPrograms {
   readonly #options: RemoteServiceOptions;
   /** The connection, or the attempt at one. */
   #link: Promise<Link> | undefined;
@@ -136,6 +138,23 @@ export class RemoteService implements ServiceAccess, DeviceRegistry {
       this.#devices.delete(device);
       await device.withdraw();
     };
+  }
+
+  /**
+   * Runs a guest program in a simulated machine of the service. Argument and results are what JSON carries of them.
+   * @throws HcsError as {@link runRemoteProgram}
+   */
+  async run(
+    systemId: string,
+    program: URL,
+    options: GuestProgramOptions,
+  ): Promise<readonly unknown[]> {
+    return await runRemoteProgram(
+      await this.#connect('runGuestProgram'),
+      systemId,
+      program,
+      options,
+    );
   }
 
   async HcsGetServiceProperties(propertyQuery: string | null): Promise<string> {

@@ -23,6 +23,7 @@ import {
 } from './access-policy.ts';
 import { BegunCalls } from './begun-calls.ts';
 import { Channel } from './channel.ts';
+import { type GuestPrograms, runGuestProgram } from './guest-programs.ts';
 import { Parameters } from './parameters.ts';
 import {
   PROTOCOL,
@@ -49,6 +50,8 @@ export interface SessionContext {
   readonly directory: DeviceDirectory;
   /** Whether a machine has a device. */
   readonly hasDevice: (key: DeviceKey) => boolean;
+  /** What runs guest programs in its machines, where they do. */
+  readonly programs?: GuestPrograms | undefined;
   readonly policy: AccessPolicy;
   /** Takes back what was granted until the end of a system that is not there. Never throws. */
   readonly revokeUnlessThere: (id: string) => Promise<void>;
@@ -191,6 +194,8 @@ export class Session {
         return this.#announce(parameters);
       case 'withdraw':
         return this.#withdraw(parameters);
+      case 'run':
+        return this.#run(parameters, token);
       case 'stop':
         return this.#stop(parameters);
       default:
@@ -319,11 +324,11 @@ export class Session {
   #announce(parameters: Parameters): null {
     const name = 'HdvCreateDeviceInstance';
     const number = parameters.number('device');
-    if (this.#context.greeting.host === 'simulated') {
+    if (this.#context.greeting.host === 'simulated' && process.platform !== 'linux') {
       throw failure(
         name,
         'ERROR_NOT_SUPPORTED',
-        'a simulated machine has devices of its own process only, as it reaches them through shared memory: run it in the process of the device (the host simulated, without a service), or use a service of the host linux',
+        'devices of other processes are reached over vfio-user, which needs Linux: run the machine in the process of the device (the host simulated, without a service)',
       );
     }
     if (number <= this.#lastDevice || this.#devices.size >= MOST_HANDLES) {
@@ -331,16 +336,7 @@ export class Session {
     }
     this.#lastDevice = number;
     const systemId = parameters.text('systemId');
-    const handles = [...this.#handles.values()].filter(({ access }) => isOpenOn(access, systemId));
-    const [first] = handles;
-    if (first === undefined) {
-      throw failure(
-        name,
-        'ERROR_INVALID_HANDLE',
-        `the client has no open handle of the system "${systemId}": keep one open as long as there are devices`,
-      );
-    }
-    if (!handles.some((held) => mayDo(held, 'write'))) this.#require(name, first, 'write');
+    this.#requireOpen(name, systemId, 'write');
     const key = {
       systemId,
       classId: parameters.text('classId'),
@@ -375,6 +371,26 @@ export class Session {
     clearTimeout(this.#helloTimer);
     const answer = stop(`user ${this.peer.uid} has ended it`, parameters.get('isSure') === true);
     return { ...answer, version, pid };
+  }
+
+  /** Runs a guest program; it goes on when the client is gone, as its machine does. */
+  async #run(parameters: Parameters, token: CancellationToken): Promise<string> {
+    this.#requireOpen('runGuestProgram', parameters.text('systemId'), 'execute');
+    return await runGuestProgram(this.#context.programs, this.peer, parameters, token);
+  }
+
+  /** Throws unless the client has a handle of the system, and may do this with one of those it has. */
+  #requireOpen(name: string, systemId: string, right: AccessRight): void {
+    const handles = [...this.#handles.values()].filter(({ access }) => isOpenOn(access, systemId));
+    const [first] = handles;
+    if (first === undefined) {
+      throw failure(
+        name,
+        'ERROR_INVALID_HANDLE',
+        `the client has no open handle of the system "${systemId}": keep one open as long as there are devices or programs`,
+      );
+    }
+    if (!handles.some((held) => mayDo(held, right))) this.#require(name, first, right);
   }
 
   #newHandle(name: string, parameters: Parameters): number {

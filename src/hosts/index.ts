@@ -3,7 +3,8 @@ import { provideComputeCore } from '../hcs/selected-core.ts';
 import { provideComputeStorage } from '../hcs/selected-storage.ts';
 import { provideHdv } from '../hdv/hdv-binding.ts';
 import { HOST_NAMES, type HostBinding, type HostName, HostUnavailableError } from './host.ts';
-import { createLinuxHost, hostOverService } from './linux/host.ts';
+import { createLinuxHost } from './linux/host.ts';
+import { serviceHost } from './service-host.ts';
 import { createSimulatedHost } from './simulated/host.ts';
 import { createWindowsHost } from './windows/host.ts';
 
@@ -36,15 +37,14 @@ export function useHost(name: HostName): HostBinding {
 
 /**
  * Selects the compute service behind a socket, `hcsd`, as {@link useHost} selects a host: its machines run in the daemon and
- * may outlive this process, while devices stay in this process. Devices are for a service of the host linux; one of
- * simulated machines refuses them.
+ * may outlive this process, while devices stay in this process.
  * @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE when none listens there, HCS_E_ACCESS_DENIED,
  * HCS_E_UNSUPPORTED_PROTOCOL_VERSION
  */
 export async function useService(options: ConnectServiceOptions = {}): Promise<HostBinding> {
   const remote = openService(options);
   const { host } = await remote.greet();
-  served = hostOverService(remote, host);
+  served = serviceHost(remote, host);
   return served;
 }
 

@@ -1,8 +1,7 @@
 import type { ComputeSystem } from '../hcs/compute-system.ts';
 import type { HostBinding } from '../hosts/host.ts';
 import { selectedHost } from '../hosts/index.ts';
-import type { SimulatedHost } from '../hosts/simulated/host.ts';
-import type { RunProgramOptions } from '../hosts/simulated/processors.ts';
+import type { ProgramHost, RunProgramOptions } from '../hosts/program-host.ts';
 
 /**
  * Runs a guest program on virtual processors of a simulated machine, each on a thread of its own. Accesses to devices
@@ -20,6 +19,9 @@ import type { RunProgramOptions } from '../hosts/simulated/processors.ts';
  * await system.start();
  * const [id] = await runGuestProgram(system, new URL('./read-id.ts', import.meta.url));
  * ```
+ *
+ * A machine of a service (`useService`) runs it in the process of the service, for the service's own user; argument and
+ * results are then what JSON carries of them.
  *
  * @returns what the program returned on each processor, cloned
  * @throws what it threw on one of them: the others are ended
@@ -44,6 +46,6 @@ export async function runGuestProgram(
   return host.run(system.id, program, options);
 }
 
-function isSimulated(host: HostBinding): host is SimulatedHost {
+function isSimulated(host: HostBinding): host is ProgramHost {
   return host.name === 'simulated';
 }

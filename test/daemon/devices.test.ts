@@ -108,13 +108,3 @@ test('of a client that dies while one is powered on fail the call by name', asyn
   const { reason } = await errorOf(() => modify(deviceRequest('Add', INSTANCE)));
   expect(reason).toContain('the process of its device host has ended');
 });
-
-test('are refused by a service of simulated machines, with the reason', async () => {
-  await under.close();
-  under = new InProcessDaemon({ host: 'simulated' });
-  const error = await errorOf(() => under.remote().register(key, new RecordedEndpoint()));
-  expect([error.code, error.reason]).toEqual([
-    'ERROR_NOT_SUPPORTED',
-    expect.stringContaining('through shared memory'),
-  ]);
-});

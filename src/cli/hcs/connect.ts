@@ -44,15 +44,9 @@ export async function connect(options: ServiceOptions): Promise<ServiceHost> {
     const grantUntilEnd = remote.grantUntilEnd.bind(remote);
     return { name, core, outlivesCommand: true, daemon, grantUntilEnd, close };
   }
-  if (name !== 'linux') {
-    await close();
-    throw new UsageError(
-      `Cannot give a device to a system of a daemon of the host ${name}: its machines are in the daemon alone`,
-      'use hdvkit vm run --device, or a service of the host linux',
-    );
-  }
-  const { createLinuxHost } = await import('../../hosts/linux/host.ts');
-  const binding = createLinuxHost({ service: { socket } });
+  const { openService } = await import('../../daemon/connect-service.ts');
+  const { serviceHost } = await import('../../hosts/service-host.ts');
+  const binding = serviceHost(openService({ socket }), name);
   // The daemon goes on as long as this connection does.
   return {
     ...serviceOfBinding(binding, true),

@@ -12,6 +12,7 @@ import type { PeerCredentials } from '../../daemon/access-policy.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { EarlyClients } from '../../daemon/early-clients.ts';
 import { groupIdOf } from '../../daemon/group-id.ts';
+import type { GuestPrograms } from '../../daemon/guest-programs.ts';
 import { ServiceSocket } from '../../daemon/service-socket.ts';
 import { ServiceSocketError } from '../../daemon/service-socket-error.ts';
 import { defaultSocketPath } from '../../daemon/socket-path.ts';
@@ -77,15 +78,14 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
     const directory = new DeviceDirectory();
     const copies = new RecordCopies(join(folder, 'copies'));
     const journal = new StoreJournal(store, { warn: log, copies });
-    const service = new ServedService({
-      ...(await engineOptions(host, directory, folder, journal)),
-      journal,
-    });
+    const { programs, ...made } = await engineOptions(host, directory, folder, journal);
+    const service = new ServedService({ ...made, journal });
     for (const outcome of await service.takeOver(journal.records)) log(outcomeText(outcome));
     daemon = new Daemon({
       service,
       directory,
       host,
+      programs,
       peerOf: await peerFinder(),
       policy: new DescriptorPolicy({ group, descriptorOf: service.descriptorOf.bind(service) }),
       audit,
@@ -183,14 +183,16 @@ async function engineOptions(
   directory: DeviceDirectory,
   stateFolder: string,
   journal: StoreJournal,
-): Promise<ComputeServiceOptions> {
+): Promise<ComputeServiceOptions & { readonly programs?: GuestPrograms }> {
   if (host === 'linux') {
     const { linuxServiceOptions } = await import('../../hosts/linux/host.ts');
     const engine = { outlives: true, folder: machineFolder(journal, stateFolder) };
     return linuxServiceOptions({ directory, stateFolder, engine });
   }
   const { simulatedServiceOptions } = await import('../../hosts/simulated/host.ts');
-  return simulatedServiceOptions({ directory, stateFolder });
+  const { createServedEngine } = await import('../../hosts/simulated/served-engine.ts');
+  const { engine, programs } = createServedEngine({ log });
+  return { ...simulatedServiceOptions({ directory, stateFolder, engine }), programs };
 }
 
 function outcomeText(outcome: TakenOver): string {

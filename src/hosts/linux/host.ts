@@ -66,7 +66,7 @@ export function createLinuxHost({
   service: elsewhere,
   ...options
 }: LinuxHostOptions = {}): HostBinding {
-  if (elsewhere !== undefined) return hostOverService(openService(elsewhere), 'linux', options);
+  if (elsewhere !== undefined) return hostOverService(openService(elsewhere), options);
   const directory = new DeviceDirectory();
   const service = new ComputeService(
     linuxServiceOptions({ directory, engine, stateFolder, crashReports }),
@@ -84,22 +84,18 @@ export function createLinuxHost({
   };
 }
 
-/**
- * A host whose machines are run by a service behind a socket; its devices are in this process.
- * @param name what the machines of the service run on; those that are simulated take no devices of other processes
- */
+/** A host whose machines are run by a service behind a socket; its devices are in this process. */
 export function hostOverService(
   remote: RemoteService,
-  name: 'linux' | 'simulated',
   options: Pick<LinuxHostOptions, 'stallLimitMs' | 'heapLimit'> = {},
 ): HostBinding {
   const core = new ComputeFunctions(remote);
   const devices = serveDevices(core, remote, options);
   return {
-    name,
+    name: 'linux',
     computeCore: core,
     computeStorage: notImplementedStorage,
-    hdv: { ...devices.hdv, hostName: name },
+    hdv: devices.hdv,
     async close() {
       await devices.close();
       await remote.close();
@@ -107,7 +103,7 @@ export function hostOverService(
   };
 }
 
-/** Devices of this process, for machines of QEMU wherever they run on this computer. */
+/** Devices of this process, for machines that reach them over vfio-user, wherever they run on this computer. */
 function serveDevices(
   core: ComputeFunctions,
   registry: DeviceRegistry,

@@ -8,22 +8,15 @@ import { SimulatedEngine } from '../../engines/simulated/engine.ts';
 import { simulatedHostInformation } from '../../engines/simulated/host-information.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
 import type { HostCapabilities, Placement } from '../../hdv/host-capabilities.ts';
-import type { HostBinding } from '../host.ts';
+import type { ProgramHost } from '../program-host.ts';
 import { SimulatedPlacement } from './placement.ts';
 import { SimulatedPlatform } from './platform.ts';
-import { type RunProgramOptions, runProgram } from './processors.ts';
+import { runProgramOf } from './processors.ts';
 
 /** The simulated host, which also lets guest programs in. */
-export interface SimulatedHost extends HostBinding {
-  readonly name: 'simulated';
+export interface SimulatedHost extends ProgramHost {
   /** The machine of a system, from its creation until it has ended. */
   machineOf(systemId: string): SimulatedMachine | undefined;
-  /**
-   * Runs a guest program on virtual processors of a system, each on a worker.
-   * @throws RangeError when the system is not there, or has no such number of processors
-   * @throws what the program threw
-   */
-  run(systemId: string, program: URL, options?: RunProgramOptions): Promise<readonly unknown[]>;
 }
 
 /** What the simulated host can do. */
@@ -102,15 +95,7 @@ export function createSimulatedHost({
       },
     },
     machineOf: (systemId) => engine.machineOf(systemId),
-    async run(systemId, program, options) {
-      const machine = engine.machineOf(systemId);
-      if (machine === undefined) {
-        throw new RangeError(
-          `Cannot run a guest program: there is no system ${systemId} on this host, or it has ended`,
-        );
-      }
-      return runProgram(machine, program, options);
-    },
+    run: (systemId, program, options) => runProgramOf(engine, systemId, program, options),
     async close() {
       await service[Symbol.asyncDispose]();
       await placement.close();

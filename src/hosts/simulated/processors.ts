@@ -1,3 +1,4 @@
+import type { SimulatedEngine } from '../../engines/simulated/engine.ts';
 import type { SimulatedMachine } from '../../engines/simulated/machine.ts';
 import { MAX_PROCESSORS, type MachineSignals } from '../../engines/simulated/machine-signals.ts';
 import type { Slot } from '../../engines/simulated/root-complex.ts';
@@ -5,22 +6,30 @@ import type { DeviceWorker } from '../../transport/device-worker.ts';
 import { loadOnWorker } from '../../transport/load-on-worker.ts';
 import type { SlotChannel } from '../../transport/slot/slot-channel.ts';
 import { moduleExtension } from '../../transport/typescript-loader.ts';
+import type { RunProgramOptions } from '../program-host.ts';
 import { InlineFunctions } from './inline-functions.ts';
 import type { BusRow, ProcessorData, ProcessorNotice } from './processor-worker.ts';
 import { PlacedFunction } from './remote-function.ts';
 
 const ENTRY = new URL(`./processor-worker${moduleExtension}`, import.meta.url);
 
-/** How a guest program is run. */
-export interface RunProgramOptions {
-  /** Virtual processors, 1 to 15, each with a thread of its own; 1. */
-  readonly processors?: number;
-  /** Cloned to every processor. */
-  readonly argument?: unknown;
-  /** Name of the export that is the program; `default`. */
-  readonly export?: string;
-  /** Ends the program. */
-  readonly signal?: AbortSignal;
+/**
+ * As {@link runProgram}, in the machine of a system.
+ * @throws RangeError when the system is not there, besides
+ */
+export async function runProgramOf(
+  engine: SimulatedEngine,
+  systemId: string,
+  module: URL,
+  options?: RunProgramOptions,
+): Promise<readonly unknown[]> {
+  const machine = engine.machineOf(systemId);
+  if (machine === undefined) {
+    throw new RangeError(
+      `Cannot run a guest program: there is no system ${systemId} on this host, or it has ended`,
+    );
+  }
+  return runProgram(machine, module, options);
 }
 
 /**
