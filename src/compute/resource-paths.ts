@@ -22,8 +22,16 @@ interface Resource {
 const ADD_REMOVE = ['Add', 'Remove'] as const;
 const ANY = ['Add', 'Remove', 'Update'] as const;
 
-/** Resource paths that HCS documents (HcsModifyComputeSystem); a segment in angle brackets varies. */
+/**
+ * Resource paths that HCS documents (HcsModifyComputeSystem), and Processor/Count, for which it has none; a segment in angle
+ * brackets varies.
+ */
 const RESOURCES = {
+  'VirtualMachine/ComputeTopology/Processor/Count': {
+    settings: 'number',
+    requests: ['Update'],
+    otherwise: 'Update',
+  },
   'VirtualMachine/ComputeTopology/Processor/CpuGroup': {
     settings: 'CpuGroup',
     requests: ['Update'],

@@ -472,6 +472,27 @@ describe('processors', () => {
     expect(Statistics?.Storage?.ReadCountNormalized).toBeGreaterThan(0);
   });
 
+  test('come to the running guest', async () => {
+    const path = 'ComputeTopology/Processor/Count';
+    await modify(path, 'Update', 3);
+    const online = '/sys/devices/system/cpu/cpu2/online';
+    await until(`cat ${online}`, '0');
+    await run(`echo 1 > ${online}`);
+    expect(await run('nproc; taskset 4 grep -c ^processor /proc/cpuinfo')).toBe('3\n3');
+    expect(await property('ProcessorTopology')).toMatchObject({ LogicalProcessorCount: 3 });
+    for (const [count, code, reason] of [
+      [2, 'ERROR_NOT_SUPPORTED', 'the machine has 3 processors, of which none goes again'],
+      [9, 'E_INVALIDARG', '$.Settings is 9: use a whole number from 1 to 8'],
+      [0, 'E_INVALIDARG', '$.Settings is 0'],
+    ] as const) {
+      const error = await refused(path, 'Update', count);
+      expect(error.code).toBe(code);
+      expect(error.reason).toContain(reason);
+    }
+    await modify(path, 'Update', 3);
+    expect(processorsOfThreads()).toHaveLength(3);
+  });
+
   test('are limited where this process may, or it is said why not', async () => {
     const limit = modify('ComputeTopology/Processor/Limits', 'Update', { Limit: 50_000 });
     const problem = await limit.then(
@@ -507,7 +528,7 @@ function processorsOfThreads(): readonly string[] {
 test('virtual processors run on the processors of the group that the machine is in', async () => {
   const { computeCore } = host.binding;
   const before = processorsOfThreads();
-  expect(before).toHaveLength(2);
+  expect(before).toHaveLength(3);
   const [first = '0'] = before[0]?.split(/[,-]/) ?? [];
   const GroupId = randomUUID();
   const change = (Operation: string, OperationDetails: unknown): Promise<unknown> =>
@@ -520,10 +541,13 @@ test('virtual processors run on the processors of the group that the machine is 
     LogicalProcessors: [Number(first)],
   });
   await modify('ComputeTopology/Processor/CpuGroup', 'Update', { Id: GroupId });
-  expect(processorsOfThreads()).toEqual([first, first]);
+  expect(processorsOfThreads()).toEqual([first, first, first]);
+  // One that comes is in the group as well.
+  await modify('ComputeTopology/Processor/Count', 'Update', 4);
+  expect(processorsOfThreads()).toEqual([first, first, first, first]);
   const none = '00000000-0000-0000-0000-000000000000';
   await modify('ComputeTopology/Processor/CpuGroup', 'Update', { Id: none });
-  expect(processorsOfThreads()).toEqual(before);
+  expect(processorsOfThreads()).toEqual([...before, before[0]]);
   await change('DeleteGroup', { GroupId });
 });
 
@@ -599,7 +623,7 @@ describe('a machine that is saved with what was added', () => {
     const { Devices = {}, ComputeTopology } = document.VirtualMachine ?? {};
     const system = await create(
       restoring({
-        ComputeTopology: { ...ComputeTopology, Memory: { SizeInMB: 500 } },
+        ComputeTopology: { ...ComputeTopology, Memory: { SizeInMB: 500 }, Processor: { Count: 4 } },
         Devices: {
           ...Devices,
           Scsi: {
@@ -620,6 +644,7 @@ describe('a machine that is saved with what was added', () => {
     agent = await host.agent();
     expect(await run('cat /tmp/note; head -c 7 /dev/pmem0')).toBe('kept\nwritten');
     expect(await run(start(0))).toBe('222');
+    expect(await run('nproc; cat /sys/devices/system/cpu/present')).toBe('3\n0-3');
     expect(await run(`cat /sys/block/$(${disk(5)})/size`)).toBe(String((3 * MIB) / 512));
     const { Memory } = await system.properties({ PropertyTypes: ['Memory'] });
     expect(Memory?.VirtualMachineMemory?.AssignedMemory).toBe(500 * 256);

@@ -8,6 +8,7 @@ import { hostingArguments, nameProperties } from './hardware/hosting.ts';
 import { memoryArguments, memoryProperties } from './hardware/memory-backends.ts';
 import { layoutProperties } from './hardware/memory-layout.ts';
 import { processorArguments } from './hardware/processor-model.ts';
+import { mostProcessors } from './hardware/processor-room.ts';
 import { secureBootArguments, secureBootProperties } from './hardware/secure-boot.ts';
 import type { MachinePlan, PlannedShare } from './machine-plan.ts';
 import { escapeOption, socketOptions } from './option-text.ts';
@@ -214,13 +215,14 @@ function rootPorts(): string[] {
 
 /** All controllers of the document, whether or not something is attached. */
 function disks(
-  { controllers, disks: planned, storageLimits, bootFirst }: MachinePlan,
+  { controllers, disks: planned, storageLimits, bootFirst, hardware, processors }: MachinePlan,
   files: HandedFiles,
 ): string[] {
+  const queues = mostProcessors(hardware.numa, processors);
   return [
     ...limitsArguments(storageLimits),
     ...controllers.flatMap((_, controller) =>
-      json('-device', { driver: 'virtio-scsi-pci', id: `scsi${controller}` }),
+      json('-device', { driver: 'virtio-scsi-pci', id: `scsi${controller}`, num_queues: queues }),
     ),
     ...planned.flatMap((disk) =>
       partArguments(inBootOrder(diskPart(disk, storageLimits), bootFirst), undefined, (args) =>

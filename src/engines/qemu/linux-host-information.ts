@@ -205,7 +205,7 @@ export function linuxHostInformation(root = '/'): HostInformation {
 }
 
 /** Indexes of a list as the kernel writes it: `0-3,8`. */
-function indexes(list: string): readonly number[] {
+export function indexes(list: string): readonly number[] {
   return list
     .trim()
     .split(',')

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { indexes } from './linux-host-information.ts';
 import type { QmpClient } from './qmp.ts';
 
 /** Clock ticks per second in /proc (sysconf(_SC_CLK_TCK)) are 100 on Linux, by ABI. */
@@ -19,6 +20,12 @@ export async function processorThreads(qmp: QmpClient): Promise<readonly number[
   return [...processors]
     .sort((one, other) => one['cpu-index'] - other['cpu-index'])
     .map((processor) => processor['thread-id']);
+}
+
+/** Processors that a thread may run on (proc(5)). */
+export function allowedProcessors(pid: number, thread: number): readonly number[] {
+  const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+  return indexes(/^Cpus_allowed_list:\s+(\S*)/m.exec(status)?.[1] ?? '');
 }
 
 /** Reads a file `stat` of /proc (proc(5)). */

@@ -12,7 +12,7 @@ import type { MachineMemory } from './command-line.ts';
 import type { CrashStorePlace } from './crash-store.ts';
 import type { MachinePlan } from './machine-plan.ts';
 
-const KIND = { magic: 'HDVKSAVE', version: 3 };
+const KIND = { magic: 'HDVKSAVE', version: 4 };
 
 /** What a saved machine was: it goes on in a machine of the same make only. */
 export interface SavedMachine {

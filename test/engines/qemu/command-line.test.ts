@@ -85,6 +85,14 @@ describe('QEMU’s command line', () => {
     expect(values('-cpu', { hardware }, { accelerator: 'kvm' })[0]).toMatch(/^host,spec-ctrl=off,/);
   });
 
+  test('has room for processors that come, but in nodes and sockets', () => {
+    expect(values('-smp')).toEqual(['2,maxcpus=8']);
+    expect(values('-smp', { processors: 12 })).toEqual(['12,maxcpus=12']);
+    const numa = { nodes: [], sockets: 2, distances: undefined };
+    const hardware = { ...PLAN.hardware, numa };
+    expect(values('-smp', { processors: 4, hardware })).toEqual(['4,maxcpus=4,sockets=2,cores=2']);
+  });
+
   test('hands the options of a file of VmbFs to it as its command line', () => {
     const plan = { commandLine: 'some options', uefi: true };
     expect(values('-append', plan)).toEqual(['some options']);
@@ -196,8 +204,8 @@ describe('QEMU’s command line', () => {
       (device) => (device as { driver?: string }).driver === 'virtio-scsi-pci',
     );
     expect(controllers).toEqual([
-      { driver: 'virtio-scsi-pci', id: 'scsi0' },
-      { driver: 'virtio-scsi-pci', id: 'scsi1' },
+      { driver: 'virtio-scsi-pci', id: 'scsi0', num_queues: 8 },
+      { driver: 'virtio-scsi-pci', id: 'scsi1', num_queues: 8 },
     ]);
   });
 

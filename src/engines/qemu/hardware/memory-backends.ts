@@ -1,4 +1,5 @@
 import type { PlannedNuma, PlannedPlace } from './numa.ts';
+import { mostProcessors } from './processor-room.ts';
 
 const MIB = 1024 * 1024;
 
@@ -33,7 +34,8 @@ export function memoryArguments(backends: MemoryBackends): string[] {
   const { numa, places, processors, baseMB, descriptors, isClone } = backends;
   const { nodes, sockets, distances = [] } = numa;
   let first = 0;
-  const topology = sockets === undefined ? '' : `,sockets=${sockets},cores=${processors / sockets}`;
+  const most = mostProcessors(numa, processors);
+  const topology = sockets === undefined ? '' : `,sockets=${sockets},cores=${most / sockets}`;
   return [
     ...memorySizes(numa, baseMB).flatMap((sizeMB, i) => [
       '-object',
@@ -48,7 +50,7 @@ export function memoryArguments(backends: MemoryBackends): string[] {
         ...policy(places[i]),
       }),
     ]),
-    ...['-smp', `${processors}${topology}`],
+    ...['-smp', `${processors},maxcpus=${most}${topology}`],
     ...nodes.flatMap(({ processors: count }, i) => {
       const range = count === 0 ? '' : `,cpus=${first}-${first + count - 1}`;
       first += count;

@@ -4,8 +4,8 @@ import type { ProcessorLimits } from '../../../hcs/schema/documents.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import type { PlannedProcessorLimits } from '../machine-plan.ts';
 import { ProcessorCgroup } from '../processor-cgroup.ts';
-import { processorThreads } from '../processor-threads.ts';
-import { cannotHonour, wholeNumber } from './resource-failure.ts';
+import { allowedProcessors, processorThreads } from '../processor-threads.ts';
+import { cannotHonour, resourceFailure, wholeNumber } from './resource-failure.ts';
 
 const ALL = 100_000;
 const LARGEST_WEIGHT = 10_000;
@@ -53,6 +53,57 @@ export async function changeProcessorLimits(
   const processorLimits = planProcessorLimits('$.Settings', settings as ProcessorLimits);
   await limitProcessors(machine, processorLimits);
   machine.plan = { ...machine.plan, processorLimits }; // Whoever takes the machine over sets them again.
+}
+
+/** A place for a virtual processor, as QEMU wants it to be named. */
+interface ProcessorSlot {
+  readonly type: string;
+  readonly props: Readonly<Record<string, number>>;
+  /** Where one is there. */
+  readonly 'qom-path'?: string;
+}
+
+/**
+ * Adds virtual processors to those that are there, which run where these may. A guest brings them online itself (Linux:
+ * /sys/devices/system/cpu/cpu<number>/online, or a rule of udev).
+ */
+export async function changeProcessorCount(
+  machine: LiveMachine,
+  { settings }: ResourceChange,
+): Promise<void> {
+  const { qmp, pid, plan } = machine;
+  const slots = (await qmp.execute('query-hotpluggable-cpus')) as readonly ProcessorSlot[];
+  const wanted = wholeNumber('$.Settings', settings as number, slots.length);
+  const free = slots.filter((slot) => slot['qom-path'] === undefined).sort(byPlace);
+  const before = slots.length - free.length;
+  if (wanted < before) {
+    throw resourceFailure(
+      'ERROR_NOT_SUPPORTED',
+      `$.Settings is ${wanted}, and the machine has ${before} processors, of which none goes again: limit them by Processor/Limits`,
+    );
+  }
+  const [thread = 0] = await processorThreads(qmp);
+  const allowed = allowedProcessors(pid, thread);
+  let processors = before;
+  try {
+    for (const { type, props } of free.slice(0, wanted - before)) {
+      await qmp.execute('device_add', { driver: type, id: `processor${processors}`, ...props });
+      processors++;
+    }
+  } finally {
+    machine.plan = { ...plan, processors };
+  }
+  await bindProcessors(machine, allowed);
+  if (plan.processorLimits !== undefined) await limitProcessors(machine, plan.processorLimits);
+}
+
+/** Those that a machine would begin with come first. */
+function byPlace({ props: one }: ProcessorSlot, { props: other }: ProcessorSlot): number {
+  for (const level of ['socket-id', 'die-id', 'core-id', 'thread-id']) {
+    const difference = (one[level] ?? 0) - (other[level] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 /** Binds the virtual processors to the processors of the group that the service found. */

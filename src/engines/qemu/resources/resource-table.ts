@@ -6,7 +6,7 @@ import { changeService } from './hv-socket.ts';
 import { changeMemory } from './memory.ts';
 import { changeAdapter } from './network-adapter.ts';
 import { changePersistentMemory } from './persistent-memory.ts';
-import { changeCpuGroup, changeProcessorLimits } from './processor.ts';
+import { changeCpuGroup, changeProcessorCount, changeProcessorLimits } from './processor.ts';
 import { resourceFailure } from './resource-failure.ts';
 import { changeAttachment } from './scsi.ts';
 import { changeMappedPipe } from './serial-port.ts';
@@ -17,6 +17,7 @@ type Handler = (machine: LiveMachine, change: ResourceChange) => Promise<void>;
 
 /** What changes each resource; a text says why nothing does. */
 const HANDLERS: Readonly<Record<ResourcePath, Handler | string>> = {
+  'VirtualMachine/ComputeTopology/Processor/Count': changeProcessorCount,
   'VirtualMachine/ComputeTopology/Processor/CpuGroup': changeCpuGroup,
   'VirtualMachine/ComputeTopology/Processor/IdledProcessors':
     'Linux keeps no processors idle for a machine; use Processor/Limits',
