@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -188,4 +189,37 @@ test('machines end with a daemon that is told to end, and go on with --keep', as
   expect(machines()).toEqual([]);
   expect(await states(await start())).toEqual({});
   expect(readFileSync(join(state, 'audit.log'), 'utf8')).toContain('HcsStartComputeSystem');
+});
+
+test('a state that is damaged while machines run is kept aside, and the next one begins with them', async () => {
+  const first = await start();
+  const system = await create(first, 'vm');
+  await system.start();
+  const id = '5a7b1c3e-0000-4000-8000-000000000003';
+  const change = (operation: string, details: object): string =>
+    JSON.stringify({
+      PropertyType: 'CpuGroup',
+      Settings: { Operation: operation, OperationDetails: { GroupId: id, ...details } },
+    });
+  const processors = { LogicalProcessors: [0], LogicalProcessorCount: 1 };
+  await first.core.HcsModifyServiceSettings(change('CreateGroup', processors));
+  const ResourcePath = 'VirtualMachine/ComputeTopology/Processor/CpuGroup';
+  await system.modify({ ResourcePath, RequestType: 'Update', Settings: { Id: id } });
+  await kill();
+  writeFileSync(join(state, 'state.db'), Buffer.alloc(8192, 0x41));
+  rmSync(join(state, 'state.db-wal'), { force: true });
+
+  const second = await start();
+  expect(said).toMatch(/it is kept as .*state\.db\.damaged-/);
+  expect(said).toContain('took system "vm" over, which is Running');
+  expect(await states(second)).toEqual({ vm: 'Running' });
+  expect(machines()).toHaveLength(1);
+  expect(readdirSync(state).filter((name) => name.includes('damaged'))).toHaveLength(1);
+  const groups = await second.core.HcsGetServiceProperties('{"PropertyTypes":["CpuGroup"]}');
+  expect(groups).toContain(id);
+  const remove = (): unknown => second.core.HcsModifyServiceSettings(change('DeleteGroup', {}));
+  expect(await codeOf(remove)).toBe('ERROR_HV_INVALID_CPU_GROUP_STATE');
+  await (await ComputeSystem.open('vm', { core: second.core })).terminate();
+  expect(machines()).toEqual([]);
+  await remove();
 });
