@@ -1,5 +1,6 @@
 import type { HcsError } from '../hcs/hcs-error.ts';
 import type { FlexibleIoDevice, ModifySettingRequest } from '../hcs/schema/documents.ts';
+import { shownValue } from '../hcs/schema/shown-value.ts';
 import { checkDocument, invalidDocument, parseDocument } from '../hcs/schema/validate.ts';
 import type { ResourceChange } from './engine.ts';
 import { failure } from './failure.ts';
@@ -112,7 +113,7 @@ function checkSettings(
   if (settings !== 'number') return checkDocument(settings, value, name, '$.Settings');
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
   throw invalidDocument(name, 'ModifySettingRequest', [
-    { path: '$.Settings', message: `is ${JSON.stringify(value)}: write a number from 0` },
+    { path: '$.Settings', message: `is ${shownValue(value)}: write a number from 0` },
   ]);
 }
 

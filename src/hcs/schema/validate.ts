@@ -7,6 +7,7 @@ import { duplicateKeys, nestingDepth } from './duplicate-keys.ts';
 import { arrayTypes, fieldTypes, jsonSchemaOf, mapTypes } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { ObjectType } from './schema-types.ts';
+import { isSecret, jsonProblem, shownValue } from './shown-value.ts';
 
 /** One thing wrong with a document. */
 export interface DocumentProblem {
@@ -63,18 +64,24 @@ function validator(type: ObjectType): ValidateFunction {
 /** What is wrong with a document, outer objects first; nothing when it fits. Null fields count as absent. */
 export function documentProblems(type: ObjectType, value: unknown): readonly DocumentProblem[] {
   const problems: DocumentProblem[] = [];
-  collect(type, withoutNulls(type, value), '$', problems);
+  collect(type, withoutNulls(type, value), [], problems);
   return problems;
 }
 
 /** One of too many problems: it only counts. */
 const UNTOLD: DocumentProblem = { path: '$', message: '' };
 
-function collect(type: string, value: unknown, path: string, problems: DocumentProblem[]): void {
-  const keys = typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
-  if (keys > MOST_KEYS) {
+function collect(
+  type: string,
+  value: unknown,
+  keys: readonly string[],
+  problems: DocumentProblem[],
+): void {
+  const path = `$${keys.map(segment).join('')}`;
+  const count = typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
+  if (count > MOST_KEYS) {
     const what = Array.isArray(value) ? 'elements' : 'keys';
-    problems.push({ path, message: `has ${keys} ${what}, and at most ${MOST_KEYS} are read` });
+    problems.push({ path, message: `has ${count} ${what}, and at most ${MOST_KEYS} are read` });
     return;
   }
   const fields = fieldTypes(type);
@@ -83,7 +90,7 @@ function collect(type: string, value: unknown, path: string, problems: DocumentP
     if (!validate(value)) {
       for (const error of validate.errors ?? []) {
         if (error.keyword === 'propertyNames') continue;
-        const problem = problems.length < MOST_PROBLEMS ? problemOf(error) : UNTOLD;
+        const problem = problems.length < MOST_PROBLEMS ? problemOf(error, keys) : UNTOLD;
         problems.push({ ...problem, path: path + problem.path.slice(1) });
       }
     }
@@ -93,7 +100,7 @@ function collect(type: string, value: unknown, path: string, problems: DocumentP
   for (const [key, item] of Object.entries(value)) {
     const itemType = inner ?? (fields && ownField(fields, key));
     if (itemType === undefined || typeof item !== 'object' || item === null) continue;
-    collect(itemType, item, path + segment(key), problems);
+    collect(itemType, item, [...keys, key], problems);
   }
 }
 
@@ -124,8 +131,10 @@ export function parseDocument<T = Readonly<Record<string, unknown>>>(
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw invalidDocument(name, type, [{ path: '$', message: `is not JSON: ${reason}` }], cause);
+    const reason = jsonProblem(text, cause instanceof Error ? cause.message : String(cause));
+    // The one of JSON.parse has a part of the document.
+    const own = new SyntaxError(reason);
+    throw invalidDocument(name, type, [{ path: '$', message: `is not JSON: ${reason}` }], own);
   }
   const twice = duplicateKeys(text).map((keys) => ({
     path: `$${keys.map(segment).join('')}`,
@@ -182,9 +191,13 @@ export function invalidDocument(
   });
 }
 
-function problemOf(error: ErrorObject): DocumentProblem {
+/** @param above keys that lead to the object which was checked */
+function problemOf(error: ErrorObject, above: readonly string[]): DocumentProblem {
   const { keyword, params, data, schema, parentSchema } = error;
-  const path = jsonPath(error.instancePath);
+  const keys = keysOf(error.instancePath);
+  const path = `$${keys.map(segment).join('')}`;
+  const secret = isSecret([...above, ...keys]);
+  const show = (value: unknown): string => shownValue(value, secret);
   switch (keyword) {
     case 'additionalProperties': {
       const key = params.additionalProperty as string;
@@ -241,11 +254,6 @@ const typeNames: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
-function show(value: unknown): string {
-  const text = JSON.stringify(typeof value === 'string' ? value.slice(0, 60) : value) ?? 'nothing';
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
 /** A step of a JSON path: `.Devices`, `[0]` or `["a-b"]`. */
 function segment(key: string): string {
   if (key.length > LONGEST_KEY) return `[${JSON.stringify(`${key.slice(0, LONGEST_KEY)}...`)}]`;
@@ -253,9 +261,10 @@ function segment(key: string): string {
   return /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
-function jsonPath(pointer: string): string {
+/** The keys of a JSON pointer (RFC 6901). */
+function keysOf(pointer: string): readonly string[] {
   const keys = pointer.split('/').slice(1);
-  return `$${keys.map((key) => segment(key.replaceAll('~1', '/').replaceAll('~0', '~'))).join('')}`;
+  return keys.map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
 /** A copy in which known fields that are null are absent; values of type Any are kept as they are. */
