@@ -1,3 +1,4 @@
+// Longer than most: one suite that every host runs, with a machine that all requests change in turn.
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

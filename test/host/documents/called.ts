@@ -1,3 +1,4 @@
+// Longer than most: a row for each options document of the reference, and how it is handed over.
 import { INFINITE } from '../../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_PROCESS, HCS_SYSTEM } from '../../../src/hcs/core/handles.ts';
 import type { ObjectType } from '../../../src/hcs/schema/schema-types.ts';

@@ -1,4 +1,4 @@
-// Longer than most files: a row for each resource path of the reference, and each request that it takes.
+// Longer than most: a row for each resource path of the reference, and each request that it takes.
 import type { ModifySettingRequest } from '../../../src/hcs/schema/documents.ts';
 import {
   EMULATOR,
@@ -244,7 +244,7 @@ export const MODIFIED: readonly ModifiedExample[] = [
     'Add',
     ({ at }: Fixtures) => ({ NamedPipe: at('com3') }),
     {
-      linux: refused('ERROR_NOT_FOUND', undefined, 'a machine has COM ports 0 and 1'),
+      linux: refused('ERROR_NOT_FOUND', '$.ResourcePath', 'a machine has COM ports 0 and 1'),
       simulated: NOT_SIMULATED,
     },
   ),

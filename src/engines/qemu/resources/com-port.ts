@@ -35,14 +35,17 @@ export async function changeComPort(
   { keys: [key = ''], request, settings }: ResourceChange,
 ): Promise<void> {
   if (key !== '0' && key !== '1') {
-    throw resourceFailure('ERROR_NOT_FOUND', `COM port ${key}: a machine has COM ports 0 and 1`);
+    throw resourceFailure(
+      'ERROR_NOT_FOUND',
+      `$.ResourcePath names COM port ${key}: a machine has COM ports 0 and 1`,
+    );
   }
   const index = Number(key);
   const old = machine.plan.comPorts[index];
   if (request === 'Add' && old !== undefined) {
     throw resourceFailure(
       'ERROR_ALREADY_EXISTS',
-      `COM port ${key} is connected to "${old}": use Update`,
+      `$.RequestType is Add, and COM port ${key} is connected to "${old}": use Update`,
     );
   }
   const path = request === 'Remove' ? undefined : planComPort('$.Settings', settings as ComPort);
