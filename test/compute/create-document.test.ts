@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
 import { HRESULT } from '../../src/hcs/hresult.ts';
+import { OBJECT_TYPES } from '../../src/hcs/schema/schema-types.ts';
 import { codeOf, errorOf, Rig, vm } from './recording-engine.ts';
 
 test.each([
@@ -30,6 +31,33 @@ test.each([
   expect(error.code).toBe(code);
   expect(error.reason).toContain(text);
   expect(rig.engine.log).toEqual([]);
+});
+
+test('takes a document of any version of the schema, and of no other', async () => {
+  // The newest version that a field of the schema came with.
+  const texts: readonly object[] = Object.values(OBJECT_TYPES);
+  const versions = texts.flatMap((fields) =>
+    Object.values(fields).flatMap((field) => / 2\.(\d+)$/.exec(field)?.[1] ?? []),
+  );
+  const newest = Math.max(...versions.map(Number));
+  const create = (SchemaVersion: object) =>
+    errorOf(() => new Rig().create('vm', { ...vm(), SchemaVersion } as never));
+  for (let Minor = 0; Minor <= newest; Minor++) {
+    await new Rig().create('vm', { ...vm(), SchemaVersion: { Major: 2, Minor } });
+  }
+  for (const [Major, Minor] of [
+    [0, 0],
+    [1, 0],
+    [1, newest],
+    [2, newest + 1],
+    [3, 0],
+  ]) {
+    const error = await create({ Major, Minor });
+    expect([error.code, error.path]).toEqual(['HCS_E_INVALID_JSON', '$.SchemaVersion']);
+    expect(error.reason).toContain(
+      `is ${Major}.${Minor}: this host understands 2.0 to 2.${newest}`,
+    );
+  }
 });
 
 test('leaves the id free after a refusal', async () => {
