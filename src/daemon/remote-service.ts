@@ -40,6 +40,9 @@ export interface RemoteServiceOptions {
 /** Milliseconds between looks for a daemon that follows one that has ended. */
 const LOOK_MS = 100;
 
+/** Attempts to announce a device again before it is given up. */
+const MOST_ANNOUNCEMENTS = 50;
+
 /**
  * A compute service at the other end of a socket. It connects when it is first asked for something, and again when it is
  * asked after the daemon has ended; what was open on the connection before stays dead. Devices are announced again to the
@@ -279,12 +282,19 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
   /** Announces devices that an earlier connection had. */
   async #announceOn(link: Link): Promise<void> {
     for (const device of this.#devices) {
-      if (device.isOnLink(link)) continue;
+      if (!device.isOnLink(link)) await this.#announce(device, link);
+    }
+  }
+
+  async #announce(device: AnnouncedDevice, link: Link): Promise<void> {
+    for (let i = 0; i < MOST_ANNOUNCEMENTS && !link.isOver; i++) {
       try {
         if (!(await device.announceAgain(link))) this.#devices.delete(device);
         else if (!this.#devices.has(device)) await device.withdraw();
+        return;
       } catch {
-        // The connection has ended, and there will be another one; or this service will not have it.
+        // Somebody else may have its instance id for a moment. When the connection has ended there will be another one.
+        await delay(LOOK_MS, undefined, { ref: false });
       }
     }
   }
