@@ -11,6 +11,7 @@ import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { DEVICE_CLASS_ID } from '../../src/hdv/device-host.ts';
 import { codeOf, RecordedEndpoint } from '../compute/recording-engine.ts';
 import { describeHost } from '../host/conformance.ts';
+import { lastingEngine } from './lasting-machines.ts';
 import { openLinuxHost } from './linux-test-host.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
@@ -21,7 +22,11 @@ const service = {
   startOnDemand: { host: 'linux', idleExitMs: 500, stateFolder: folder },
 } as const;
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  // What a test that failed has left.
+  await lastingEngine(join(folder, 'machines')).reap([]);
+  rmSync(folder, { recursive: true, force: true });
+});
 
 describeHost('linux behind hcsd', () => openLinuxHost({}, { service }));
 
