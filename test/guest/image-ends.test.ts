@@ -9,7 +9,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { requireWholeImage } from '../../src/engines/qemu/image-file.ts';
+import { requireDiskAccess } from '../../src/engines/qemu/machine-access.ts';
+import type { PlannedDisk } from '../../src/engines/qemu/machine-plan.ts';
 import { planPersistentMemory } from '../../src/engines/qemu/resources/persistent-memory.ts';
 import { VhdType, vhdFooterOf } from '../../src/engines/qemu/vhd-footer.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
@@ -51,7 +52,11 @@ function changed(image: string, change: (bytes: Buffer) => Buffer | undefined): 
 
 function problem(path: string, format: string): string | undefined {
   try {
-    requireWholeImage('$.Path', path, format);
+    requireDiskAccess({ id: 'vm', account: undefined }, '$.Path', {
+      path,
+      format,
+      readOnly: false,
+    } as PlannedDisk);
     return undefined;
   } catch (error) {
     if (error instanceof HcsError) return `${error.code}: ${error.reason}`;

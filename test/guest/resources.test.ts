@@ -252,11 +252,14 @@ describe('attachments', () => {
     const locked = join(folder, 'disk.qcow2'); // That the machine has already.
     const truncated = join(folder, 'truncated.vhdx');
     writeFileSync(truncated, readFileSync(join(folder, 'disk.vhdx')).subarray(0, 4096));
+    const cut = join(folder, 'cut.qcow2');
+    writeFileSync(cut, readFileSync(locked).subarray(0, 256 * 1024));
     const odd = join(folder, 'odd.qcow2');
     writeFileSync(odd, 'no image at all'.repeat(100));
     for (const [Path, code, text] of [
       [locked, 'ERROR_SHARING_VIOLATION', 'is in use by another machine or program'],
       [truncated, 'ERROR_INVALID_DATA', 'QEMU cannot open it'],
+      [cut, 'ERROR_INVALID_DATA', 'the image was cut off, as it has 262144 bytes and something at'],
       [odd, 'ERROR_INVALID_DATA', 'Image is not in qcow2 format'],
       [folder, 'ERROR_INVALID_DATA', 'that is a folder; name a file'],
       [join(folder, 'none.img'), 'ERROR_FILE_NOT_FOUND', 'there is no such file; make it'],

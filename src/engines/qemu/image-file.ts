@@ -39,25 +39,11 @@ export function requireImage(path: string, file: string, writes: boolean): Stats
 }
 
 /**
- * Looks whether an image has its end, and those that it stands on theirs, where QEMU does not: a guest would read zeros
- * and write over what is left.
+ * A qcow2 image and those that it stands on.
  * @param path where the document names it
- * @param format as QEMU calls it
- * @throws HcsError ERROR_INVALID_DATA, ERROR_FILE_NOT_FOUND for one below it that is not there
+ * @throws HcsError ERROR_FILE_NOT_FOUND for one below it that is not there
  */
-export function requireWholeImage(path: string, file: string, format: string): void {
-  for (const image of format === 'qcow2' ? withBacking(path, file) : [file]) {
-    const missing = missingEnd(image, format);
-    if (missing === undefined) continue;
-    const which = image === file ? 'the image' : `the image below it, "${image}",`;
-    throw resourceFailure(
-      'ERROR_INVALID_DATA',
-      `${path} is "${file}": ${which} was cut off, as ${missing}; copy it again from where it came, or look at what is left with "qemu-img check"`,
-    );
-  }
-}
-
-function withBacking(path: string, file: string): readonly string[] {
+export function withBacking(path: string, file: string): readonly string[] {
   try {
     return [file, ...backingChain(file)];
   } catch (error) {
@@ -71,6 +57,27 @@ function withBacking(path: string, file: string): readonly string[] {
   }
 }
 
+/**
+ * Looks whether an image has its end, and those that it stands on theirs, where QEMU does not: a guest would read zeros
+ * and write over what is left.
+ * @param path where the document names it
+ * @param images {@link withBacking}
+ * @param format as QEMU calls it
+ * @throws HcsError ERROR_INVALID_DATA
+ */
+export function requireWholeImages(path: string, images: readonly string[], format: string): void {
+  for (const image of images) {
+    const missing = missingEnd(image, format);
+    if (missing === undefined) continue;
+    const which = image === images[0] ? 'the image' : `the image below it, "${image}",`;
+    throw resourceFailure(
+      'ERROR_INVALID_DATA',
+      `${path} is "${images[0]}": ${which} was cut off, as ${missing}; copy it again from where it came, or look at what is left with "qemu-img check"`,
+    );
+  }
+}
+
+/** What says that an image was cut off. */
 function missingEnd(file: string, format: string): string | undefined {
   if (format === 'vpc') {
     return vhdFooterOf(file) === undefined ? 'it does not end in the footer of a VHD' : undefined;

@@ -1,12 +1,12 @@
 import { AclPermission, rightsOn } from '../../ffi/posix-acl.ts';
 import { isReachable } from './handed-files.ts';
+import { requireWholeImages, withBacking } from './image-file.ts';
 import {
   type MachinePlan,
   type PlannedDisk,
   type PlannedShare,
   SHARED_MEMORY_FOLDER,
 } from './machine-plan.ts';
-import { backingChain } from './qcow2-backing.ts';
 import { resourceFailure } from './resources/resource-failure.ts';
 import type { VmAccount } from './vm-account.ts';
 
@@ -43,10 +43,11 @@ export function requireAccess(
   );
 }
 
-/** Looks for all files that a machine begins with. @throws HcsError E_ACCESSDENIED */
+/**
+ * Looks for all files that a machine begins with.
+ * @throws HcsError E_ACCESSDENIED, ERROR_INVALID_DATA for an image that was cut off
+ */
 export function requireAccessToAll(user: AccessUser, plan: MachinePlan): void {
-  const { account } = user;
-  if (account === undefined) return;
   const vm = '$.VirtualMachine';
   const require = (
     at: string,
@@ -85,15 +86,20 @@ export function requireShareAccess(
   requireAccess(user, at, path, !readOnly, true);
 }
 
-/** Looks for a disk, and for the images that it stands on. @throws HcsError E_ACCESSDENIED */
+/**
+ * Looks for a disk and the images that it stands on, and then whether they have their ends: whose machine may not read them is
+ * told nothing of what is in them.
+ * @throws HcsError E_ACCESSDENIED, ERROR_INVALID_DATA for an image that was cut off
+ */
 export function requireDiskAccess(
   user: AccessUser,
   at: string,
   { path, readOnly, format }: PlannedDisk,
 ): void {
-  if (user.account === undefined) return;
   requireAccess(user, at, path, !readOnly);
-  if (format !== 'qcow2') return;
-  for (const below of backingChain(path))
+  const images = format === 'qcow2' ? withBacking(at, path) : [path];
+  for (const below of images.slice(1)) {
     requireAccess(user, `${at} (the image below it)`, below, false);
+  }
+  requireWholeImages(at, images, format);
 }

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import type { ResourceChange } from '../../../compute/engine.ts';
 import type { Attachment, Scsi, StorageQoS } from '../../../hcs/schema/documents.ts';
 import { ATTACHMENT_FIELDS } from '../document-fields.ts';
-import { imageFailure, requireImage, requireWholeImage } from '../image-file.ts';
+import { imageFailure, requireImage } from '../image-file.ts';
 import type { LiveMachine } from '../live-machine.ts';
 import { requireDiskAccess } from '../machine-access.ts';
 import type { PlannedDisk, PlannedStorageLimits } from '../machine-plan.ts';
@@ -60,7 +60,6 @@ function planDisk(at: string, controller: number, lun: number, given: Attachment
       `${at}.Path is "${Path}": the file is empty; make an image of it (truncate -s 1G, qemu-img create)`,
     );
   }
-  requireWholeImage(`${at}.Path`, Path, format);
   const isUncached = CachingMode === 'Uncached';
   return {
     controller,
