@@ -44,7 +44,7 @@ test('a guest of the daemon gets a device of another process, which takes it out
     attach.stdin.write('\u0003');
     const { code, stdout } = await detached;
     expect(stdout).toContain('hcs: took Good out of web');
-    expect(stdout).toContain('hcs: interrupted; compute systems are left as they are');
+    expect(stdout).toContain('hcs: interrupted; taking Good out of web, which goes on');
     expect(code).toBe(130);
     await type(find(false), 'it is 42');
     await type(LEAVE, 'hcs: left web, which goes on');

@@ -135,6 +135,6 @@ export function addLookingCommands(program: Command, context: HcsContext): void 
 const WAIT_CODES = `
 Exit codes:
   0    the guest shut down by itself, or when it was asked to
-  1    the wait failed or was too long, or how the system ended is not known
+  1    the wait was too long, the service ended meanwhile, or how the system ended is not known
   3    the system was killed
   4    it ended unexpectedly: its guest crashed, or its process did`;

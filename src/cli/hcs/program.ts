@@ -42,7 +42,8 @@ An id may be given by a beginning that no other id has. Streams for programs (--
 
 Exit codes:
   0    done
-  1    the system or the service said no; validate: a document has problems
+  1    the system or the service said no, or the service ended meanwhile; validate: a document has
+       problems; service status: no service runs
   2    the command line, a document or a file is wrong
   3, 4 of hcs wait: the system was killed, or ended unexpectedly
   130  Ctrl-C, 143 SIGTERM, 129 the terminal was closed: compute systems are left as they are

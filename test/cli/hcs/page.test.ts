@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { shellWords } from '../../../src/cli/hcs/shell-words.ts';
 import { ended, Workplace } from '../run-cli.ts';
@@ -11,20 +12,25 @@ interface Step {
   readonly code: number;
 }
 
-/** The commands of the page, each with what it says. */
-function steps(): readonly Step[] {
-  const blocks = [...page.matchAll(/^```console\n(.*?)^```$/gms)].map(([, text = '']) => text);
-  return blocks.flatMap((text) =>
-    text
-      .split(/^\$ /m)
-      .slice(1)
-      .map((part) => {
-        const [line = '', ...rest] = part.split('\n');
-        const code = /^\[exit (\d+)\]$/m.exec(part)?.[1];
-        const output = rest.filter((each) => !each.startsWith('[exit ')).join('\n');
-        return { line, output, code: Number(code ?? 0) };
-      }),
-  );
+/**
+ * The commands of the page, each with what it says.
+ * @param info what stands behind the fence
+ */
+function steps(info: string): readonly Step[] {
+  return [...page.matchAll(/^```(.*?)\n(.*?)^```$/gms)]
+    .filter(([, found]) => found === info)
+    .map(([, , text = '']) => text)
+    .flatMap((text) =>
+      text
+        .split(/^\$ /m)
+        .slice(1)
+        .map((part) => {
+          const [line = '', ...rest] = part.split('\n');
+          const code = /^\[exit (\d+)\]$/m.exec(part)?.[1];
+          const output = rest.filter((each) => !each.startsWith('[exit ')).join('\n');
+          return { line, output, code: Number(code ?? 0) };
+        }),
+    );
 }
 
 /** `…` on the page is whatever there is in its line. */
@@ -37,7 +43,7 @@ test('what docs/hcs.md shows is what happens', async () => {
   using place = new Workplace();
   const [, machine = ''] = /^```jsonc\n\/\/ machine\.json\n(.*?)^```$/ms.exec(page) ?? [];
   place.write('machine.json', machine);
-  const all = steps();
+  const all = steps('console');
   expect(all.length).toBeGreaterThan(12);
   const lines = all.map(({ line }) => shellWords(line).slice(1));
   // On a terminal, so that what is said on standard error stands in its place.
@@ -56,6 +62,26 @@ test('what docs/hcs.md shows is what happens', async () => {
     const [, said = '', ended_ = ''] = /^(.*)\[exit (\d+)\]\n$/s.exec(turns[at] ?? '') ?? [];
     expect(said, line).toMatch(pattern(output));
     expect(Number(ended_), line).toBe(code);
+  }
+});
+
+test('what docs/hcs.md shows of the service is what happens with a daemon', async () => {
+  using place = new Workplace();
+  const [, machine = ''] = /^```jsonc\n\/\/ machine\.json\n(.*?)^```$/ms.exec(page) ?? [];
+  place.write('machine.json', machine);
+  const env = {
+    HDVKIT_SOCKET: join(place.path, 's', 'hcsd.sock'),
+    HDVKIT_STATE: join(place.path, 'state'),
+    HDVKIT_HOST: 'simulated',
+  };
+  const all = steps('console daemon');
+  expect(all.length).toBeGreaterThan(3);
+  for (const { line, output, code } of all) {
+    const result = await place.run(shellWords(line).slice(1), { program: 'hcs', env });
+    // What takes long says that it goes on.
+    const said = `${result.stdout}${result.stderr}`.replace(/^\w+ .* …\n/gm, '');
+    expect(said, line).toMatch(pattern(output));
+    expect(result.code, line).toBe(code);
   }
 });
 
