@@ -51,6 +51,8 @@ export interface CommandLineOptions {
   readonly monitorSocket?: string | undefined;
   /** Lets QEMU start no process and gain no right, where it is built for that. */
   readonly sandbox: boolean;
+  /** File of QEMU's options with the kernel's command line. Undefined: that is an argument. */
+  readonly kernelOptions?: string | undefined;
   /** The machine's UEFI firmware; `variables` is its own copy. Undefined: QEMU's BIOS. */
   readonly firmware?: Pick<Firmware, 'code' | 'variables'> | undefined;
   /** A machine that goes on where another one was saved; it waits for that one's state. */
@@ -120,7 +122,7 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     }),
     ...(plan.kernel === undefined ? [] : ['-kernel', files.name(plan.kernel)]),
     ...(plan.initrd === undefined ? [] : ['-initrd', files.name(plan.initrd)]),
-    ...(plan.commandLine === '' ? [] : ['-append', plan.commandLine]),
+    ...kernelCommandLine(plan, options),
     ...plan.comPorts.flatMap((path, index) => comPort(index, path, options)),
     ...json('-device', { driver: 'pvpanic-pci' }),
     ...json('-object', {
@@ -146,6 +148,14 @@ export function qemuArguments(plan: MachinePlan, options: CommandLineOptions): s
     }),
     ...(options.extraArgs ?? []),
   ];
+}
+
+function kernelCommandLine(
+  { commandLine }: MachinePlan,
+  { kernelOptions, files }: CommandLineOptions,
+): string[] {
+  if (kernelOptions !== undefined) return ['-readconfig', files.name(kernelOptions)];
+  return commandLine === '' ? [] : ['-append', commandLine];
 }
 
 /** Memory at the start, and the room for memory that comes later; a slot is asked for by QEMU, and not used. */

@@ -19,6 +19,7 @@ import { createGuestMemory } from './guest-memory-file.ts';
 import { HandedFiles, O_PATH } from './handed-files.ts';
 import { letLockMemory } from './hardware/hosting.ts';
 import { memorySizes } from './hardware/memory-backends.ts';
+import { kernelOptionsFile } from './kernel-options.ts';
 import { linuxHostInformation } from './linux-host-information.ts';
 import { LiveMachine } from './live-machine.ts';
 import { requireAccessToAll } from './machine-access.ts';
@@ -173,6 +174,7 @@ export class QemuEngine implements Engine {
       const crashLog = folder.file('crash-log');
       writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
       const firmware = plan.uefi ? firmwareFor(folder, plan) : undefined;
+      const kernelOptions = kernelOptionsFile(folder, plan.commandLine);
       monitor = ownMonitorSocket(plan.console, listening, files, folder);
       if (account !== undefined) giveFolderTo(account, folder.path);
       const [program, args] = files.program(qemu.command, qemu.args);
@@ -191,6 +193,7 @@ export class QemuEngine implements Engine {
           sides: running,
           files,
           monitorSocket: monitor?.name,
+          kernelOptions,
           firmware,
           restore:
             source === undefined
