@@ -42,7 +42,7 @@ export function chooseOperation(
   const state = random.pick(states);
   const next = NEXT[state.life];
   const isAny = random.below(ANY_IN) === 0;
-  const isWanted = wanted !== undefined && next.includes(wanted);
+  const isWanted = wanted !== undefined && next.includes(wanted) && random.below(2) === 0;
   const kind = isWanted ? wanted : random.pick(isAny ? kinds : next);
   if (!kinds.includes(kind)) return undefined;
   // A machine that is made while calls to the one before are under way would be mistaken for it.

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 
-const PROGRAM = fileURLToPath(new URL('./standby-daemon.ts', import.meta.url));
 /** Characters kept of what it says. */
 const KEPT = 20_000;
 
@@ -17,15 +15,11 @@ export class DaemonProcess {
   #printed = '';
   #look = (): void => {};
 
-  constructor(options: readonly string[]) {
-    this.#child = spawn(
-      process.execPath,
-      [
-        ...['--import', import.meta.resolve('tsx'), '--conditions=hdvkit-source', PROGRAM],
-        ...options,
-      ],
-      { stdio: ['pipe', 'pipe', 'pipe'] },
-    );
+  /** @param program of `BuiltDaemon` */
+  constructor(program: string, options: readonly string[]) {
+    this.#child = spawn(process.execPath, [program, ...options], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     this.pid = this.#child.pid!;
     this.#exited = once(this.#child, 'exit').then(() => this.#look());
     this.#child.stdin!.on('error', () => {});

@@ -1,6 +1,8 @@
 // Longer than most: the rounds of one run, whose parts share what is known of the machines.
 import { connectService } from '../../../src/daemon/connect-service.ts';
+import { StateStore } from '../../../src/daemon/store/state-store.ts';
 import { SeededRandom } from '../../../src/engines/simulated/random.ts';
+import { BuiltDaemon } from './built-daemon.ts';
 import { chooseOperation } from './choice.ts';
 import { Client, LOST } from './client.ts';
 import { DaemonProcess } from './daemon-process.ts';
@@ -58,6 +60,7 @@ export class RandomKill {
   /** Ids with calls that were cut off since they were last looked at. */
   readonly #touched = new Set<string>();
   readonly #cutOff = new Map<string, CutOff>();
+  #built: BuiltDaemon | undefined;
   #daemon: DaemonProcess | undefined;
   #spare: DaemonProcess | undefined;
   #clients: readonly Client[] = [];
@@ -69,7 +72,7 @@ export class RandomKill {
     this.#options = options;
     this.#host = options.host;
     this.#random = new SeededRandom(options.seed);
-    this.#moment = new KillMoment(this.#random);
+    this.#moment = new KillMoment(this.#random, options.host.mostSteps);
     this.#machines = new Map(options.ids.map((id) => [id, new PossibleStates()]));
   }
 
@@ -77,6 +80,7 @@ export class RandomKill {
   async run(): Promise<Report> {
     const { report } = this;
     const { kills, seed, log } = this.#options;
+    this.#built = await BuiltDaemon.build();
     try {
       while (report.kills < kills) {
         await this.#begin();
@@ -110,6 +114,7 @@ export class RandomKill {
     await this.#daemon?.end('SIGKILL');
     await this.#spare?.end('SIGKILL');
     await this.#host.close();
+    this.#built?.remove();
   }
 
   /** Has a daemon take over, and clients connect to it. Some are killed before they serve. */
@@ -150,7 +155,7 @@ export class RandomKill {
   }
 
   #prepared(): DaemonProcess {
-    return new DaemonProcess(this.#host.options);
+    return new DaemonProcess(this.#built!.program, this.#host.options);
   }
 
   /** Compares all that can be seen with what may be. */
@@ -340,7 +345,7 @@ export class RandomKill {
         wanted: this.#wanted,
       });
       if (operation === undefined) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise((resolve) => setTimeout(resolve, 1));
         continue;
       }
       const isHeld = machine.states.some((state) => state.isHeld);
@@ -397,6 +402,11 @@ export class RandomKill {
     await this.#spare?.end('SIGKILL');
     await this.#daemon!.end('SIGTERM');
     this.#noLeftovers([]);
+    using store = StateStore.open(this.#host.state);
+    const { systems, operations, resources } = store;
+    const rows = [...systems.all(), ...operations.all(), ...resources.all()];
+    if (rows.length === 0) return;
+    throw new Violation(`The state of a service without systems has ${JSON.stringify(rows)}`);
   }
 }
 

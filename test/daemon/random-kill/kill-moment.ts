@@ -20,8 +20,6 @@ const FIRST_GUESS_MS: Readonly<Record<OperationKind, number>> = {
 };
 /** How many of the last times count. */
 const KEPT = 15;
-/** Most steps that go before a kill. */
-const MOST_STEPS = 12;
 
 /** Where a daemon is killed. */
 export interface Aim {
@@ -38,8 +36,12 @@ export class KillMoment {
   readonly #random: SeededRandom;
   readonly #times = new Map<string, number[]>();
 
-  constructor(random: SeededRandom) {
+  readonly #mostSteps: number;
+
+  /** @param mostSteps operations that may begin before a kill */
+  constructor(random: SeededRandom, mostSteps: number) {
     this.#random = random;
+    this.#mostSteps = mostSteps;
   }
 
   took(kind: string, ms: number): void {
@@ -59,7 +61,7 @@ export class KillMoment {
   aim(kinds: readonly OperationKind[]): Aim {
     const random = this.#random;
     return {
-      after: random.below(MOST_STEPS),
+      after: random.below(this.#mostSteps),
       kind: random.below(8) === 0 ? undefined : random.pick(kinds),
       part: (random.below(1000) / 1000) * 1.1,
     };

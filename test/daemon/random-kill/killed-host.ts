@@ -12,9 +12,13 @@ export interface KilledHost {
   readonly kinds: readonly OperationKind[];
   /** Whether machines go on when the daemon is killed; else they end with it. */
   readonly outlives: boolean;
+  /** Operations that may begin before a kill: more where they take less time. */
+  readonly mostSteps: number;
   /** Arguments of the daemon. */
   readonly options: readonly string[];
   readonly socket: string;
+  /** Folder of the daemon's state. */
+  readonly state: string;
   /** A daemon is about to begin. */
   adopt(pid: number): void;
   /** The document of a machine; with `restores`, one that goes on from the file of the id. */

@@ -31,26 +31,27 @@ const MEMORY_MB = 1;
 export class LinuxMachines implements KilledHost {
   readonly name = 'linux';
   readonly outlives = true;
+  readonly mostSteps = 16;
   readonly kinds: readonly OperationKind[];
   readonly socket: string;
   readonly options: readonly string[];
   readonly #folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
-  readonly #state = join(this.#folder, 'state');
-  readonly #machines = join(this.#state, 'machines');
+  readonly state = join(this.#folder, 'state');
+  readonly #machines = join(this.state, 'machines');
   readonly #files = join(this.#folder, 'files');
   readonly #groups = new ControlGroups(`hcsd-test-${randomUUID()}`);
 
   /** @param ids those that machines will have */
   constructor(ids: readonly string[]) {
     chmodSync(this.#folder, 0o755);
-    mkdirSync(this.#state, { mode: 0o700 });
+    mkdirSync(this.state, { mode: 0o700 });
     mkdirSync(this.#files);
     writeFileSync(this.#kernel, tinyKernel());
     for (const id of ids) {
       for (const lun of LUNS) writeFileSync(this.#disk(id, lun), Buffer.alloc(64 * 1024));
     }
     this.socket = join(this.#folder, 'run', 'hcsd.sock');
-    this.options = ['--host', 'linux', '--state', this.#state, '--socket', this.socket];
+    this.options = ['--host', 'linux', '--state', this.state, '--socket', this.socket];
     this.kinds = [
       ...(['create', 'restore', 'start', 'pause', 'resume', 'save', 'look'] as const),
       ...(['addDisk', 'removeDisk', 'updateDisk', 'addAdapter'] as const),

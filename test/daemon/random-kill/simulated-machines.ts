@@ -12,11 +12,13 @@ const NO_PARTS: Parts = { disks: [], adapter: false };
 export class SimulatedMachines implements KilledHost {
   readonly name = 'simulated';
   readonly outlives = false;
+  readonly mostSteps = 120;
   readonly kinds: readonly OperationKind[] = [
     ...(['create', 'restore', 'start', 'pause', 'resume', 'save', 'look'] as const),
     ...(['terminate', 'closeLast'] as const),
   ];
   readonly socket: string;
+  readonly state: string;
   readonly options: readonly string[];
   readonly #folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
   readonly #files = join(this.#folder, 'files');
@@ -24,8 +26,8 @@ export class SimulatedMachines implements KilledHost {
   constructor() {
     mkdirSync(this.#files);
     this.socket = join(this.#folder, 'run', 'hcsd.sock');
-    const state = join(this.#folder, 'state');
-    this.options = ['--host', 'simulated', '--state', state, '--socket', this.socket];
+    this.state = join(this.#folder, 'state');
+    this.options = ['--host', 'simulated', '--state', this.state, '--socket', this.socket];
   }
 
   adopt(): void {}

@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { RandomKill } from './driver.ts';
+import { SimulatedMachines } from './simulated-machines.ts';
+
+const KILLS = process.env.HDVKIT_LONG === '1' ? 200 : 5;
+const SEED = Number(process.env.HDVKIT_SEED ?? Date.now() % 2 ** 31);
+const IDS = ['vm-a', 'vm-b', 'vm-c', 'vm-d'];
+
+test('simulated machines end with a daemon that is killed, and each end is told once, with that reason', async () => {
+  const host = new SimulatedMachines();
+  const run = new RandomKill({ seed: SEED, kills: KILLS, ids: IDS, host });
+  try {
+    const report = await run.run();
+    expect(report.kills).toBe(KILLS);
+    expect(report.wholeFiles).toBeGreaterThan(0);
+    expect(report.inOperations + report.inTakeovers).toBeGreaterThan(0);
+  } finally {
+    await run.close();
+  }
+}, 3_600_000);
