@@ -5,6 +5,9 @@ import { decodeFailure } from './wire-failure.ts';
 
 const NAME = 'HdvCreateDeviceInstance';
 
+/** Milliseconds that a process may take to let go of a device whose machine has; it is told in any case. */
+const POWER_OFF_LIMIT_MS = 5000;
+
 /** A device in the process of a client, as the daemon's directory of device hosts has it. */
 export class RemoteDevice implements DeviceEndpoint {
   readonly #channel: Channel;
@@ -38,10 +41,17 @@ export class RemoteDevice implements DeviceEndpoint {
   async powerOff(): Promise<void> {
     if (!this.#isOn || this.#channel.isOver) return;
     this.#isOn = false;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, POWER_OFF_LIMIT_MS).unref();
+    });
     try {
-      await this.#channel.request('powerOff', { device: this.#device });
+      // A machine ends also when the process of one of its devices hangs.
+      await Promise.race([this.#channel.request('powerOff', { device: this.#device }), late]);
     } catch (error) {
       if (!this.#channel.isOver) throw decodeFailure(NAME, dataOf(error));
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -17,7 +17,7 @@ import { type ConnectElsewhere, SimulatedSystem, type Template } from './system.
 export interface SimulatedEngineOptions {
   /**
    * Connects machines to devices of other processes, which then can map the machines' memory. Without it, machines have
-   * devices of this process alone.
+   * devices of this process; with it, none of those.
    */
   readonly connect?: ConnectElsewhere | undefined;
 }

@@ -208,7 +208,7 @@ export class SimulatedSystem implements EngineSystem {
     const offered = await device.endpoint.powerOn(device.configuration);
     let endpoint: FunctionConnection | undefined;
     try {
-      endpoint = isConnection(offered) ? offered : await this.#connect(device, offered);
+      endpoint = await this.#connect(device, offered);
       if (this.#ending !== undefined)
         throw new Error('Cannot plug a device: the machine has ended');
       if (saved !== undefined) await restoreDevice(device.instanceId, endpoint, saved);
@@ -223,14 +223,16 @@ export class SimulatedSystem implements EngineSystem {
     }
   }
 
-  #connect({ instanceId }: EngineDevice, offered: unknown): Promise<FunctionConnection> {
+  /** What another process offers is never taken for a function, whatever it says. */
+  async #connect({ instanceId }: EngineDevice, offered: unknown): Promise<FunctionConnection> {
     const { connect } = this.#told;
-    if (connect === undefined) {
-      throw new TypeError(
-        `Cannot plug device ${instanceId}: its device host offers no function in this process`,
-      );
+    if (connect !== undefined) {
+      return await connect(offered, this.#machine, { systemId: this.#request.id, instanceId });
     }
-    return connect(offered, this.#machine, { systemId: this.#request.id, instanceId });
+    if (isConnection(offered)) return offered;
+    throw new TypeError(
+      `Cannot plug device ${instanceId}: its device host offers no function in this process`,
+    );
   }
 
   async #unplug({ device, connection, slot }: PluggedDevice): Promise<void> {
