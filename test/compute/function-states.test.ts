@@ -164,7 +164,7 @@ test('a call on a system is refused while its operation is in flight, and on one
     const operation = await operationIn(rig, state);
     const system = await rig.create('free');
     for (const [name, [call]] of Object.entries(systemCalls)) {
-      if (!/Compute/.test(name) || /Wait|Callback|Close/.test(name)) continue;
+      if (!/Compute/.test(name) || /Wait|Callback|Close|its id$/.test(name)) continue;
       const before = [...rig.engine.log];
       const same = Object.create(rig) as Rig;
       same.run = async (start) => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { GENERIC_ALL, INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
-import { codeOf, deviceRequest, OTHER_INSTANCE, Rig, vm } from './recording-engine.ts';
+import { codeOf, deviceRequest, OTHER_INSTANCE, Rig, turn, vm } from './recording-engine.ts';
 
 const OK = 'S_OK';
 const HANDLE = 'ERROR_INVALID_HANDLE';
@@ -10,6 +10,8 @@ const INVALID = 'HCS_E_INVALID_STATE';
 const STOPPED = 'HCS_E_SYSTEM_ALREADY_STOPPED';
 const TIMEOUT = 'HCS_E_OPERATION_TIMEOUT';
 const NOTIMPL = 'E_NOTIMPL';
+const NOT_FOUND = 'HCS_E_SYSTEM_NOT_FOUND';
+const EXISTS = 'HCS_E_SYSTEM_ALREADY_EXISTS';
 const document = JSON.stringify(vm());
 
 /** What a handle of a system can be, in the order of the columns below. */
@@ -45,7 +47,9 @@ async function systemIn(
     case 'Pending': {
       const release = rig.engine.hold('create');
       const operation = rig.core.HcsCreateOperation(null, null);
-      return found(rig.core.HcsCreateComputeSystem('vm', document, operation, null), release);
+      const system = rig.core.HcsCreateComputeSystem('vm', document, operation, null);
+      while (!rig.engine.log.includes('create')) await turn();
+      return found(system, release);
     }
     case 'Failed': {
       rig.engine.failNext('create', new Error('no'));
@@ -137,6 +141,29 @@ export const systemCalls: Record<string, readonly [SystemCall, readonly string[]
     always(OK),
   ],
   HcsCloseComputeSystem: [({ core }, s) => core.HcsCloseComputeSystem(s), always(OK)],
+  // By the id of the system, which is there whatever handle one has, and free once it has ended.
+  'HcsOpenComputeSystem by its id': [
+    ({ core }) => core.HcsOpenComputeSystem('vm', GENERIC_ALL),
+    [OK, OK, OK, OK, OK, NOT_FOUND, NOT_FOUND, OK, NOT_FOUND, NOT_FOUND, NOT_FOUND],
+  ],
+  'HcsOpenComputeSystemInNamespace by its id': [
+    ({ core }) => core.HcsOpenComputeSystemInNamespace('', 'vm', GENERIC_ALL),
+    [OK, OK, OK, OK, OK, NOT_FOUND, NOT_FOUND, OK, NOT_FOUND, NOT_FOUND, NOT_FOUND],
+  ],
+  'HcsCreateComputeSystem with its id': [
+    tracked(({ core }, _, o) => void core.HcsCreateComputeSystem('vm', document, o, null)),
+    [EXISTS, EXISTS, EXISTS, EXISTS, EXISTS, OK, OK, EXISTS, OK, OK, OK],
+  ],
+  'HcsEnumerateComputeSystems with its id': [
+    async (rig) => {
+      const query = '{"Ids":["vm"]}';
+      const list = await rig.run((o) => rig.core.HcsEnumerateComputeSystems(query, o));
+      return JSON.parse(list ?? '').length === 1
+        ? undefined
+        : rig.core.HcsOpenComputeSystem('vm', GENERIC_ALL);
+    },
+    [OK, OK, OK, OK, OK, NOT_FOUND, NOT_FOUND, OK, NOT_FOUND, NOT_FOUND, NOT_FOUND],
+  ],
   HcsInitializeLiveMigrationOnSource: [
     tracked(({ core }, s, o) => core.HcsInitializeLiveMigrationOnSource(s, o, null)),
     always(NOTIMPL),
