@@ -2,6 +2,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { tinyKernel } from '../guest/tiny-kernel.ts';
 import * as devices from './devices.ts';
 import { type CliOptions, type CliResult, Workplace } from './run-cli.ts';
 
@@ -172,7 +173,7 @@ describe.concurrent('what a Linux guest needs', () => {
       place.write('device.ts', devices.GOOD);
       const qemu = place.write('qemu', '#!/bin/sh\necho "QEMU emulator version 7.2.0"\n');
       chmodSync(qemu, 0o755);
-      writeFileSync(join(place.path, 'kernel'), '');
+      writeFileSync(join(place.path, 'kernel'), tinyKernel());
       writeFileSync(join(place.path, 'initrd'), '');
       return [
         'run',
