@@ -26,18 +26,21 @@ import { failure } from './failure.ts';
 import { type FlexibleIovEntry, resolveDevice } from './flexible-iov.ts';
 import type { Modification } from './modify-request.ts';
 import type { ServedSystemRecord } from './served-system-record.ts';
+import {
+  devicesLeft,
+  ENDED,
+  FINISHED,
+  type LeftSystem,
+  settleCall,
+  TERMINATE,
+} from './settle-call.ts';
 import { shutdownRequest } from './shutdown-request.ts';
 import type { VmLifecycle } from './system-handle.ts';
 import type { KeptSystem } from './system-journal.ts';
 import type { SystemKind } from './system-kind.ts';
 import type { SystemListener } from './system-listener.ts';
 import { illegality, type StateCall, type SystemState } from './system-state.ts';
-import {
-  type CallBegun,
-  hasSaved,
-  type SettledCall,
-  type UnfinishedCall,
-} from './unfinished-call.ts';
+import type { CallBegun, SettledCall, UnfinishedCall } from './unfinished-call.ts';
 
 /** What a {@link ServedSystem} is made of. */
 export interface SystemPlan {
@@ -224,9 +227,8 @@ export class ServedSystem {
     return this.#inTurn(undefined, async () => {
       const settled: SettledCall[] = [];
       for (const call of calls) {
-        const isOver = this.#exit !== undefined;
-        const outcome = isOver ? ENDED : await this.#settleCall(call, wanted).catch(undone);
-        settled.push({ function: call.function, ...outcome });
+        const outcome = this.#machine && (await settleCall(call, wanted, this.#left));
+        settled.push({ function: call.function, ...(outcome ?? ENDED) });
       }
       if (this.#exit === undefined) this.kept?.settled(this.record);
       return settled;
@@ -451,54 +453,30 @@ export class ServedSystem {
     }));
   }
 
-  /** @throws why it cannot be finished */
-  async #settleCall(
-    call: UnfinishedCall,
-    wanted: ServedSystemRecord['state'],
-  ): Promise<Omit<SettledCall, 'function'>> {
-    const { function: name, modification } = call;
+  get #left(): LeftSystem {
+    const system = this;
     const machine = this.#machine!;
-    switch (name) {
-      case 'HcsStartComputeSystem':
-        return this.#state === 'Created' ? UNDONE : FINISHED;
-      case 'HcsPauseComputeSystem':
-        return this.#state === 'Paused' ? FINISHED : UNDONE;
-      case 'HcsResumeComputeSystem':
-        return this.#state === 'Running' ? FINISHED : UNDONE;
-      case 'HcsSaveComputeSystem':
-        // Its guest may have run on for a moment, to let go of what cannot be saved.
-        if (this.#state === 'Running' && wanted === 'Paused') {
-          await machine.pause();
-          this.#become('Paused');
-        }
-        return this.#state === 'SavedAsTemplate' || hasSaved(call) ? FINISHED : UNDONE;
-      case 'HcsModifyComputeSystem':
-        if (modification?.kind === 'change') {
-          const { settle } = machine;
-          if (settle === undefined) return UNDONE;
-          await this.#change(name, modification.change, (change) => settle.call(machine, change));
-          return FINISHED;
-        }
-        return this.#settleDevice(modification);
-      default:
-        return { ...UNDONE, reason: 'whether the guest was asked is not known: ask it again' };
-    }
-  }
-
-  /** Which devices there are is known by now. */
-  #settleDevice(modification: Modification | undefined): Omit<SettledCall, 'function'> {
-    switch (modification?.kind) {
-      case 'addDevice': {
-        const key = modification.entry.instanceId.toLowerCase();
-        return this.#devices.has(key) || this.#entries.has(key) ? FINISHED : UNDONE;
-      }
-      case 'removeDevice': {
-        const key = modification.instanceId.toLowerCase();
-        return this.#devices.has(key) || this.#entries.has(key) ? UNDONE : FINISHED;
-      }
-      default:
-        return UNDONE;
-    }
+    const { settle } = machine;
+    return {
+      get state() {
+        return system.#state;
+      },
+      get hasEnded() {
+        return system.#exit !== undefined;
+      },
+      hasDevice: (instanceId) =>
+        this.hasDevice(instanceId) || this.#entries.has(instanceId.toLowerCase()),
+      pause: async () => {
+        await machine.pause();
+        this.#become('Paused');
+      },
+      settleChange:
+        settle &&
+        ((change) => {
+          const name = 'HcsModifyComputeSystem';
+          return this.#change(name, change, (made) => settle.call(machine, made));
+        }),
+    };
   }
 
   /** Of the devices that may be in a machine that was taken over, keeps those that are. */
@@ -728,28 +706,8 @@ interface ServedDevice extends EngineDevice {
   readonly classId: string;
 }
 
-const TERMINATE = 'HcsTerminateComputeSystem';
 /** How a machine ends that somebody has ended. */
 const TERMINATED: EngineExit = { exitType: 'ForcedExit', status: HRESULT.S_OK };
-const FINISHED = { outcome: 'finished' } as const;
-const UNDONE = { outcome: 'undone' } as const;
-const ENDED = { ...UNDONE, reason: 'the system has ended' } as const;
-
-function undone(error: unknown): Omit<SettledCall, 'function'> {
-  return { ...UNDONE, reason: error instanceof Error ? error.message : String(error) };
-}
-
-/** Devices that may be in a machine that was left: those of a call that was not over, too. */
-function devicesLeft({
-  devices,
-  entries,
-  unfinished = [],
-}: ServedSystemRecord): FlexibleIovEntry[] {
-  const adding = unfinished.flatMap(({ modification }) =>
-    modification?.kind === 'addDevice' ? [modification.entry] : [],
-  );
-  return [...devices, ...entries, ...adding];
-}
 
 function unexpected(detail: string): EngineExit {
   return { exitType: 'UnexpectedExit', status: HRESULT.HCS_E_UNEXPECTED_EXIT, detail };

@@ -19,6 +19,7 @@ import type { SystemListener } from '../compute/system-listener.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import type { SystemQuery } from '../hcs/schema/documents.ts';
 import { AnnouncedDevice } from './announced-device.ts';
+import { AnnouncedDevices } from './announced-devices.ts';
 import type { GuestProgramOptions, GuestPrograms } from './guest-programs.ts';
 import { Link } from './link.ts';
 import type { ServiceFunction, ServiceGreeting } from './protocol.ts';
@@ -40,9 +41,6 @@ export interface RemoteServiceOptions {
 /** Milliseconds between looks for a daemon that follows one that has ended. */
 const LOOK_MS = 100;
 
-/** Attempts to announce a device again before it is given up. */
-const MOST_ANNOUNCEMENTS = 50;
-
 /**
  * A compute service at the other end of a socket. It connects when it is first asked for something, and again when it is
  * asked after the daemon has ended; what was open on the connection before stays dead. Devices are announced again to the
@@ -53,7 +51,7 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
   /** The connection, or the attempt at one. */
   #link: Promise<Link> | undefined;
   #isClosed = false;
-  readonly #devices = new Set<AnnouncedDevice>();
+  readonly #devices = new AnnouncedDevices();
   #isLooking = false;
 
   constructor(options: RemoteServiceOptions) {
@@ -252,7 +250,7 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
       void this.#announceAgain();
     });
     // Somebody else may have asked for something first.
-    void this.#announceOn(link);
+    void this.#devices.announceAgain(link);
     return link;
   }
 
@@ -260,7 +258,7 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
   async #announceAgain(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
-    while (!this.#isClosed && this.#link === undefined && this.#devices.size > 0) {
+    while (!this.#isClosed && this.#link === undefined && !this.#devices.isEmpty) {
       const socket = await this.#options.connect(false).catch(() => undefined);
       if (socket !== undefined && this.#link === undefined) {
         this.#link = this.#greeted(socket);
@@ -273,29 +271,8 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
       }
       if (this.#link !== undefined) break;
       // A device in a machine keeps this process: its guest is waiting for it.
-      const isNeeded = [...this.#devices].some(({ isOn }) => isOn);
-      await delay(LOOK_MS, undefined, { ref: isNeeded });
+      await delay(LOOK_MS, undefined, { ref: this.#devices.areNeeded });
     }
     this.#isLooking = false;
-  }
-
-  /** Announces devices that an earlier connection had. */
-  async #announceOn(link: Link): Promise<void> {
-    for (const device of this.#devices) {
-      if (!device.isOnLink(link)) await this.#announce(device, link);
-    }
-  }
-
-  async #announce(device: AnnouncedDevice, link: Link): Promise<void> {
-    for (let i = 0; i < MOST_ANNOUNCEMENTS && !link.isOver; i++) {
-      try {
-        if (!(await device.announceAgain(link))) this.#devices.delete(device);
-        else if (!this.#devices.has(device)) await device.withdraw();
-        return;
-      } catch {
-        // Somebody else may have its instance id for a moment. When the connection has ended there will be another one.
-        await delay(LOOK_MS, undefined, { ref: false });
-      }
-    }
   }
 }
