@@ -1,6 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { Parser } from 'binary-parser';
+import { nextData } from '../ffi/file-holes.ts';
+import { crcWithZeros } from './crc-of-zeros.ts';
 
 /** Bytes before what an engine saves, its stream. */
 export const STREAM_OFFSET = 64 * 1024;
@@ -145,15 +147,20 @@ export function requireStream(path: string, saved: StreamSum, found: StreamSum):
   );
 }
 
-/** Reads the stream of a file to its end. */
+/** Reads the stream of a file to its end. What was never written counts as the zeros that it is, and is not read. */
 export async function sumStream(file: FileHandle): Promise<StreamSum> {
+  const { size } = await file.stat();
   const part = Buffer.allocUnsafe(1024 * 1024);
   let crc = 0;
-  let length = 0;
-  for (;;) {
-    const { bytesRead } = await file.read(part, 0, part.length, STREAM_OFFSET + length);
-    if (bytesRead === 0) return { length, crc };
+  let at = STREAM_OFFSET;
+  while (at < size) {
+    const data = Math.min(nextData(file.fd, at) ?? size, size);
+    crc = crcWithZeros(crc, data - at);
+    at = data;
+    const { bytesRead } = await file.read(part, 0, Math.min(part.length, size - at), at);
+    if (bytesRead === 0) break;
     crc = crc32(part.subarray(0, bytesRead), crc);
-    length += bytesRead;
+    at += bytesRead;
   }
+  return { length: at - STREAM_OFFSET, crc };
 }

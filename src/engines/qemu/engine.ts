@@ -129,7 +129,8 @@ export class QemuEngine implements Engine {
         );
       }
       const accelerator = await chooseAccelerator(qemu, options.accelerator ?? 'tcg');
-      const restored = await restoreSource(plan, this.#templateOf(request), qemu.version);
+      const opened = await restoreSource(plan, this.#templateOf(request), qemu.version);
+      const restored = opened?.source;
       const memory = restored?.machine.memory ?? {
         baseMB: plan.memoryMB,
         roomMB: options.memoryRoom ?? MEMORY_ROOM_MB,
@@ -213,6 +214,7 @@ export class QemuEngine implements Engine {
       restoreLimit?.();
       const qemuProcess = await starting;
       started = qemuProcess;
+      await opened?.whole;
       monitor?.place();
       const machine = new LiveMachine({
         id: request.id,

@@ -1,5 +1,5 @@
 import { lstatSync, statSync } from 'node:fs';
-import { copyFile, type FileHandle, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { copyList } from '../../ffi/posix-acl.ts';
 import { HcsError } from '../../hcs/hcs-error.ts';
@@ -8,7 +8,7 @@ import { replaceFile, syncFile } from '../replaced-file.ts';
 import { STREAM_OFFSET } from '../saved-state-head.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import { type Make, savedMachine, writeState } from './save.ts';
-import { readSavedState, sealSavedState } from './saved-state.ts';
+import { copySaved, readSavedState, sealSavedState } from './saved-state.ts';
 import type { WatchedFolder } from './watched-folder.ts';
 
 /** A file that a machine is being saved to, or was, as another process finds it: a plain object, which goes through JSON. */
@@ -68,8 +68,7 @@ export class LastSave {
           this.#note(record);
           await writeFirst(qemu, make, part, signal);
         } else {
-          await copyFile(`/proc/self/fd/${this.#file.fd}`, part);
-          await syncFile(part);
+          await copySaved(this.#file, part);
         }
         if (qemu.files.account !== undefined) keepGrants(path, part);
         const file = await open(part, 'r');

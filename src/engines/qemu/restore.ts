@@ -5,7 +5,7 @@ import type { MachinePlan } from './machine-plan.ts';
 import { diskId } from './resources/scsi.ts';
 import { isVirtiofs, noShareInClone } from './resources/virtiofs.ts';
 import { RootPorts } from './root-ports.ts';
-import { readSavedState, type SavedMachine } from './saved-state.ts';
+import { openSavedState, type SavedMachine } from './saved-state.ts';
 
 /** A machine that was saved as a template, for its clones. */
 export interface Template {
@@ -29,8 +29,18 @@ export interface RestoreSource {
   readonly ram: string | undefined;
 }
 
+/** What a new machine goes on from, while its state is still being looked at. */
+export interface OpenedSource {
+  readonly source: RestoreSource;
+  /**
+   * Resolves when the state may be used. Nothing has to wait for it.
+   * @throws HcsError ERROR_VID_SAVED_STATE_CORRUPT when it is damaged
+   */
+  readonly whole: Promise<void>;
+}
+
 /**
- * What a machine goes on from, if it does.
+ * What a machine goes on from, if it does. A file is read to its end meanwhile, as QEMU takes its time to start as well.
  * @param qemu version of the QEMU that will run it
  * @throws HcsError ERROR_VID_SAVED_STATE_CORRUPT for a file that is damaged or of another kind,
  * ERROR_VID_SAVED_STATE_INCOMPATIBLE when the state is of a machine that the document does not describe
@@ -39,27 +49,35 @@ export async function restoreSource(
   plan: MachinePlan,
   template: Template | undefined,
   qemu: string,
-): Promise<RestoreSource | undefined> {
+): Promise<OpenedSource | undefined> {
   const path = plan.savedState;
   if (template !== undefined) {
     const { machine, state, ram } = template;
     const share = plan.shares.find(({ kind }) => kind === 'VirtualSmb');
     if (share !== undefined) throw noShareInClone(share);
     checkFit(machine, plan, qemu);
-    return { machine, uri: uriOf(state, 0), path: state, offset: 0, ram };
+    const source = { machine, uri: uriOf(state, 0), path: state, offset: 0, ram };
+    return { source, whole: Promise.resolve() };
   }
   if (path === undefined) return undefined;
   try {
-    const machine = await readSavedState(path);
+    const { machine, whole } = await openSavedState(path);
     checkFit(machine, plan, qemu);
-    return {
+    const source = {
       ...{ machine, path, ram: undefined },
       ...{ uri: uriOf(path, STREAM_OFFSET), offset: STREAM_OFFSET },
     };
+    const checked = whole.catch(throwUnusable);
+    checked.catch(() => undefined); // Whoever waits for it is told.
+    return { source, whole: checked };
   } catch (error) {
-    if (!(error instanceof SavedStateError)) throw error;
-    throw failure('ERROR_VID_SAVED_STATE_CORRUPT', error.message);
+    return throwUnusable(error);
   }
+}
+
+function throwUnusable(error: unknown): never {
+  if (!(error instanceof SavedStateError)) throw error;
+  throw failure('ERROR_VID_SAVED_STATE_CORRUPT', error.message);
 }
 
 /** A state for QEMU. @param name of the file, for QEMU */

@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
+import { nextData } from '../../ffi/file-holes.ts';
 import type { VmProcessorRequirements } from '../../hcs/schema/documents.ts';
 import {
   emptyHead,
@@ -6,13 +7,14 @@ import {
   requireStream,
   SavedStateError,
   sumStream,
+  writeAt,
   writeHead,
 } from '../saved-state-head.ts';
 import type { MachineMemory } from './command-line.ts';
 import type { CrashStorePlace } from './crash-store.ts';
 import type { MachinePlan } from './machine-plan.ts';
 
-const KIND = { magic: 'HDVKSAVE', version: 4 };
+const KIND = { magic: 'HDVKSAVE', version: 5 };
 
 /** What a saved machine was: it goes on in a machine of the same make only. */
 export interface SavedMachine {
@@ -44,9 +46,65 @@ export async function sealSavedState(path: string, machine: SavedMachine): Promi
   }
 }
 
+/** Bytes that are copied at once, and left out where they are zeros. */
+const COPIED = 64 * 1024;
+
+/** Copies a file with a saved machine into one that is there, without the zeros in it, and sees to it that all of it is on the disk. */
+export async function copySaved(from: FileHandle, path: string): Promise<void> {
+  const { size } = await from.stat();
+  const zeros = Buffer.alloc(COPIED);
+  const part = Buffer.allocUnsafe(COPIED);
+  const to = await open(path, 'r+');
+  try {
+    await to.truncate(size);
+    for (let at = nextData(from.fd, 0); at !== undefined && at < size; ) {
+      const { bytesRead } = await from.read(part, 0, part.length, at);
+      if (bytesRead === 0) break;
+      const bytes = part.subarray(0, bytesRead);
+      if (!bytes.equals(zeros.subarray(0, bytesRead))) await writeAt(to, bytes, at);
+      at = nextData(from.fd, at + bytesRead);
+    }
+    await to.sync();
+  } finally {
+    await to.close();
+  }
+}
+
 /** A file for the state of a machine, with none in it. */
 export function emptySavedState(): Buffer {
   return emptyHead(KIND);
+}
+
+/** A saved machine whose state is still being looked at. */
+export interface OpenedState {
+  readonly machine: SavedMachine;
+  /**
+   * Resolves when all of the state was found to be there. Nothing has to wait for it.
+   * @throws SavedStateError when it is damaged
+   */
+  readonly whole: Promise<void>;
+}
+
+/**
+ * Reads what was saved, and goes on to check the state, which takes its time.
+ * @throws SavedStateError when the file is of another kind; the system's error when it cannot be read
+ */
+export async function openSavedState(path: string): Promise<OpenedState> {
+  const file = await open(path, 'r');
+  try {
+    const { description, stream } = await readHead(file, path, KIND);
+    if (description === undefined) {
+      throw new SavedStateError(`${path} is empty: no machine was saved in it yet`);
+    }
+    const whole = sumStream(file)
+      .finally(() => file.close())
+      .then((found) => requireStream(path, stream, found));
+    whole.catch(() => undefined); // Whoever waits for it is told.
+    return { machine: description as SavedMachine, whole };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 /**
@@ -54,15 +112,7 @@ export function emptySavedState(): Buffer {
  * @throws SavedStateError when the file is of another kind, or damaged; the system's error when it cannot be read
  */
 export async function readSavedState(path: string): Promise<SavedMachine> {
-  const file = await open(path, 'r');
-  try {
-    const { description, stream } = await readHead(file, path, KIND);
-    if (description === undefined) {
-      throw new SavedStateError(`${path} is empty: no machine was saved in it yet`);
-    }
-    requireStream(path, stream, await sumStream(file));
-    return description as SavedMachine;
-  } finally {
-    await file.close();
-  }
+  const { machine, whole } = await openSavedState(path);
+  await whole;
+  return machine;
 }
