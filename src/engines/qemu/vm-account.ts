@@ -68,15 +68,24 @@ export function releaseAccount(account: VmAccount | undefined): void {
 
 /** Whether a process has a uid. Machines of other services of this system are known by that alone. */
 function isInUse(uid: number): boolean {
-  const line = new RegExp(`^Uid:.*\\b${uid}\\b`, 'm');
   return readdirSync('/proc').some((name) => {
     if (!/^\d+$/.test(name)) return false;
     try {
-      return line.test(readFileSync(`/proc/${name}/status`, 'utf8'));
+      return runsAs(readFileSync(`/proc/${name}/status`, 'utf8'), uid);
     } catch {
       return false; // It has ended.
     }
   });
+}
+
+/**
+ * Whether a process runs as a user. One that has ended does not, though it is there until its parent asks for its exit code:
+ * the first process of a container may never do.
+ * @param status the text of /proc/PID/status
+ */
+export function runsAs(status: string, uid: number): boolean {
+  if (/^State:\s*[ZX]/m.test(status)) return false;
+  return new RegExp(`^Uid:.*\\b${uid}\\b`, 'm').test(status);
 }
 
 /**

@@ -1,0 +1,24 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { runsAs } from '../../../src/engines/qemu/vm-account.ts';
+
+const statusOf = (pid: number): string => readFileSync(`/proc/${pid}/status`, 'utf8');
+
+test('a process that has ended and that nobody has asked about has no account any more', async () => {
+  const uid = process.getuid!();
+  // What `sleep` is now has started `true`, and does not know.
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 1000']);
+  try {
+    const [text] = await once(parent.stdout, 'data');
+    const ended = Number(text);
+    await expect.poll(() => statusOf(ended), { timeout: 60_000 }).toMatch(/^State:\s*Z/m);
+    expect(statusOf(ended)).toMatch(new RegExp(`^Uid:\\s*${uid}\\b`, 'm'));
+    expect(runsAs(statusOf(ended), uid)).toBe(false);
+    expect(runsAs(statusOf(parent.pid!), uid)).toBe(true);
+    expect(runsAs(statusOf(parent.pid!), uid + 1)).toBe(false);
+  } finally {
+    parent.kill('SIGKILL');
+  }
+});
