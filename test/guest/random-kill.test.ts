@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { RandomKill } from '../daemon/random-kill/driver.ts';
+import { idsOf, RandomKill } from '../daemon/random-kill/driver.ts';
 import { LinuxMachines } from '../daemon/random-kill/linux-machines.ts';
 
 const LONG = process.env.HDVKIT_LONG === '1';
 const KILLS = Number(process.env.HDVKIT_KILLS ?? (LONG ? 1000 : 20));
 const SEED = Number(process.env.HDVKIT_SEED ?? Date.now() % 2 ** 31);
-const IDS = ['vm-a', 'vm-b', 'vm-c', 'vm-d', 'vm-e'];
+const IDS = idsOf(SEED, 5);
 
 test('a daemon that is killed at any moment loses no machine, leaves nothing, and forgets nothing that it answered', async () => {
   const host = new LinuxMachines(IDS);

@@ -46,6 +46,11 @@ const LOG_EVERY = 25;
 /** What a machine says that ended with its daemon. */
 const WITH_DAEMON = 'the service that ran the machine has ended, and the machine with it';
 
+/** Ids for the machines of a run, which no other run has at the same time: accounts of machines follow from them. */
+export function idsOf(seed: number, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `vm-${String.fromCharCode(97 + i)}${seed}`);
+}
+
 /** Kills a daemon again and again while clients use it, and looks each time whether anything was lost or left. */
 export class RandomKill {
   readonly report = new Report();

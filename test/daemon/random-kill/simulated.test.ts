@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { RandomKill } from './driver.ts';
+import { idsOf, RandomKill } from './driver.ts';
 import { SimulatedMachines } from './simulated-machines.ts';
 
 const KILLS = process.env.HDVKIT_LONG === '1' ? 200 : 5;
 const SEED = Number(process.env.HDVKIT_SEED ?? Date.now() % 2 ** 31);
-const IDS = ['vm-a', 'vm-b', 'vm-c', 'vm-d'];
+const IDS = idsOf(SEED, 4);
 
 test('simulated machines end with a daemon that is killed, and each end is told once, with that reason', async () => {
   const host = new SimulatedMachines();
