@@ -1,3 +1,4 @@
+// Longer than most files: one method for each function of the service, over one connection.
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cancellation } from '../compute/cancellation.ts';

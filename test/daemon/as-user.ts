@@ -3,6 +3,7 @@
  * how each ended, as JSON: `as-user.ts SOCKET list open=ID start terminate create=ID`. `started` or the name of an HRESULT.
  */
 import { connectService } from '../../src/daemon/connect-service.ts';
+import { stopService } from '../../src/daemon/stop-service.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
 
@@ -34,6 +35,7 @@ if (connection instanceof Error) {
       else if (what === 'create') system = await ComputeSystem.create(id, MACHINE, { core });
       else if (what === 'look') await core.HcsGetServiceProperties(null);
       else if (what === 'grant') await core.HcsGrantVmAccess(id, '/etc/hostname');
+      else if (what === 'stop') await stopService({ socket, isSure: true });
       else if (what === 'start') await system?.start();
       else if (what === 'terminate') await system?.terminate();
       return undefined;

@@ -90,7 +90,7 @@ describe.runIf(process.getuid?.() === 0)('with other users', () => {
       await as(
         MEMBER,
         ...['look', 'list', 'open=mine', 'create=more', 'grant=mine'],
-        ...['open=shared', 'start', 'terminate'],
+        ...['open=shared', 'start', 'terminate', 'stop'],
       ),
     ).toEqual({
       look: 'done',
@@ -101,6 +101,7 @@ describe.runIf(process.getuid?.() === 0)('with other users', () => {
       'open=shared': 'done',
       start: 'done',
       terminate: 'HCS_E_ACCESS_DENIED',
+      stop: 'HCS_E_ACCESS_DENIED',
     });
     expect(await shared.properties()).toMatchObject({ State: 'Running' });
     expect(await as(STRANGER, 'list')).toEqual({
@@ -114,8 +115,10 @@ describe.runIf(process.getuid?.() === 0)('with other users', () => {
       connect: 'HCS_E_ACCESS_DENIED',
       reason: expect.stringContaining(`user ${STRANGER.id} may not use the service`),
     });
-    await mine.terminate();
-    await shared.terminate();
+    for (const system of [mine, shared]) {
+      await system.terminate();
+      await system.close();
+    }
     await connection.close();
     const lines = readFileSync(join(state, 'audit.log'), 'utf8').trim().split('\n');
     const ofMember = lines.map((line) => JSON.parse(line)).filter(({ uid }) => uid === MEMBER.id);
@@ -126,6 +129,7 @@ describe.runIf(process.getuid?.() === 0)('with other users', () => {
       ['HcsOpenComputeSystem', 'shared', '0x00000000'],
       ['HcsStartComputeSystem', 'shared', '0x00000000'],
       ['HcsTerminateComputeSystem', 'shared', '0x8037011b'],
+      ['stop', undefined, '0x8037011b'],
     ]);
     expect(lines.join('\n')).not.toContain(String(STRANGER.id));
   });

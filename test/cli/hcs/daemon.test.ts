@@ -305,6 +305,7 @@ describe('completion', () => {
         await type({ keys: `${CLEAR}hcs show it${TAB}`, shown: '\\"mine\\"' });
         await type({ keys: `${CLEAR}hcs show x:${TAB}`, shown: '1' });
         await type({ keys: `${CLEAR}hcs list --host s${TAB}`, shown: 'imulated' });
+        await type({ keys: `${CLEAR}hcs service sto${TAB}`, shown: 'p' });
         await type({ keys: `${CLEAR}hcs create m.js${TAB}`, shown: 'on' });
         child.stdin.write(`${CLEAR}exit\r`);
         await done;
