@@ -38,6 +38,8 @@ function diskFailure(error: unknown, plan: MachinePlan | undefined): HcsError | 
 /** What QEMU says of a kernel (hw/i386/x86-common.c, hw/i386/pc_sysfw.c), and of what it reads together with one. */
 const OF_KERNEL = /kernel too old|invalid kernel|load kernel|uncompressed kernel|multiboot/;
 const OF_INITRD = /initrd is too large|read(?:ing)? initrd/;
+/** What QEMU says of a device too many on the bus of the board (hw/pci/pci.c). */
+const OF_BUS = /no slot\/function available/;
 
 /** What QEMU says when its memory cannot be locked (util/oslib-posix.c, softmmu/vl.c). */
 const LOCKING = /mlockall|locking memory/;
@@ -56,6 +58,13 @@ function startFailure(error: unknown, plan: MachinePlan | undefined): HcsError |
     return resourceFailure(
       'E_ACCESSDENIED',
       `$.VirtualMachine.ComputeTopology.Memory.PinBackingPages is true, and QEMU may not lock all of its memory (${message}): raise the limit (ulimit -l, systemd: LimitMEMLOCK=infinity), or leave it out`,
+      error,
+    );
+  }
+  if (OF_BUS.test(message)) {
+    return resourceFailure(
+      'ERROR_NOT_ENOUGH_QUOTA',
+      `$.VirtualMachine.Devices has more controllers and shares than the board of a machine has slots for (${message}): leave some out, or attach more disks to one controller`,
       error,
     );
   }

@@ -107,6 +107,21 @@ describe('a socket', () => {
     }
   });
 
+  test('has a name that a guest can have for a file', () => {
+    const NamedPipe = join(folder, 'port');
+    const named = (Name: string): HcsError | undefined =>
+      refusalOf({ Devices: { VirtioSerial: { Ports: { 0: { Name, NamedPipe } } } } });
+    expect(named('n'.repeat(255))).toBeUndefined();
+    for (const length of [0, 256, 200_000]) {
+      const error = named('n'.repeat(length));
+      expect([error?.code, error?.path]).toEqual([
+        'E_INVALIDARG',
+        '$.VirtualMachine.Devices.VirtioSerial.Ports["0"].Name',
+      ]);
+      expect(error?.reason).toContain(`has ${length} bytes: use 1 to 255`);
+    }
+  });
+
   test('is for one port only', () => {
     const NamedPipe = join(folder, 'both');
     const error = refusalOf({

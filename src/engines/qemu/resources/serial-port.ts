@@ -11,6 +11,8 @@ import { chardevBackend } from './com-port.ts';
 import { resourceFailure, wholeNumber } from './resource-failure.ts';
 
 const CONTROLLER_ID = 'serial';
+/** Bytes of a name, which the guest has as that of a file. */
+const LONGEST_NAME = 255;
 /** Ports of a virtio-serial bus, without port 0. */
 const MOST_PORTS = 30;
 
@@ -34,6 +36,13 @@ export function planSerialPorts(
     }
     requireSocketPath(`${at}.NamedPipe`, NamedPipe);
     const index = wholeNumber(`${at} (the key)`, Number(key), MOST_PORTS - 1, 0);
+    const length = Name === undefined ? 1 : Buffer.byteLength(Name);
+    if (length === 0 || length > LONGEST_NAME) {
+      throw resourceFailure(
+        'E_INVALIDARG',
+        `${at}.Name has ${length} bytes: use 1 to ${LONGEST_NAME}`,
+      );
+    }
     return {
       name: Name ?? basename(NamedPipe),
       path: NamedPipe,
