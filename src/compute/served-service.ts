@@ -70,6 +70,11 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     return this.#systems.descriptorOf(idNamespace, id);
   }
 
+  /** Whether a system is there and has not ended. */
+  hasSystem({ idNamespace, id }: { readonly idNamespace: string; readonly id: string }): boolean {
+    return this.#systems.hasSystem(idNamespace, id);
+  }
+
   /** Whether a device is in a machine; see {@link DeviceKey}. */
   hasDevice({ systemId, instanceId }: Pick<DeviceKey, 'systemId' | 'instanceId'>): boolean {
     return this.#systems.hasDevice(systemId, instanceId);

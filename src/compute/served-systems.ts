@@ -261,6 +261,11 @@ export class ServedSystems {
     throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `no compute system has the id "${id}"`);
   }
 
+  hasSystem(idNamespace: string, id: string): boolean {
+    const system = this.#systems.get(systemKey(idNamespace, id));
+    return system !== undefined && system.exit === undefined;
+  }
+
   /** Whether a device is in a machine, or is about to be. @param directoryId what the directory of device hosts calls the system */
   hasDevice(directoryId: string, instanceId: string): boolean {
     const { idNamespace, id } = idsOf(directoryId);

@@ -65,12 +65,13 @@ export class AnnouncedDevice {
     await this.#power.catch(() => {});
     const handle = link.openHandle(SILENT);
     try {
-      const params = { handle, function: NAME, ...idsOf(this.#key.systemId) };
+      // How one has ended is for somebody else to hear.
+      const params = { handle, function: NAME, ...idsOf(this.#key.systemId), hasNotEnded: true };
       await link.request(NAME, 'open', params);
       await this.#announce(link, this.#isOn, handle);
       return true;
     } catch (error) {
-      link.closeHandle(handle);
+      await close(link, handle);
       if (!(error instanceof HcsError) || error.hresult !== HRESULT.HCS_E_SYSTEM_NOT_FOUND) {
         throw error;
       }
@@ -87,9 +88,7 @@ export class AnnouncedDevice {
     if (link === undefined || link.isOver || device === undefined) return;
     await link.request(NAME, 'withdraw', { device }).catch(() => {});
     link.closeDevice(device);
-    if (handle === undefined) return;
-    link.closeHandle(handle);
-    await link.request(NAME, 'close', { handle }).catch(() => {});
+    if (handle !== undefined) await close(link, handle);
   }
 
   /** Its machine is gone with the service that it was asked by. */
@@ -114,4 +113,9 @@ export class AnnouncedDevice {
     this.#power = changed.catch(() => {});
     return changed;
   }
+}
+
+async function close(link: Link, handle: number): Promise<void> {
+  link.closeHandle(handle);
+  if (!link.isOver) await link.request(NAME, 'close', { handle }).catch(() => {});
 }

@@ -69,6 +69,7 @@ export class Daemon {
     this.#context = {
       service,
       directory,
+      hasSystem: (system) => service.hasSystem(system),
       hasDevice: (key) => service.hasDevice(key),
       programs: options.programs,
       policy,

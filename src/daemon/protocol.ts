@@ -68,6 +68,8 @@ export interface ClientRequests {
       readonly function: string;
       readonly idNamespace: string;
       readonly id: string;
+      /** Whether one that has ended is not found; by default its end is told, once. */
+      readonly hasNotEnded?: boolean;
     };
     result: { readonly kind: SystemKind };
   };

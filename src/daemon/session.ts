@@ -48,6 +48,8 @@ const MOST_HANDLES = 65_536;
 export interface SessionContext {
   readonly service: ServiceAccess;
   readonly directory: DeviceDirectory;
+  /** Whether a system is there and has not ended. */
+  readonly hasSystem: (system: SystemName) => boolean;
   /** Whether a machine has a device. */
   readonly hasDevice: (key: DeviceKey) => boolean;
   /** What runs guest programs in its machines, where they do. */
@@ -256,6 +258,9 @@ export class Session {
         'HCS_E_ACCESS_DENIED',
         `the user ${this.peer.uid} may not open the system "${id}": ask who created it`,
       );
+    }
+    if (parameters.get('hasNotEnded') === true && !this.#context.hasSystem(system)) {
+      throw failure(name, 'HCS_E_SYSTEM_NOT_FOUND', `no compute system "${id}" is there any more`);
     }
     const access = await service.open(name, idNamespace, id, this.#listener(handle));
     if (this.#channel.isOver) {

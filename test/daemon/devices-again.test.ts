@@ -111,3 +111,19 @@ test('it is withdrawn from the daemon that follows, whose handle of the system i
   await expect.poll(() => second.daemon.handleCount).toBe(0);
   expect(endpoint.log).toEqual([]);
 });
+
+test('one whose machine has ended meanwhile is powered off, and leaves its end to be heard by others', async () => {
+  await remote.register(key, endpoint);
+  await system.modify(deviceRequest('Add', INSTANCE));
+  const [first] = daemons;
+  const exit = { ExitType: 'GracefulExit', Status: 0 } as const;
+  const records = first!.service.records.map((record) => ({ ...record, exit }));
+  const second = begin();
+  await second.service.takeOver(records);
+  first!.dropClients();
+  await expect.poll(() => endpoint.log).toEqual(['on port=1', 'off']);
+  expect([found(), second.daemon.handleCount]).toEqual([undefined, 0]);
+  await remote.close();
+  const again = await ComputeSystem.open('vm', { core: second.core() });
+  expect(await again.exited).toMatchObject(exit);
+});
