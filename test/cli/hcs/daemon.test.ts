@@ -105,11 +105,7 @@ describe('with a daemon', () => {
     expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({ id: 'second', type: 'exited' });
   });
 
-  test('another host than the daemon has is refused, and so is a device for a simulated one', async () => {
-    place.write('device.ts', GOOD);
-    const attached = await hcs('attach', 'first', 'device.ts');
-    expect(attached.stderr).toContain('Cannot give a device to a system of a daemon');
-    expect(attached.code).toBe(2);
+  test('another host than the daemon has is refused, and two services at once', async () => {
     const { code, stderr } = await hcs('list', '--host', 'linux');
     expect(stderr).toContain('the systems of the service that runs are of the host simulated');
     expect(code).toBe(2);
@@ -120,7 +116,7 @@ describe('with a daemon', () => {
 });
 
 describe('with a service of its own', () => {
-  test('who waits, follows or measures hears of the end of the daemon, and starts no other', async () => {
+  test('who waits, follows, measures or serves hears of the end of the daemon, and starts no other', async () => {
     const other = elsewhere('other');
     expect((await place.run(['create', 'm.json', '--start'], other)).code).toBe(0);
     const { pid } = JSON.parse((await place.run(['service', '--json'], other)).stdout).daemon;
@@ -129,25 +125,30 @@ describe('with a service of its own', () => {
     const one = start('events', 'm', '-f', '--json');
     const wait = start('wait', 'm');
     const stats = start('stats', 'm', '--json', '--interval', '0.01');
-    const done = Promise.all([all, one, wait, stats].map(ended));
+    place.write('device.ts', GOOD);
+    const attach = start('attach', 'm', 'device.ts');
+    const done = Promise.all([all, one, wait, stats, attach].map(ended));
     await Promise.all([
       until(all.stdout, 'Running'),
       until(one.stdout, 'Running'),
       until(wait.stderr, 'Waiting for the end of m'),
       until(stats.stdout, 'Running'),
+      until(attach.stdout, 'Ctrl-C takes it out again'),
     ]);
     process.kill(pid, 'SIGKILL');
     const ends = await done;
-    expect(ends.map(({ code }) => code)).toEqual([1, 1, 1, 1]);
-    const [ofAll, ofOne, ofWait, ofStats] = ends;
+    expect(ends.map(({ code }) => code)).toEqual([1, 1, 1, 1, 1]);
+    const [ofAll, ofOne, ofWait, ofStats, ofAttach] = ends;
     expect(ofOne?.stdout).toContain('"serviceDisconnected"');
     expect(JSON.parse(ofOne?.stderr.trim() ?? '').error.message).toContain(
       'the compute service has ended',
     );
     expect(ofAll?.stderr).toMatch(/compute service has ended\n {2}remedy: hcs service says/);
-    expect(ofWait?.stderr).toMatch(
-      /compute system m: the connection to its service is lost.*\n {2}remedy: hcs list shows/,
-    );
+    for (const each of [ofWait, ofAttach]) {
+      expect(each?.stderr).toMatch(
+        /compute system m: the connection to its service is lost.*\n {2}remedy: hcs list shows/,
+      );
+    }
     expect(JSON.parse(ofStats?.stderr.trim() ?? '')).toMatchObject({
       error: { code: 'HCS_E_SERVICE_DISCONNECT', remedy: expect.stringContaining('hcs list') },
       exitCode: 1,
