@@ -114,6 +114,62 @@ export const TARGETS: readonly Target[] = [
     limit: 40,
     side: 'below',
   },
+  {
+    question: 'A machine of the Linux host, made anew or as a clone, until it runs, in ms',
+    bench: 'machines',
+    measurements: /^(?:created|clone of a template) → running$/,
+    limit: 150,
+    side: 'below',
+  },
+  {
+    question: 'A machine of 256 MiB, saved to a file, in ms',
+    bench: 'machines',
+    measurements: /^saved, 256 MiB$/,
+    limit: 1500,
+    side: 'below',
+  },
+  {
+    question: 'A machine of 256 MiB, from its file until it runs, in ms',
+    bench: 'machines',
+    measurements: /^saved file, 256 MiB → running$/,
+    limit: 300,
+    side: 'below',
+  },
+  {
+    question: '16 machines of an owner that was killed, until they are taken over, in ms',
+    bench: 'adopt',
+    measurements: /^16 machines taken over$/,
+    limit: 1000,
+    side: 'below',
+  },
+  {
+    question: 'Basic properties over the socket of the daemon, 8 clients, per second',
+    bench: 'daemon',
+    measurements: /^basic properties, 8 clients/,
+    limit: 20_000,
+    side: 'above',
+  },
+  {
+    question: 'One event to 1,000 clients of the daemon, in ms',
+    bench: 'daemon',
+    measurements: /^one event to 1000 clients$/,
+    limit: 100,
+    side: 'below',
+  },
+  {
+    question: 'Growth of the daemon after 10,000 systems, in MiB',
+    bench: 'daemon',
+    measurements: /^growth of the daemon after 10000 systems$/,
+    limit: 5,
+    side: 'below',
+  },
+  {
+    question: 'hcs list from the shell, with a daemon that runs, in ms',
+    bench: 'list',
+    measurements: /^hcs list, \d+ systems$/,
+    limit: 150,
+    side: 'below',
+  },
 ];
 
 /** Compares each target with what was measured. */
