@@ -55,6 +55,7 @@ export class RemoteAccess implements SystemAccess, SystemListener {
     this.#listener.disconnected();
   }
 
+  /** @param sent called when the service has been asked, or cannot be */
   async create(
     params: {
       readonly function: string;
@@ -64,13 +65,18 @@ export class RemoteAccess implements SystemAccess, SystemListener {
       readonly securityDescriptor: string | null;
     },
     cancellation: Cancellation,
+    sent: () => void,
   ): Promise<null> {
     try {
       const { link, handle } = await this.#ready;
-      return await link.track(params.function, 'create', { ...params, handle }, cancellation);
+      const done = link.track(params.function, 'create', { ...params, handle }, cancellation);
+      sent();
+      return await done;
     } catch (error) {
       this.#refused(error);
       throw error;
+    } finally {
+      sent();
     }
   }
 

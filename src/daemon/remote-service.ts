@@ -54,6 +54,8 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
   #isClosed = false;
   readonly #devices = new AnnouncedDevices();
   #isLooking = false;
+  /** Creations that the service has not been asked for yet: whoever looks for a system waits for them. */
+  readonly #unsent = new Set<Promise<void>>();
 
   constructor(options: RemoteServiceOptions) {
     this.#options = options;
@@ -80,14 +82,27 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
       listener,
       link: this.#connect(name),
     });
+    const sent = this.#beginCreation();
     return {
       access,
       build: (cancellation) =>
         access.create(
           { function: name, idNamespace, id, configuration, securityDescriptor },
           cancellation,
+          sent,
         ),
     };
+  }
+
+  /** Makes others wait. @returns what ends that */
+  #beginCreation(): () => void {
+    let sent = (): void => {};
+    const waiting = new Promise<void>((resolve) => {
+      sent = resolve;
+    });
+    this.#unsent.add(waiting);
+    void waiting.then(() => this.#unsent.delete(waiting));
+    return sent;
   }
 
   async open(
@@ -96,6 +111,7 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
     id: string,
     listener: SystemListener,
   ): Promise<SystemAccess> {
+    await Promise.all(this.#unsent);
     const link = await this.#connect(name);
     const told = new Postponed();
     const handle = link.openHandle(told);
@@ -123,6 +139,7 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
     query: SystemQuery,
     cancellation: Cancellation,
   ): Promise<string> {
+    await Promise.all(this.#unsent);
     const link = await this.#connect(name);
     const params = { function: name, idNamespace, query: JSON.stringify(query) };
     return await link.track(name, 'enumerate', params, cancellation);
