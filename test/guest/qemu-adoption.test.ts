@@ -304,6 +304,26 @@ test('a machine that was saved is saved again by whoever takes it over, and a sa
   await fourth.terminate();
 });
 
+test('a template is one for the next owner when QEMU has written it, and a paused machine before', async () => {
+  const [made, running] = await leave([
+    { id: 'made', state: 'SavedAsTemplate' },
+    { id: 'running', state: 'Running' },
+  ]);
+  const record = released(await pausedBy(running));
+  const state = join(record.folder, 'template');
+  writeFileSync(state, 'half');
+  const noted = { ...record, template: { ...made!.template!, state } };
+  const adoption = await adopt(noted, 'running');
+  if (adoption.kind !== 'machine') throw new Error('It has ended');
+  expect([adoption.state, existsSync(state)]).toEqual(['Paused', false]);
+  const { system } = adoption;
+  await system.save({ kind: 'template' });
+  expect(released(system).template).toMatchObject({ state });
+  await expect(adopt(released(await adopted(made, 'made')), 'made')).resolves.toMatchObject({
+    state: 'SavedAsTemplate',
+  });
+});
+
 function rest(file: Buffer): Buffer {
   return file.subarray(STREAM_OFFSET);
 }

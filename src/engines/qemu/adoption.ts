@@ -57,7 +57,7 @@ export async function catchUp(
   }
   const hasPanicked = status === 'guest-panicked' || hasPanicRecord(readOwnFileNow(crashLog));
   return {
-    state: stateOf(machine, record, isPaused),
+    state: stateOf(machine, record, status),
     isPaused: isPaused && machine.hasStarted,
     missed: [
       ...(hasPanicked ? [{ event: 'GUEST_PANICKED', data: {} }] : []),
@@ -72,11 +72,12 @@ export async function catchUp(
 function stateOf(
   { hasStarted }: LiveMachine,
   { template }: EngineRecord,
-  isPaused: boolean,
+  status: string,
 ): CaughtUp['state'] {
   if (!hasStarted) return 'Created';
-  if (!isPaused) return 'Running';
-  return template === undefined ? 'Paused' : 'SavedAsTemplate';
+  // A template is noted before QEMU writes it.
+  if (status === 'postmigrate') return template === undefined ? 'Paused' : 'SavedAsTemplate';
+  return status === 'paused' ? 'Paused' : 'Running';
 }
 
 /** Gives up a migration into a file whose end nobody would see. */

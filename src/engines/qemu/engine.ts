@@ -299,6 +299,7 @@ export class QemuEngine implements Engine {
       endpoints: this.#options.networkEndpoints ?? {},
       ownSockets: record.ownSockets,
     });
+    machine.wasInterrupted = request.wasInterrupted === true;
     machine.needsReset = record.needsReset;
     machine.waitsForState = record.source !== undefined;
     const crashLog = folder.file('crash-log');
@@ -310,9 +311,9 @@ export class QemuEngine implements Engine {
     });
     try {
       const { state, isPaused, missed } = await catchUp(machine, record, crashLog);
-      await system.adopt(record, isPaused);
+      await system.adopt(record, isPaused, state === 'SavedAsTemplate');
       // A save that was on its way is over: what it has written is no machine, or is in its place.
-      if (record.template === undefined) rmSync(folder.file('template'), { force: true });
+      if (state !== 'SavedAsTemplate') rmSync(folder.file('template'), { force: true });
       if (owned !== undefined) await removeOwned(owned, (one) => isOf(machine, one));
       system.replay(missed);
       begin();

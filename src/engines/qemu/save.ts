@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
+  rmSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { HcsError } from '../../hcs/hcs-error.ts';
@@ -24,11 +25,15 @@ import { VM_GROUP } from './vm-account.ts';
 /** What is known before the machine is asked. */
 export type Make = Omit<SavedMachine, 'machineType' | 'crashStore'>;
 
-/** Makes a stopped machine one that clones go on from. It must not run again. */
+/**
+ * Makes a stopped machine one that clones go on from. It must not run again.
+ * @param note is told of the template before QEMU writes it: once it has, the machine is nothing else
+ */
 export async function saveAsTemplate(
   qemu: QemuProcess,
   make: Make,
   state: string,
+  note: (template: Template) => void,
   signal?: AbortSignal,
 ): Promise<Template> {
   if (make.ports[HOT_MEMORY_ID] !== undefined) {
@@ -44,9 +49,10 @@ export async function saveAsTemplate(
     );
   }
   const ram = ramOf(qemu.pid);
-  const machine = await savedMachine(qemu, make);
+  const template = { machine: await savedMachine(qemu, make), state, ram };
   const file = openSync(state, 'wx', 0o600);
   try {
+    note(template);
     const out = await qemu.files.lendForWriting(qemu.qmp, state);
     try {
       await writeState(qemu, make, `file:${out.name}`, true, signal);
@@ -54,10 +60,24 @@ export async function saveAsTemplate(
       await out.back();
     }
     if (qemu.files.account !== undefined) shareWithClones(file, ram);
+  } catch (error) {
+    rmSync(state, { force: true });
+    throw error;
   } finally {
     closeSync(file);
   }
-  return { machine, state, ram };
+  return template;
+}
+
+/** Knows a template again that another process has made, which may have ended before clones could use it. */
+export function adoptTemplate({ files }: QemuProcess, { state, ram }: Template): void {
+  if (files.account === undefined) return;
+  const file = openSync(state, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    shareWithClones(file, ram);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Has QEMU write the state of a stopped machine, and says which disk keeps it from that. */

@@ -31,7 +31,7 @@ import { memoryAddresses } from './resources/memory.ts';
 import { changeResource } from './resources/resource-table.ts';
 import { requireNoVirtiofs } from './resources/virtiofs.ts';
 import type { RestoreSource, Template } from './restore.ts';
-import { saveAsTemplate } from './save.ts';
+import { adoptTemplate, saveAsTemplate } from './save.ts';
 import type { SavedMachine } from './saved-state.ts';
 import { releaseAccount } from './vm-account.ts';
 import type { WatchedFolder } from './watched-folder.ts';
@@ -90,6 +90,7 @@ export class QemuSystem implements EngineSystem {
     this.#lastSave.onChange = () => parts.request.recordChanged?.();
     parts.qemu.qmp.listen((event) => this.#notice(event));
     parts.machine.sides.onFailure = (failure) => this.#fail(failure);
+    parts.machine.sides.onStart = () => parts.request.recordChanged?.();
     this.#sockets = new MachineSockets(parts.machine, {
       connectionClosed: () =>
         parts.request.notify({ type: 'guestConnectionClosed', document: '{}' }),
@@ -99,7 +100,7 @@ export class QemuSystem implements EngineSystem {
   }
 
   /** Knows again what another process knew of the machine. Called first. */
-  async adopt(record: EngineRecord, isPaused: boolean): Promise<void> {
+  async adopt(record: EngineRecord, isPaused: boolean, isTemplate: boolean): Promise<void> {
     const { devices, template, cause, lastSave } = record;
     const { machine, qemu, folder } = this.#parts;
     this.#slots.adopt(devices);
@@ -107,8 +108,11 @@ export class QemuSystem implements EngineSystem {
     if (!machine.hasStarted && this.#slots.instanceIds.length > 0) machine.needsReset = true;
     this.#isPaused = isPaused;
     this.#cause = cause;
-    this.#template = template;
-    if (template !== undefined) this.#parts.saved(template);
+    if (isTemplate && template !== undefined) {
+      adoptTemplate(qemu, template);
+      this.#template = template;
+      this.#parts.saved(template);
+    }
     await this.#lastSave.adopt(lastSave, qemu, folder, () => this.#make());
     if (machine.hasStarted && !isPaused) await this.#sockets.begin();
   }
@@ -249,7 +253,6 @@ export class QemuSystem implements EngineSystem {
   }
 
   async save(target: SaveTarget, signal?: AbortSignal): Promise<void> {
-    const { qemu, folder, saved } = this.#parts;
     const devices = this.#slots.instanceIds;
     if (devices.length > 0) {
       throw new HcsError({
@@ -263,13 +266,30 @@ export class QemuSystem implements EngineSystem {
     if (target.kind === 'file') {
       await this.#save(target.path, signal);
     } else {
-      this.#template = await saveAsTemplate(
-        qemu,
-        await this.#make(),
-        folder.file('template'),
-        signal,
-      );
-      saved(this.#template);
+      await this.#saveAsTemplate(signal);
+    }
+  }
+
+  async #saveAsTemplate(signal?: AbortSignal): Promise<void> {
+    const { qemu, folder, saved, request } = this.#parts;
+    const { record } = this.#lastSave;
+    if (record !== undefined) {
+      throw new HcsError({
+        function: 'HcsSaveComputeSystem',
+        hresult: HRESULT.HCS_E_INVALID_STATE,
+        message: `Cannot save the machine as a template as it was saved to ${record.path} since it was paused, and QEMU writes its state once: resume it, pause it, and save it then`,
+      });
+    }
+    const note = (template: Template | undefined): void => {
+      this.#template = template;
+      request.recordChanged?.();
+    };
+    try {
+      const file = folder.file('template');
+      saved(await saveAsTemplate(qemu, await this.#make(), file, note, signal));
+    } catch (error) {
+      note(undefined);
+      throw error;
     }
   }
 
