@@ -680,7 +680,7 @@ export class ServedSystem {
     this.#state = 'Stopped';
     this.#exit = exit;
     this.#entries.clear();
-    this.#keep();
+    if (!this.#isLeft) this.kept?.settled(this.record); // Calls that are on their way are over by that.
     this.plan.groups.leave(this);
     this.#end();
     void this.#afterExit(JSON.stringify(this.#exit));

@@ -23,7 +23,6 @@ import { processesOf } from './machine-processes.ts';
 
 const KILLED = fileURLToPath(new URL('killed-daemon.ts', import.meta.url));
 const ARGUMENTS = ['--import', import.meta.resolve('tsx'), '--conditions=hdvkit-source', KILLED];
-const GROUP = '5a7b1c3e-0000-4000-8000-000000000001';
 const ADAPTER = '5a7b1c3e-0000-4000-8000-000000000002';
 
 let folder: string;
@@ -105,8 +104,22 @@ const stateOf = async (system: ComputeSystem): Promise<unknown> =>
 /** What there is outside the state: sockets, saved files, what is half written. */
 const around = (): string[] =>
   readdirSync(folder)
-    .filter((name) => !['state', 'kernel', 'run'].includes(name))
+    .filter((name) => !['state', 'kernel', 'run', 'shared'].includes(name))
     .sort();
+
+/** Programs beside QEMU, each once. */
+const besides = (): string[] => {
+  const mark = `HDVKIT_MACHINE=${join(state, 'machines')}/`;
+  const commands = readdirSync('/proc').flatMap((pid) => {
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, 'utf8').includes(mark)) return [];
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 4).join(' ');
+    } catch {
+      return []; // It is none, or has ended.
+    }
+  });
+  return ['virtiofsd'].filter((name) => commands.some((command) => command.includes(name)));
+};
 
 const adapters = { ResourcePath: `VirtualMachine/Devices/NetworkAdapters/${ADAPTER}` };
 const addAdapter = { ...adapters, RequestType: 'Add', Settings: {} } as const;
@@ -115,7 +128,11 @@ const removeAdapter = { ...adapters, RequestType: 'Remove', Settings: {} } as co
 test('what a killed daemon had begun is finished or undone by the next one, whatever it was', async () => {
   const saved = join(folder, 'saved');
   const toFile = { SaveType: 'ToFile', SaveStateFilePath: saved } as const;
-  const nothing = (): unknown => [processesOf(id), readdirSync(join(state, 'machines')), around()];
+  const nothing = (): unknown => [
+    [...processesOf(id), ...besides()],
+    readdirSync(join(state, 'machines')),
+    around(),
+  ];
 
   // A creation: QEMU is there, and nobody was told.
   let connection = await start({ when: 'before', what: 'systemChanges', with: '"Created"' });
@@ -162,15 +179,20 @@ test('what a killed daemon had begun is finished or undone by the next one, what
     `HcsModifyComputeSystem of system "${id}" was on its way, and is finished`,
   );
   expect(await codeOf(() => system.modify(addAdapter))).toBe('ERROR_ALREADY_EXISTS');
-  const second = {
-    ...addAdapter,
-    ResourcePath: `VirtualMachine/Devices/NetworkAdapters/${GROUP}`,
-  };
-  await dies(() => system.modify(second));
+  // One with a program beside QEMU, which goes on with it.
+  const addShare = {
+    ResourcePath: 'VirtualMachine/Devices/VirtualSmb/Shares',
+    RequestType: 'Add',
+    Settings: { Name: 'share', Path: join(folder, 'shared') },
+  } as const;
+  mkdirSync(join(folder, 'shared'));
+  await connection.core.HcsGrantVmAccess(id, join(folder, 'shared'));
+  await dies(() => system.modify(addShare));
   connection = await start({ when: 'after', what: 'qmp', with: '"device_del"' });
   system = await open(connection);
   expect(said).toContain('is finished');
-  expect(await codeOf(() => system.modify(second))).toBe('ERROR_ALREADY_EXISTS');
+  expect(await codeOf(() => system.modify(addShare))).toBe('ERROR_ALREADY_EXISTS');
+  expect(besides()).toEqual(['virtiofsd']);
 
   // One that goes, of which the guest has not let go.
   await dies(() => system.modify(removeAdapter));

@@ -41,7 +41,8 @@ export class RecordCopies {
   }
 
   remove(key: SystemKey): void {
-    rmSync(join(this.#folder, nameOf(key)), { force: true });
+    const path = join(this.#folder, nameOf(key));
+    for (const name of [path, partOf(path)]) rmSync(name, { force: true });
   }
 
   #names(): string[] {
@@ -62,11 +63,16 @@ export class RecordCopies {
 
   #write(name: string, value: unknown): void {
     const path = join(this.#folder, name);
-    const part = `${path}.part`;
+    const part = partOf(path);
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     writeFileSync(part, JSON.stringify(value), { mode: 0o600 });
     renameSync(part, path);
   }
+}
+
+/** Where a copy is written before it is put in its place. */
+function partOf(path: string): string {
+  return `${path}.part`;
 }
 
 /** Ids may have any characters, and be too long for a name. */

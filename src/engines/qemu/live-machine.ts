@@ -68,6 +68,8 @@ export class LiveMachine {
   readonly ownSockets: Set<string>;
   /** Whether a change is made that may have been made before, by a process that is no more. */
   isSettling = false;
+  /** Whether such a process ended inside a call, which may have left what devices are to stand on. */
+  wasInterrupted = false;
   /** Where the document asks for it. */
   guestConnection: GuestConnection | undefined;
   /** Once its processors have been limited. */
@@ -135,7 +137,7 @@ export class LiveMachine {
 
   /** Adds a part. @throws QmpError when QEMU refuses; nothing of the part is left then */
   async plug(part: Part): Promise<void> {
-    if (this.isSettling) {
+    if (this.isSettling || this.wasInterrupted) {
       if (await hasDevice(this.qmp, part.id)) return;
       await this.#clear(part);
     }

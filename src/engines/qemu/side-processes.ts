@@ -20,6 +20,8 @@ export class SideProcesses {
    * code 0.
    */
   onFailure: (text: string) => void = () => {};
+  /** Called when {@link records} has one more, before its device is there. */
+  onStart: () => void = () => {};
   /** Whose QEMU is; undefined: this process's own. */
   readonly account: VmAccount | undefined;
   readonly #folder: WatchedFolder;
@@ -38,6 +40,7 @@ export class SideProcesses {
    * @throws Error with the program's own words when it does not come up
    */
   async start(device: string, request: SideProcessRequest): Promise<SideProcess> {
+    await this.end(device); // Of an attempt that a process which is no more has made.
     const side = await SideProcess.start({
       account: this.account,
       socketOwner: this.account,
@@ -47,6 +50,7 @@ export class SideProcesses {
       socket: `s${randomBytes(NAME_BYTES).toString('base64url')}`,
     });
     this.#add(device, side);
+    this.onStart();
     return side;
   }
 
