@@ -168,7 +168,7 @@ export function describeSave(name: string, openHost: () => Promise<SaveTestHost>
         const [first, second] = [join(folder, 'first'), join(folder, 'second')];
         await system.save({ SaveStateFilePath: first });
         const bytes = readFileSync(first);
-        const { blocks } = statSync(first);
+        const { blocks } = statSync(path);
         rmSync(first);
         await system.save({ SaveStateFilePath: second });
         expect(readFileSync(second).equals(bytes)).toBe(true);
