@@ -105,6 +105,20 @@ describe('with a daemon', () => {
     expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({ id: 'second', type: 'exited' });
   });
 
+  test('a device is served from its command until Ctrl-C', async () => {
+    place.write('device.ts', GOOD);
+    // The tests before have paused it.
+    await hcs('resume', 'first');
+    const attach = place.startOnTerminal(['attach', 'first', 'device.ts'], options);
+    const detached = ended(attach);
+    await until(attach.stdout, 'Ctrl-C takes it out again');
+    attach.stdin.write('\u0003');
+    const { code, stdout } = await detached;
+    expect(stdout).toContain('hcs: took Good out of first');
+    expect(code).toBe(130);
+    expect(await ids()).toContain('first');
+  });
+
   test('another host than the daemon has is refused, and two services at once', async () => {
     const { code, stderr } = await hcs('list', '--host', 'linux');
     expect(stderr).toContain('the systems of the service that runs are of the host simulated');
