@@ -300,7 +300,6 @@ export class QemuEngine implements Engine {
       ownSockets: record.ownSockets,
     });
     machine.wasInterrupted = request.wasInterrupted === true;
-    machine.wasInterrupted = request.wasInterrupted === true;
     machine.needsReset = record.needsReset;
     machine.waitsForState = record.source !== undefined;
     const crashLog = folder.file('crash-log');

@@ -91,7 +91,6 @@ export class QemuSystem implements EngineSystem {
     parts.qemu.qmp.listen((event) => this.#notice(event));
     parts.machine.sides.onFailure = (failure) => this.#fail(failure);
     parts.machine.sides.onStart = () => parts.request.recordChanged?.();
-    parts.machine.sides.onStart = () => parts.request.recordChanged?.();
     this.#sockets = new MachineSockets(parts.machine, {
       connectionClosed: () =>
         parts.request.notify({ type: 'guestConnectionClosed', document: '{}' }),
