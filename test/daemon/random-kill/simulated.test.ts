@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { idsOf, RandomKill } from './driver.ts';
 import { SimulatedMachines } from './simulated-machines.ts';
 
-const KILLS = process.env.HDVKIT_LONG === '1' ? 200 : 5;
+const KILLS = process.env.HDVKIT_LONG === '1' ? 200 : 8;
 const SEED = Number(process.env.HDVKIT_SEED ?? Date.now() % 2 ** 31);
 const IDS = idsOf(SEED, 4);
 
@@ -12,8 +12,7 @@ test('simulated machines end with a daemon that is killed, and each end is told 
   try {
     const report = await run.run();
     expect(report.kills).toBe(KILLS);
-    expect(report.wholeFiles).toBeGreaterThan(0);
-    expect(report.inOperations + report.inTakeovers).toBeGreaterThan(0);
+    expect(report.inOperations).toBeGreaterThan(0);
   } finally {
     await run.close();
   }
