@@ -8,6 +8,7 @@ import { checkCreateDocument, parseCreateDocument } from './create-document.ts';
 import type { DeviceDirectory } from './device-directory.ts';
 import type { Engine } from './engine.ts';
 import { failure } from './failure.ts';
+import { formerEngine } from './former-engine.ts';
 import type { HostInformation } from './host-information.ts';
 import { ServedSystem, type SystemPlan } from './served-system.ts';
 import type { ServedSystemRecord } from './served-system-record.ts';
@@ -164,9 +165,8 @@ export class ServedSystems {
   }
 
   #leftSystem(record: ServedSystemRecord, kept: KeptSystem | undefined): ServedSystem {
-    const { idNamespace, id, createdDocument, engine: engineName } = record;
-    const engine = this.#options.engines.find((candidate) => candidate.name === engineName);
-    if (engine === undefined) throw new Error(`there is no engine ${engineName} here`);
+    const { idNamespace, id, createdDocument } = record;
+    const engine = this.#engineOf(record);
     const { document, kind } = parseCreateDocument('HcsOpenComputeSystem', createdDocument);
     const system = this.#system({
       ...{ idNamespace, id, document, kind, engine },
@@ -179,6 +179,14 @@ export class ServedSystems {
     });
     system.kept = kept;
     return system;
+  }
+
+  #engineOf({ engine: name, exit, engineRecord }: ServedSystemRecord): Engine {
+    const engine = this.#options.engines.find((candidate) => candidate.name === name);
+    if (engine !== undefined) return engine;
+    // Nothing goes on of it that would have to be left alone.
+    if (exit !== undefined || engineRecord === undefined) return formerEngine(name);
+    throw new Error(`there is no engine ${name} here`);
   }
 
   /** A system that is to end with its last handle lost that with its service: who held it may open it again. */

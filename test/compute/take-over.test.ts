@@ -211,6 +211,22 @@ test('a device that was there before is powered off by the end, when its process
   expect(endpoint.log).toEqual(['off']);
 });
 
+test('a machine that ended with its process tells so to a service without its engine, and frees its id', async () => {
+  const running = left('Running', undefined, { engine: 'other' });
+  const { engineRecord: _, ...gone } = running;
+  expect((await settled(gone))[1]).toBe('ended');
+  const system = await ComputeSystem.open('vm', { core });
+  expect(await system.exited).toMatchObject({ ExitType: 'UnexpectedExit' });
+  await system.close();
+  await using _next = await ComputeSystem.create('vm', vm(), { core });
+});
+
+test('a machine that may go on is left alone by a service without its engine', async () => {
+  expect((await settled(left('Running', undefined, { engine: 'other' })))[1]).toBe('left');
+  const refusal = await codeOf(() => ComputeSystem.create('vm', vm(), { core }));
+  expect(refusal).toBe('HCS_E_INVALID_STATE');
+});
+
 test('a guest that was asked to shut down has been shut down by its client', async () => {
   await service.takeOver([left('Running', undefined, { isShuttingDown: true })]);
   const system = await ComputeSystem.open('vm', { core });
