@@ -2,9 +2,10 @@
  * How many calls does `hcsd` answer, how soon do many clients hear of an event, and does it grow? The daemon is a process
  * of its own, with simulated machines; all clients are in this one. `--cycles N`: creations for the growth.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { ComputeFunctions } from '../src/compute/compute-functions.ts';
 import { connectService, type ServiceConnection } from '../src/daemon/connect-service.ts';
@@ -39,8 +40,10 @@ const document = JSON.stringify({
 const TICKS = 100;
 
 const folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
-const connect = (name = 'hcsd.sock'): Promise<ServiceConnection> =>
-  connectService({
+const daemons = new Set<number>();
+
+async function connect(name = 'hcsd.sock'): Promise<ServiceConnection> {
+  const connection = await connectService({
     socket: join(folder, name),
     startOnDemand: {
       host: 'simulated',
@@ -48,6 +51,17 @@ const connect = (name = 'hcsd.sock'): Promise<ServiceConnection> =>
       stateFolder: join(folder, `${name}.state`),
     },
   });
+  daemons.add(connection.service.pid);
+  return connection;
+}
+
+/** Waits until the daemons have ended, as they write to their folders until then. */
+async function allEnded(limitMs = 10_000): Promise<void> {
+  const end = performance.now() + limitMs;
+  while ([...daemons].some((pid) => existsSync(`/proc/${pid}`)) && performance.now() < end) {
+    await delay(20);
+  }
+}
 
 async function run(
   core: ComputeFunctions,
@@ -189,5 +203,6 @@ try {
     ],
   });
 } finally {
+  await allEnded();
   rmSync(folder, { recursive: true, force: true });
 }
