@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { closeFd } from '../../src/ffi/descriptors.ts';
 import { shareByFile } from '../../src/ffi/shared-file.ts';
@@ -30,6 +31,14 @@ test('memory in a file is the same bytes to every thread and another process', (
   } finally {
     closeFd(fd);
   }
+});
+
+test('where too many descriptors are in use none is taken, and the memory stays as it is', () => {
+  const memory = new SharedArrayBuffer(8192, { maxByteLength: 8192 });
+  const before = readdirSync('/proc/self/fd').length;
+  expect(() => shareByFile(memory, 'test', 3)).toThrow('files are open');
+  expect(readdirSync('/proc/self/fd')).toHaveLength(before);
+  new Uint8Array(memory)[5] = 1;
 });
 
 test('memory that is part of the heap is refused', () => {

@@ -1,4 +1,5 @@
 import { isMainThread } from 'node:worker_threads';
+import { descriptorLimit } from '../../ffi/descriptor-limit.ts';
 import { closeFd } from '../../ffi/descriptors.ts';
 import { plainView } from '../../ffi/plain-view.ts';
 import { shareByFile } from '../../ffi/shared-file.ts';
@@ -49,7 +50,7 @@ export class GuestRam implements GuestMemory {
 
   /**
    * @param memory bytes of new RAM, or {@link GuestRam.parts} of RAM that another thread has
-   * @param inFile new RAM is put into files, where the system has descriptors left: {@link RamWindow.fd}
+   * @param inFile new RAM is put into files, unless half of the descriptors are in use: {@link RamWindow.fd}
    * @throws RangeError when it is not a positive multiple of 4 KiB, or more than this process can map
    */
   constructor(
@@ -203,7 +204,8 @@ function windowOver(gpa: number, buffer: SharedArrayBuffer, fd?: number): RamWin
 /** The machine runs without the file as well; only devices of other processes need it. */
 function inFileOfItsOwn(window: RamWindow): RamWindow {
   try {
-    return { ...window, fd: shareByFile(window.buffer, 'hdvkit-guest-ram') };
+    const most = Math.floor(descriptorLimit() / 2);
+    return { ...window, fd: shareByFile(window.buffer, 'hdvkit-guest-ram', most) };
   } catch {
     return window;
   }

@@ -69,6 +69,11 @@ export class ProcessDevice {
     options: ProcessDeviceOptions = {},
   ): Promise<FunctionConnection> {
     const shared = machine.share();
+    if (shared.ram.some(({ fd }) => fd === undefined)) {
+      throw new Error(
+        'Cannot give the machine a device of another process: its memory is in no file, as too many were open when it was made; raise the limit of open files (ulimit -n)',
+      );
+    }
     const line = new InterruptLine();
     const number = machine.addLine(line);
     const device = new ProcessDevice(machine, number, options);
