@@ -405,7 +405,7 @@ async function finish(
   try {
     await limitProcessors(machine, processorLimits);
   } catch (error) {
-    machine.ended();
+    void machine.ended();
     throw error;
   }
 }

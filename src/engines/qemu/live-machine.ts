@@ -74,7 +74,7 @@ export class LiveMachine {
   guestConnection: GuestConnection | undefined;
   /** Once its processors have been limited. */
   processorCgroup: ProcessorCgroup | undefined;
-  readonly #cleanups = new Set<() => void>();
+  readonly #cleanups = new Set<() => Promise<void>>();
   /** What QEMU was given for parts that are there, by their ids. */
   readonly #lent = new Map<string, readonly (() => Promise<void>)[]>();
 
@@ -108,7 +108,7 @@ export class LiveMachine {
   }
 
   /** Calls `cleanup` when QEMU has ended. */
-  atEnd(cleanup: () => void): void {
+  atEnd(cleanup: () => Promise<void>): void {
     this.#cleanups.add(cleanup);
   }
 
@@ -121,10 +121,11 @@ export class LiveMachine {
   }
 
   /** QEMU has ended. */
-  ended(): void {
-    for (const cleanup of this.#cleanups) cleanup();
-    this.#cleanups.clear();
+  async ended(): Promise<void> {
     for (const path of [...this.ownSockets]) this.disownSocket(path);
+    const cleanups = [...this.#cleanups];
+    this.#cleanups.clear();
+    for (const cleanup of cleanups) await cleanup();
   }
 
   /** A socket that QEMU has made and has left. @returns whether it was one */

@@ -20,7 +20,7 @@ export async function removeOwned(
 }
 
 async function isRemoved({ kind, name }: OwnedResource): Promise<boolean> {
-  if (kind === 'controlGroup') return removeControlGroup(name);
+  if (kind === 'controlGroup') return await removeControlGroup(name);
   const found = lstatSync(name, { throwIfNoEntry: false });
   if (found?.isSocket() === true) {
     const limit = performance.now() + CLOSE_LIMIT_MS;

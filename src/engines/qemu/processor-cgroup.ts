@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { resourceFailure } from './resources/resource-failure.ts';
 
 /** Microseconds over which the kernel counts (Linux, cgroup-v2.rst: cpu.max). */
@@ -7,6 +8,10 @@ const PERIOD_US = 100_000;
 /** cpu.shares of version 1 that is a weight of 100 in version 2. */
 const SHARES = 1024;
 const USUAL_WEIGHT = 100;
+
+/** Milliseconds that threads of a process that has ended may take. */
+const RELEASE_LIMIT_MS = 1000;
+const POLL_MS = 5;
 
 /** The control group that limits the processor time of one process, below that of this process. */
 export class ProcessorCgroup {
@@ -34,7 +39,7 @@ export class ProcessorCgroup {
       if (version === 2) writeFileSync(join(folder, 'cgroup.subtree_control'), '+cpu');
       writeFileSync(join(path, 'cgroup.procs'), String(pid));
     } catch (error) {
-      removeControlGroup(path);
+      isRemoved(path);
       throw notSupported(`"${folder}" cannot be used: ${(error as Error).message}`, error);
     }
     return new ProcessorCgroup(path, version);
@@ -67,7 +72,7 @@ export class ProcessorCgroup {
   }
 
   /** Removes the group, whose process has ended. @returns whether it is no more */
-  remove(): boolean {
+  remove(): Promise<boolean> {
     return removeControlGroup(this.path);
   }
 
@@ -76,12 +81,25 @@ export class ProcessorCgroup {
   }
 }
 
-/** Removes a control group that has no process any more. @returns whether it is no more */
-export function removeControlGroup(path: string): boolean {
+/**
+ * Removes a control group whose process has ended. Its other threads may be on their way out: the kernel keeps the group until
+ * the last of them is gone.
+ * @returns whether it is no more
+ */
+export async function removeControlGroup(path: string): Promise<boolean> {
+  const limit = performance.now() + RELEASE_LIMIT_MS;
+  while (!isRemoved(path)) {
+    if (performance.now() > limit) return false;
+    await delay(POLL_MS);
+  }
+  return true;
+}
+
+function isRemoved(path: string): boolean {
   try {
     rmdirSync(path);
   } catch {
-    // It was not made, or its process is not quite gone: an empty group costs nothing.
+    // It was not made, or its process is not quite gone.
   }
   return !existsSync(path);
 }

@@ -47,8 +47,21 @@ test('a process is limited in a group of its own, where this process may make on
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await gone;
-  group.remove();
+  expect(await group.remove()).toBe(true);
   expect(existsSync(group.path)).toBe(false);
+});
+
+test('a group goes as soon as the last thread of its process has, which may be a moment later', async () => {
+  const late = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  try {
+    const group = create(late.pid!);
+    const removal = group instanceof HcsError ? true : group.remove();
+    late.kill('SIGKILL');
+    expect(await removal).toBe(true);
+    expect(group instanceof HcsError || !existsSync(group.path)).toBe(true);
+  } finally {
+    late.kill('SIGKILL');
+  }
 });
 
 test('a process that is not there is in no group', () => {

@@ -35,8 +35,8 @@ export async function limitProcessors(
       owned?.add({ kind: 'controlGroup', name }),
     );
     machine.processorCgroup = cgroup;
-    machine.atEnd(() => {
-      if (cgroup.remove()) owned?.remove({ kind: 'controlGroup', name: cgroup.path });
+    machine.atEnd(async () => {
+      if (await cgroup.remove()) owned?.remove({ kind: 'controlGroup', name: cgroup.path });
     });
   }
   machine.processorCgroup.limit(
