@@ -1,11 +1,12 @@
-import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { ComputeSystem } from '../../hcs/compute-system.ts';
+import { isGone } from '../../hcs/is-gone.ts';
 import { remark } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 import { documentOf } from './document-of.ts';
 import { type OutputOptions, tell } from './output.ts';
 import { withPatience } from './patience.ts';
-import { documentPathOf } from './restore.ts';
+import { SavedDocument } from './saved-document.ts';
 import type { HcsContext, ServiceOptions } from './service-host.ts';
 import { withService } from './session.ts';
 import { shownId } from './shown-id.ts';
@@ -28,6 +29,7 @@ export async function save(
   await withService(context, options, async ({ open, signal }) => {
     const system = await open(id);
     const name = shownId(system.id);
+    using document = await documentFor(file, system, signal);
     const { State } = await system.properties(undefined, { signal });
     const wasPaused = State === 'Paused';
     if (!wasPaused) await withPatience(`Pausing ${name}`, system.pause({ signal }));
@@ -38,7 +40,7 @@ export async function save(
     try {
       await withPatience(`Saving ${name}`, system.save(target, { signal }));
     } catch (error) {
-      if (!wasPaused && !signal.aborted) await system.resume();
+      if (!wasPaused && !signal.aborted) await goOn(system, name);
       throw error;
     }
     if (file === undefined) {
@@ -46,12 +48,7 @@ export async function save(
       tell(options, how, { command: 'save', id: system.id, template: true });
       return;
     }
-    const document = await documentOf(system, signal);
-    if (document === undefined) {
-      remark('hcs: the service does not tell the document: hcs restore needs it beside the file');
-    } else {
-      writeFileSync(documentPathOf(file), `${JSON.stringify(document, null, 2)}\n`);
-    }
+    document?.keep();
     if (options.kill) await withPatience(`Ending ${name}`, system.terminate({ signal }));
     else if (options.resume) await system.resume({ signal });
     const after = options.kill ? 'ended' : options.resume ? 'running' : 'paused';
@@ -62,6 +59,28 @@ export async function save(
       state: after,
     });
   });
+}
+
+/** The document beside the file that a system is saved to, where it is saved to one and the service tells it. */
+async function documentFor(
+  file: string | undefined,
+  system: ComputeSystem,
+  signal: AbortSignal,
+): Promise<SavedDocument | undefined> {
+  if (file === undefined) return undefined;
+  const document = await documentOf(system, signal);
+  if (document !== undefined) return new SavedDocument(file, document);
+  remark('hcs: the service does not tell the document: hcs restore needs it beside the file');
+  return undefined;
+}
+
+/** Lets a system that could not be saved run on. Why it was not saved is what the user has to know. */
+async function goOn(system: ComputeSystem, name: string): Promise<void> {
+  try {
+    await system.resume();
+  } catch (error) {
+    if (!isGone(error)) remark(`hcs: ${name} stays paused: ${(error as Error).message}`);
+  }
 }
 
 function check(file: string | undefined, { template, resume, kill }: SaveCommand): void {
