@@ -1,5 +1,5 @@
-import { chmodSync, chownSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { chmodSync, chownSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { makeFolder } from './make-folder.ts';
 import { ServiceSocketError } from './service-socket-error.ts';
 
@@ -42,13 +42,34 @@ export function makeSocketFolder(path: string, group: number | undefined): void 
   );
 }
 
-/** Folders on the way to a path, the innermost first; links are followed. */
+/** Links that the system follows on one way (path_resolution(7)). */
+const MOST_LINKS = 40;
+
+/**
+ * Folders on the way to a path, the innermost first. Links are followed, and the folders that they lie in are on the way: who may
+ * change one of those says where it leads.
+ * @throws the error of the system; Error for a way that never ends
+ */
 export function foldersAbove(path: string): readonly string[] {
-  const folders: string[] = [];
-  for (let at = realpathSync(dirname(path)); ; at = dirname(at)) {
-    folders.push(at);
-    if (at === dirname(at)) return folders;
+  const folders = new Set<string>();
+  const names = resolve(path).split('/');
+  let at = '/';
+  let links = 0;
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    if (name === '') continue;
+    folders.delete(at);
+    folders.add(at);
+    const next = join(at, name);
+    if (lstatSync(next, { throwIfNoEntry: false })?.isSymbolicLink() !== true) {
+      at = next;
+      continue;
+    }
+    if (links++ === MOST_LINKS) throw new Error(`Cannot follow ${path}: it has too many links`);
+    const target = readlinkSync(next);
+    if (isAbsolute(target)) at = '/';
+    names.unshift(...target.split('/'));
   }
+  return [...folders].reverse();
 }
 
 /**

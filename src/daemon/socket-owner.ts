@@ -1,4 +1,4 @@
-import { realpathSync, type Stats, statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { failure } from '../compute/failure.ts';
 import { foldersAbove, STICKY, WRITABLE_BY_OTHERS } from './socket-folder.ts';
 
@@ -6,7 +6,7 @@ import { foldersAbove, STICKY, WRITABLE_BY_OTHERS } from './socket-folder.ts';
  * Refuses a socket that somebody may have put where a service was expected, who would then be told documents with their
  * secrets. The service of this user or of root is trusted, in a folder that nobody else can change. That of another user is,
  * where the way to it belongs to that user and root alone, as below a home or in /run: what lies in a folder such as /tmp
- * anybody may have made.
+ * anybody may have made, a link to a socket of theirs, too.
  * @throws HcsError HCS_E_ACCESS_DENIED
  */
 export function requireTrusted(path: string): void {
@@ -15,9 +15,8 @@ export function requireTrusted(path: string): void {
   let owner: number;
   let folders: readonly (readonly [string, Stats])[];
   try {
-    const real = realpathSync(path);
-    owner = statSync(real).uid;
-    folders = foldersAbove(real).map((folder) => [folder, statSync(folder)]);
+    owner = statSync(path).uid;
+    folders = foldersAbove(path).map((folder) => [folder, statSync(folder)]);
   } catch {
     return; // Nobody is there, or it cannot be reached: whoever connects is told.
   }

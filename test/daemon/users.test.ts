@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
 } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -191,6 +192,16 @@ describe.runIf(process.getuid?.() === 0)('with other users', () => {
       // The system may admit root everywhere; the daemon does, too.
       expect(await ComputeSystem.enumerate(undefined, { core: connection.core })).toEqual([]);
       await connection.close();
+      // Anybody may have made a link to it, where everybody may.
+      const links = [join(folder, 'to-folder'), join(folder, 'to-socket')] as const;
+      symlinkSync(join(home, 'member'), links[0]);
+      symlinkSync(socket, links[1]);
+      for (const path of [join(links[0], 'hcsd.sock'), links[1]]) {
+        expect(await errorOf(() => connectService({ socket: path }))).toMatchObject({
+          code: 'HCS_E_ACCESS_DENIED',
+          reason: expect.stringContaining(`others may change ${folder}`),
+        });
+      }
       chmodSync(home, 0o777);
       expect(await errorOf(() => connectService({ socket }))).toMatchObject({
         code: 'HCS_E_ACCESS_DENIED',
