@@ -8,11 +8,14 @@ const statusOf = (pid: number): string => readFileSync(`/proc/${pid}/status`, 'u
 
 test('a process that has ended and that nobody has asked about has no account any more', async () => {
   const uid = process.getuid!();
-  // What `sleep` is now has started `true`, and does not know.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 1000']);
+  // A program that does not know of the child that it had as a shell.
+  const parent = spawn('sh', ['-c', 'sleep 1000 & echo $!; exec sleep 1000']);
   try {
     const [text] = await once(parent.stdout, 'data');
     const ended = Number(text);
+    const program = (): string => readFileSync(`/proc/${parent.pid}/comm`, 'utf8');
+    await expect.poll(program, { timeout: 60_000 }).toBe('sleep\n');
+    process.kill(ended, 'SIGKILL');
     await expect.poll(() => statusOf(ended), { timeout: 60_000 }).toMatch(/^State:\s*Z/m);
     expect(statusOf(ended)).toMatch(new RegExp(`^Uid:\\s*${uid}\\b`, 'm'));
     expect(runsAs(statusOf(ended), uid)).toBe(false);
