@@ -57,6 +57,8 @@ const EINTR = 4;
 const DEFAULT_TIMEOUT_MS = 5000;
 /** Replies to requests that nobody waits for at the moment, far above what any caller here leaves. */
 const MOST_UNCLAIMED = 1024;
+/** Descriptors that may come before a message is whole: of that one, and of one behind it. */
+const MOST_FDS = 2 * Limit.MAX_MSG_FDS;
 const NO_FDS: readonly number[] = [];
 
 /** Where the data of an access begins in its message. */
@@ -463,6 +465,9 @@ export class VfioUserClient {
         this.#in.length - this.#end,
       );
       for (let i = 0; i < this.#message.fdCount; i++) this.#fds.push(this.#message.fds[i]!);
+      if (this.#fds.length > MOST_FDS) {
+        throw new VfioUserError('Cannot use the server: it sends too many descriptors', 'EPROTO');
+      }
       if (received === 0 || received === -ECONNRESET) return -1;
       if (received === -EAGAIN || received === -EINTR) this.#poll.wait(left);
       else if (received < 0) throw new SystemCallError('receive', -received);
