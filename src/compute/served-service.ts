@@ -174,14 +174,12 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     return this.#files.HcsGetProcessorCompatibilityFromSavedState(RuntimeFileName);
   }
 
-  async HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
-    await this.#files.HcsGrantVmAccess(vmId, filePath);
-    this.#grants.leave(vmId, filePath);
+  HcsGrantVmAccess(vmId: string, filePath: string): Promise<void> {
+    return this.#grants.changeForGood('HcsGrantVmAccess', vmId, filePath);
   }
 
-  async HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
-    await this.#files.HcsRevokeVmAccess(vmId, filePath);
-    this.#grants.leave(vmId, filePath);
+  HcsRevokeVmAccess(vmId: string, filePath: string): Promise<void> {
+    return this.#grants.changeForGood('HcsRevokeVmAccess', vmId, filePath);
   }
 
   grantUntilEnd(vmId: string, filePath: string): Promise<void> {

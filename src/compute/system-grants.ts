@@ -1,5 +1,5 @@
 import type { FileFunctions } from './file-functions.ts';
-import { runtimeIdOf } from './system-id.ts';
+import { checkSystemId, runtimeIdOf } from './system-id.ts';
 import type { SystemJournal } from './system-journal.ts';
 
 /** Name of the part of the service that is kept: paths by runtime id. */
@@ -24,8 +24,11 @@ export class SystemGrants {
   readonly #journal: SystemJournal | undefined;
   /** By runtime id: the system's id as it was given, and the paths. */
   readonly #noted = new Map<string, { readonly id: string; readonly paths: Set<string> }>();
-  /** What is being taken back, by runtime id. */
-  readonly #revoking = new Map<string, Promise<void>>();
+  /**
+   * What is being done with a machine's files, by runtime id. One thing follows the other, so that none is taken back that was
+   * granted meanwhile, and none granted that nobody would take back.
+   */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor({ files, isThere, journal }: SystemGrantsOptions) {
     this.#files = files;
@@ -42,39 +45,52 @@ export class SystemGrants {
    * @throws HcsError as HcsGrantVmAccess; E_FAIL when it cannot be noted
    */
   async grant(id: string, path: string): Promise<void> {
+    checkSystemId('HcsGrantVmAccess', id, 'vmId');
     const key = runtimeIdOf(id);
-    await this.#revoking.get(key);
-    // What another one has granted for good is not to be taken back.
-    if (await this.#files.isGranted(id, path)) return;
-    const noted = this.#noted.get(key) ?? { id, paths: new Set() };
-    this.#noted.set(key, noted);
-    noted.paths.add(path);
-    try {
-      this.#keep('HcsGrantVmAccess');
-      await this.#files.HcsGrantVmAccess(id, path);
-    } catch (error) {
-      this.#forget(key, path);
-      throw error;
-    }
+    await this.#inTurn(key, async () => {
+      // What another one has granted for good is not to be taken back.
+      if (await this.#files.isGranted(id, path)) return;
+      const noted = this.#noted.get(key) ?? { id, paths: new Set() };
+      this.#noted.set(key, noted);
+      noted.paths.add(path);
+      try {
+        this.#keep('HcsGrantVmAccess');
+        await this.#files.HcsGrantVmAccess(id, path);
+      } catch (error) {
+        this.#forget(key, path);
+        throw error;
+      }
+    });
   }
 
-  /** Somebody else has granted the file for good, or revoked it: it is none of these any more. */
-  leave(id: string, path: string): void {
-    this.#forget(runtimeIdOf(id), path);
+  /**
+   * Grants a file for good, or revokes it: it is none of these any more.
+   * @throws HcsError as that function
+   */
+  async changeForGood(
+    name: 'HcsGrantVmAccess' | 'HcsRevokeVmAccess',
+    id: string,
+    path: string,
+  ): Promise<void> {
+    checkSystemId(name, id, 'vmId');
+    const key = runtimeIdOf(id);
+    await this.#inTurn(key, async () => {
+      await this.#files[name](id, path);
+      this.#forget(key, path);
+    });
   }
 
   /** Takes back what was granted to a system, unless there is one. Never throws. */
   revoke(runtimeId: string): Promise<void> {
-    if (this.#isThere(runtimeId)) return Promise.resolve();
-    const before = this.#revoking.get(runtimeId);
-    if (before !== undefined) return before;
-    const noted = this.#noted.get(runtimeId);
-    if (noted === undefined) return Promise.resolve();
-    const revoking = this.#revokeAll(noted.id, [...noted.paths]).finally(() => {
-      this.#revoking.delete(runtimeId);
+    return this.#inTurn(runtimeId, async () => {
+      const noted = this.#noted.get(runtimeId);
+      if (noted === undefined || this.#isThere(runtimeId)) return;
+      for (const path of [...noted.paths]) {
+        // A file that is gone has no list any more.
+        await this.#files.HcsRevokeVmAccess(noted.id, path).catch(() => undefined);
+        this.#forget(runtimeId, path);
+      }
     });
-    this.#revoking.set(runtimeId, revoking);
-    return revoking;
   }
 
   /** Takes back what was granted to systems that are no more. Called when another service's were taken over. */
@@ -82,17 +98,20 @@ export class SystemGrants {
     await Promise.all([...this.#noted.keys()].map((runtimeId) => this.revoke(runtimeId)));
   }
 
-  /** Resolves when nothing is being taken back any more. */
+  /** Resolves when nothing is being granted or taken back any more. */
   async settled(): Promise<void> {
-    await Promise.all(this.#revoking.values());
+    await Promise.all(this.#turns.values());
   }
 
-  async #revokeAll(id: string, paths: readonly string[]): Promise<void> {
-    for (const path of paths) {
-      // A file that is gone has no list any more.
-      await this.#files.HcsRevokeVmAccess(id, path).catch(() => undefined);
-      this.#forget(runtimeIdOf(id), path);
-    }
+  #inTurn(key: string, work: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(key) ?? Promise.resolve()).then(work);
+    const over = turn
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#turns.get(key) === over) this.#turns.delete(key);
+      });
+    this.#turns.set(key, over);
+    return turn;
   }
 
   #forget(key: string, path: string): void {

@@ -105,6 +105,27 @@ test('a grant to a system that is not created goes with the client that asked fo
   expect(isGranted('made')).toBe(true);
 });
 
+test('grants that are made and taken back at once follow each other', async () => {
+  const { service } = daemon;
+  const other = join(folder, 'disk');
+  writeFileSync(other, '', { mode: 0o600 });
+  // Its client is gone by then.
+  const granted = service.grantUntilEnd('never', kernel);
+  await service.revokeUnlessThere('never');
+  await granted;
+  expect(isGranted('never')).toBe(false);
+  // One of those that are being taken back is granted for good.
+  await service.grantUntilEnd('web', other);
+  await service.grantUntilEnd('web', kernel);
+  const revoked = service.revokeUnlessThere('web');
+  await service.HcsGrantVmAccess('web', kernel);
+  await revoked;
+  expect([isGranted('web', other), isGranted('web')]).toEqual([false, true]);
+  expect(store.settings.get('grants')).toEqual({});
+  await service.HcsRevokeVmAccess('web', kernel);
+  expect(isGranted('web')).toBe(false);
+});
+
 test('the next service takes back what the one before it could not', async () => {
   await remote.grantUntilEnd('gone', kernel);
   const gone = join(folder, 'removed meanwhile');
@@ -135,6 +156,11 @@ test('a file that cannot be granted is told, and not noted', async () => {
     function: 'HcsGrantVmAccess',
   });
   expect(store.settings.get('grants') ?? {}).toEqual({});
+  for (const id of ['', undefined as never]) {
+    await expect(daemon.service.HcsGrantVmAccess(id, kernel)).rejects.toMatchObject({
+      code: 'E_INVALIDARG',
+    });
+  }
   chmodSync(kernel, 0o640);
   const { mode } = statSync(kernel);
   await remote.grantUntilEnd('web', kernel);
