@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import {
   copyFileSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -14,7 +15,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runtimeIdOf } from '../../src/compute/system-id.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
+import { startTpm, tpmStateOf } from '../../src/engines/qemu/resources/tpm.ts';
 import { SideProcess } from '../../src/engines/qemu/side-process.ts';
+import { SideProcesses } from '../../src/engines/qemu/side-processes.ts';
 import { vmAccount } from '../../src/engines/qemu/vm-account.ts';
 import { WatchedFolder } from '../../src/engines/qemu/watched-folder.ts';
 import { permissionOf } from '../../src/ffi/posix-acl.ts';
@@ -186,6 +189,31 @@ test('another machine with the same TPM is refused', async () => {
     expect.stringContaining('another machine uses the TPM'),
   ]);
   expect(programs()).toHaveLength(1);
+});
+
+test('of two machines that are made of a new guest state at once, one has its TPM', async () => {
+  const guestState = join(folder, 'contended');
+  await host.binding.computeCore.HcsCreateEmptyGuestStateFile(guestState);
+  const plan = {
+    ...{ guestState, isTransient: false },
+    tpm: { state: tpmStateOf(guestState) },
+  };
+  const folders = [WatchedFolder.create(), WatchedFolder.create()];
+  const sides = folders.map((one) => new SideProcesses(one));
+  try {
+    const outcomes = await Promise.allSettled(
+      folders.map((one, index) => startTpm(sides[index]!, one, plan)),
+    );
+    const [failed] = outcomes.filter(({ status }) => status === 'rejected');
+    expect(failed).toMatchObject({ reason: { code: 'ERROR_SHARING_VIOLATION' } });
+    expect(existsSync(plan.tpm.state)).toBe(true);
+    for (const outcome of outcomes) if (outcome.status === 'fulfilled') outcome.value.discard();
+    expect(existsSync(plan.tpm.state)).toBe(false);
+  } finally {
+    for (const side of sides) await side.endAll();
+    for (const one of folders) await one.remove();
+    rmSync(guestState);
+  }
 });
 
 test('a saved machine goes on with its TPM, and a transient one leaves the file alone', async () => {

@@ -1,5 +1,5 @@
 // Longer than most: all that is told to a machine, when it is made and when it is taken over.
-import { existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { openSync, rmSync, writeFileSync } from 'node:fs';
 import type { Adoption, Engine, EngineRequest, EngineSystem } from '../../compute/engine.ts';
 import type { OwnedResource, OwnedResources } from '../../compute/owned-resources.ts';
 import { findQemu, type QemuProgram } from '../../provision/find-qemu.ts';
@@ -31,7 +31,7 @@ import { listenForControl, QemuProcess } from './qemu-process.ts';
 import { requireHvSocket } from './resources/hv-socket.ts';
 import { setLink } from './resources/network-adapter.ts';
 import { bindProcessors, limitProcessors } from './resources/processor.ts';
-import { startTpm } from './resources/tpm.ts';
+import { type StartedTpm, startTpm } from './resources/tpm.ts';
 import { isVirtiofs, startShare } from './resources/virtiofs.ts';
 import { restoreSource, type Template, uriOf } from './restore.ts';
 import { RootPorts } from './root-ports.ts';
@@ -114,7 +114,7 @@ export class QemuEngine implements Engine {
     const plan = planMachine(request.document, options.networkEndpoints);
     let folder: WatchedFolder | undefined;
     let sides: SideProcesses | undefined;
-    let forgetTpm = (): void => {};
+    let tpm: StartedTpm | undefined;
     let started: QemuProcess | undefined;
     let files: HandedFiles | undefined;
     let monitor: OwnMonitorSocket | undefined;
@@ -151,9 +151,7 @@ export class QemuEngine implements Engine {
       const isClone = restored?.ram !== undefined;
       await requireHvSocket(plan, isClone);
       await startSides(running, plan, ports, isClone);
-      const newTpm = newTpmOf(plan);
-      if (newTpm !== undefined) folder.watchFile(newTpm);
-      forgetTpm = await startTpm(running, folder, plan, account);
+      tpm = await startTpm(running, folder, plan, account);
       files = new HandedFiles(account);
       const [size = 0, ...moreSizes] = memorySizes(plan.hardware.numa, memory.baseMB);
       const memoryFd =
@@ -173,7 +171,8 @@ export class QemuEngine implements Engine {
       ownSockets = sockets.map(({ path }) => path).filter((path) => !listening.has(path));
       for (const path of ownSockets) folder.watchFile(path);
       const crashLog = folder.file('crash-log');
-      writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600 });
+      // Programs of the machine run by now: where one of them has put a link nothing is written.
+      writeFileSync(crashLog, Buffer.alloc(CRASH_LOG_SIZE), { mode: 0o600, flag: 'wx' });
       const firmware = plan.uefi ? firmwareFor(folder, plan) : undefined;
       const kernelOptions = kernelOptionsFile(folder, plan.commandLine);
       monitor = ownMonitorSocket(plan.console, listening, files, folder);
@@ -235,7 +234,7 @@ export class QemuEngine implements Engine {
       });
       machine.waitsForState = source !== undefined;
       await finish(machine, request.logicalProcessors);
-      if (newTpm !== undefined) folder.leaveFile(newTpm);
+      tpm.keep();
       return this.#system({
         request,
         machine,
@@ -258,7 +257,7 @@ export class QemuEngine implements Engine {
       await eachStep([
         () => started?.quit(),
         () => sides?.endAll(),
-        forgetTpm,
+        () => tpm?.discard(),
         () => monitor?.discard(),
         ...made.map((path) => () => rmSync(path, { force: true })),
         ...(request.owned === undefined ? [] : [() => removeOwned(request.owned!)]),
@@ -408,12 +407,6 @@ async function finish(
     void machine.ended();
     throw error;
   }
-}
-
-/** The file of a TPM that the machine is the first to have. */
-function newTpmOf({ tpm, isTransient }: MachinePlan): string | undefined {
-  const state = tpm?.state;
-  return state === undefined || isTransient || existsSync(state) ? undefined : state;
 }
 
 /** Whether what is owned is a part of a machine that goes on. */

@@ -46,32 +46,47 @@ export function planTpm(
   return { state: GuestStateFilePath === undefined ? undefined : tpmStateOf(GuestStateFilePath) };
 }
 
+/** The TPM of a machine that may not come to be. */
+export interface StartedTpm {
+  /** The machine is there: what the TPM keeps stays. */
+  keep(): void;
+  /** The machine is not: a file that was made for its TPM goes again. */
+  discard(): void;
+}
+
 /**
  * Starts the TPM of a machine, if it has one: what it keeps is in the file of the plan, or ends with the machine. It runs
  * as who QEMU is, whose guest's commands it carries out.
  * @param account whose QEMU is, which gets access to the file; by default this process's own
- * @returns removes the file again where it is a new one, for a machine that does not come to be
  * @throws ProvisionError when there is no swtpm, HcsError ERROR_FILE_NOT_FOUND for a guest state whose TPM is not with it,
- * ERROR_SHARING_VIOLATION when another machine has it
+ * ERROR_SHARING_VIOLATION when another machine has it; nothing new is left then
  */
 export async function startTpm(
   sides: SideProcesses,
   folder: WatchedFolder,
   plan: Pick<MachinePlan, 'tpm' | 'isTransient' | 'guestState'>,
   account?: VmAccount,
-): Promise<() => void> {
+): Promise<StartedTpm> {
   const { tpm } = plan;
-  if (tpm === undefined) return () => {};
-  const { state: path } = tpm;
-  const isNew = path !== undefined && !plan.isTransient && !existsSync(path);
-  const undo = (): void => {
-    if (isNew) rmSync(path, { force: true });
+  let made: string | undefined;
+  const started: StartedTpm = {
+    keep() {
+      if (made !== undefined) folder.leaveFile(made);
+    },
+    discard() {
+      if (made === undefined) return;
+      rmSync(made, { force: true });
+      folder.leaveFile(made);
+    },
   };
+  if (tpm === undefined) return started;
   const program = await findSideProgram('swtpm');
   try {
     await sides.start(ID, {
       program,
       args: (socket, files) => {
+        // At once with the lock: another machine that is made of the same guest state must not take it for its own.
+        made = makeState(folder, plan, tpm);
         // By its descriptor: swtpm takes a comma for the end of a path. The lock stays with swtpm, which inherits it.
         const state = files.give(openState(folder, plan, tpm, account));
         return [
@@ -81,9 +96,28 @@ export async function startTpm(
         ];
       },
     });
-    return undo;
+    return started;
   } catch (error) {
-    undo();
+    started.discard();
+    throw error;
+  }
+}
+
+/** Makes the file of a TPM that the machine is the first to have. @returns its path; undefined where it is there, or ends with the machine */
+function makeState(
+  folder: WatchedFolder,
+  { isTransient, guestState }: Pick<MachinePlan, 'isTransient' | 'guestState'>,
+  { state }: PlannedTpm,
+): string | undefined {
+  if (state === undefined || guestState === undefined || existsSync(state)) return undefined;
+  requireFresh(guestState, state);
+  if (isTransient) return undefined;
+  folder.watchFile(state);
+  try {
+    makeOwned(state, guestState);
+    return state;
+  } catch (error) {
+    folder.leaveFile(state);
     throw error;
   }
 }
@@ -96,12 +130,10 @@ function openState(
   account: VmAccount | undefined,
 ): number {
   if (state === undefined || guestState === undefined) return openOwn(folder, account);
-  const isThere = existsSync(state);
-  if (!isThere) requireFresh(guestState, state);
   if (isTransient) {
-    return openOwn(folder, account, isThere ? readOwned(state, guestState) : undefined);
+    return openOwn(folder, account, existsSync(state) ? readOwned(state, guestState) : undefined);
   }
-  const fd = openOwned(state, guestState, constants.O_RDWR | constants.O_CREAT);
+  const fd = openOwned(state, guestState, constants.O_RDWR);
   try {
     if (lockFile(fd)) {
       letIn(fd, account);
@@ -142,22 +174,28 @@ function letIn(fd: number, account: VmAccount | undefined): void {
   allow(`/proc/self/fd/${fd}`, 'access', fstatSync(fd).mode, entry, READ | WRITE);
 }
 
-/** A new file is whose the guest state is. One of somebody else may be one that its owner's service must not touch. */
-function openOwned(state: string, guestState: string, flags: number): number {
+/** Makes an empty file that is not there, whose the guest state is. */
+function makeOwned(state: string, guestState: string): void {
   const { uid, gid } = statSync(guestState);
-  const isNew = !existsSync(state);
-  const fd = openSync(state, flags | constants.O_NOFOLLOW, 0o600);
+  const fd = openSync(state, 'wx', 0o600);
   try {
-    if (isNew) fchownSync(fd, uid, gid);
+    fchownSync(fd, uid, gid);
   } catch (error) {
-    closeSync(fd);
     rmSync(state, { force: true });
     throw resourceFailure(
       'E_ACCESSDENIED',
       `${AT} is "${guestState}" of uid ${uid}, and the service cannot make "${state}" for the same owner: use a guest state of the service's own`,
       error,
     );
+  } finally {
+    closeSync(fd);
   }
+}
+
+/** One of somebody else than the guest state's may be one that its owner's service must not touch. */
+function openOwned(state: string, guestState: string, flags: number): number {
+  const { uid } = statSync(guestState);
+  const fd = openSync(state, flags | constants.O_NOFOLLOW);
   const status = fstatSync(fd);
   if (status.isFile() && status.uid === uid) return fd;
   closeSync(fd);
