@@ -17,7 +17,9 @@ export function firmwareFor(
   const source = guestState === undefined || isNew ? variables.path : guestState;
   const path = guestState === undefined || isTransient ? folder.file('variables') : guestState;
   // Into the file that is there: a copy would take its mode along, and with it what machines were granted.
-  if (path !== source) writeFileSync(path, readFileSync(source), { mode: 0o600 });
+  // In the machine's folder programs of it run by now, which may have put a link there.
+  const flag = path === guestState ? 'w' : 'wx';
+  if (path !== source) writeFileSync(path, readFileSync(source), { mode: 0o600, flag });
   return { ...rest, variables: { ...variables, path } };
 }
 

@@ -72,7 +72,8 @@ export async function saveAsTemplate(
 /** Knows a template again that another process has made, which may have ended before clones could use it. */
 export function adoptTemplate({ files }: QemuProcess, { state, ram }: Template): void {
   if (files.account === undefined) return;
-  const file = openSync(state, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = openSync(state, O_RDONLY | O_NOFOLLOW | O_NONBLOCK); // What QEMU may have put there.
   try {
     shareWithClones(file, ram);
   } finally {
