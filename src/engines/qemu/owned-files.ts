@@ -1,6 +1,7 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OwnedResource, OwnedResources } from '../../compute/owned-resources.ts';
+import { isMonitorFolder } from './own-monitor-socket.ts';
 import { removeControlGroup } from './processor-cgroup.ts';
 import { isListening } from './unix-sockets.ts';
 
@@ -30,6 +31,8 @@ async function isRemoved({ kind, name }: OwnedResource): Promise<boolean> {
       await delay(POLL_MS);
     }
   }
-  rmSync(name, { recursive: true, force: true });
+  const recursive = isMonitorFolder(name);
+  // Whoever may change the folders above can have put one of theirs in the place of a file.
+  if (recursive || found?.isDirectory() !== true) rmSync(name, { recursive, force: true });
   return true;
 }
