@@ -1,3 +1,4 @@
+import { endProcess } from './end-process.ts';
 import { ExitCode, outputFailureCode } from './failure.ts';
 
 type Step = () => unknown;
@@ -92,12 +93,12 @@ export class CleanUp implements AsyncDisposable {
   }
 
   async #interrupt(by: string, code: number): Promise<void> {
-    if (this.#abort.signal.aborted) process.exit(code);
+    if (this.#abort.signal.aborted) endProcess(code);
     this.#abort.abort(new Error(`Interrupted by ${by}`));
     try {
       await this.run();
     } finally {
-      process.exit(code);
+      endProcess(code);
     }
   }
 

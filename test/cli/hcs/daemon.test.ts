@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -86,6 +86,22 @@ describe('with a daemon', () => {
     const { code, stdout } = await done;
     expect(stdout).toContain('hcs: interrupted; compute systems are left as they are');
     expect(code).toBe(130);
+    expect(await ids()).toEqual(['first', 'second']);
+  });
+
+  test('the end of the terminal ends a command with 129, and no system', async () => {
+    // As a shell does with its jobs.
+    const line = `hcs events -f & job=$!
+      trap 'kill -HUP $job' HUP; wait $job; wait $job; echo "ended with $?" > code`;
+    const child = spawn('script', ['-qec', line, '/dev/null'], {
+      cwd: place.path,
+      env: { ...process.env, ...options.env, TERM: 'xterm' },
+    });
+    await until(child.stdout, 'second');
+    child.kill('SIGKILL');
+    const code = join(place.path, 'code');
+    while (!existsSync(code) || readFileSync(code, 'utf8') === '') await delay(20);
+    expect(readFileSync(code, 'utf8')).toBe('ended with 129\n');
     expect(await ids()).toEqual(['first', 'second']);
   });
 
