@@ -278,7 +278,8 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
     this.#isLooking = true;
     while (!this.#isClosed && this.#link === undefined && !this.#devices.isEmpty) {
       const socket = await this.#options.connect(false).catch(() => undefined);
-      if (socket !== undefined && this.#link === undefined) {
+      // Somebody may have closed this, or asked for something, meanwhile.
+      if (socket !== undefined && this.#link === undefined && !this.#isClosed) {
         this.#link = this.#greeted(socket);
         this.#link.catch(() => {
           this.#link = undefined;

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ComputeFunctions } from '../../src/compute/compute-functions.ts';
 import type { Adoption, EngineRequest } from '../../src/compute/engine.ts';
@@ -126,4 +127,25 @@ test('one whose machine has ended meanwhile is powered off, and leaves its end t
   await remote.close();
   const again = await ComputeSystem.open('vm', { core: second.core() });
   expect(await again.exited).toMatchObject(exit);
+});
+
+test('a connection that is found when nobody wants it any more is closed', async () => {
+  const second = begin();
+  let find = (_socket: Socket): void => {};
+  const socket = new Promise<Socket>((resolve) => {
+    find = resolve;
+  });
+  let asked = 0;
+  const looking = new RemoteService({
+    connect: () => (asked++ === 0 ? daemons[0]!.connect() : socket),
+    greetingLimitMs: 30_000,
+  });
+  const other = await ComputeSystem.open('vm', { core: new ComputeFunctions(looking) });
+  await looking.register({ ...key, instanceId: CLASS_ID }, endpoint);
+  daemons[0]!.dropClients();
+  await expect.poll(() => asked).toBe(2);
+  await looking.close();
+  find(await second.connect());
+  await expect.poll(async () => (await socket).destroyed).toBe(true);
+  await other.close();
 });
