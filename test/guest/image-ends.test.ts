@@ -117,6 +117,34 @@ test('a compressed cluster begins at any byte', () => {
   );
 });
 
+/** As an image that was not closed, so that its tables are looked at. */
+function unclosed(bytes: Buffer): void {
+  bytes.writeUInt32BE(1, 76);
+}
+
+test('offsets that no file has are beyond its end', () => {
+  const far = changed(qcow2, (bytes) => {
+    unclosed(bytes);
+    bytes.writeBigUInt64BE(2n ** 63n, 40);
+    return bytes;
+  });
+  expect(problem(far, 'qcow2')).toContain(`something at byte ${2 ** 63};`);
+});
+
+test('an image that has more tables than anybody looks at is left to QEMU', () => {
+  const entries = 4 * MIB;
+  const many = changed(qcow2, (bytes) => {
+    unclosed(bytes);
+    bytes.writeUInt32BE(entries, 36);
+    bytes.writeBigUInt64BE(BigInt(bytes.length), 40);
+    const entry = Buffer.alloc(8);
+    entry.writeBigUInt64BE(BigInt(tableOf(readFileSync(qcow2))));
+    return Buffer.concat([bytes, Buffer.alloc(8 * entries, entry)]);
+  });
+  // 256 GiB would be read.
+  expect(problem(many, 'qcow2')).toBeUndefined();
+});
+
 test('an image below is looked at as well, and has to be there', () => {
   expect(problem(top, 'qcow2')).toBeUndefined();
   const below = join(folder, 'below.qcow2');

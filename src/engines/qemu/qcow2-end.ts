@@ -10,6 +10,8 @@ const LARGEST_CLUSTER_BITS = 21;
 const LARGEST_L1_BYTES = 32 * 1024 * 1024;
 const LARGEST_REFCOUNT_BYTES = 8 * 1024 * 1024;
 const ENTRY_SIZE = 8;
+/** Tables of clusters that are looked at, those of 1 TiB in clusters of 64 KiB: nobody else is served meanwhile. */
+const MOST_TABLE_BYTES = 128 * 1024 * 1024;
 const TWO_32 = 2 ** 32;
 
 /**
@@ -55,16 +57,18 @@ function lastCounted(path: string, header: Qcow2Header): number {
   return 0;
 }
 
-/** Looks at every table and every cluster that a table has. */
+/** Looks at every table and every cluster that a table has, up to {@link MOST_TABLE_BYTES}. */
 function firstBeyond(path: string, header: Qcow2Header, size: number): number | undefined {
   const { clusterBits, l1Size, l1Offset, incompatible } = header;
   const clusterSize = 2 ** clusterBits;
   const step = (incompatible & Feature.EXTENDED_L2) === 0 ? ENTRY_SIZE : 2 * ENTRY_SIZE;
   const l1 = filePart(path, l1Offset, l1Size * ENTRY_SIZE);
   if (l1.length < l1Size * ENTRY_SIZE) return l1Offset;
-  for (let at = 0; at < l1.length; at += ENTRY_SIZE) {
+  let left = MOST_TABLE_BYTES;
+  for (let at = 0; at < l1.length && left > 0; at += ENTRY_SIZE) {
     const table = offsetAt(l1, at);
     if (table === 0) continue;
+    left -= clusterSize;
     const l2 = filePart(path, table, clusterSize);
     if (l2.length < clusterSize) return table;
     for (let entry = 0; entry < l2.length; entry += step) {
