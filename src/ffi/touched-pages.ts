@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-import { addressOf, checked, errno, libc } from './libc.ts';
+import { nextData } from './file-holes.ts';
+import { addressOf, checked, libc } from './libc.ts';
 
 /** Bytes of an entry of /proc/self/pagemap (Linux, Documentation/admin-guide/mm/pagemap.rst). */
 const ENTRY_SIZE = 8;
@@ -39,18 +40,16 @@ export function touchedStretches(memory: SharedArrayBuffer): readonly Stretch[] 
 export function fileStretches(fd: number, size: number): readonly Stretch[] {
   const stretches: Stretch[] = [];
   for (let end = 0; end < size; ) {
-    const start = libc().lseek(fd, end, SEEK_DATA);
-    if (start < 0 && errno() === ENXIO) break;
-    end = checked(libc().lseek(fd, checked(start, 'seek in', 'memory'), SEEK_HOLE), 'seek in');
+    const start = nextData(fd, end);
+    if (start === undefined) break;
+    end = checked(libc().lseek(fd, start, SEEK_HOLE), 'seek in', 'memory');
     stretches.push({ start, end: Math.min(end, size) });
   }
   return stretches;
 }
 
 /** lseek(2), Linux. */
-const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-const ENXIO = 6;
 
 function whole({ byteLength }: SharedArrayBuffer): Stretch {
   return { start: 0, end: byteLength };

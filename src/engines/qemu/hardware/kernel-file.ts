@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { filePart } from '../file-part.ts';
 import { requireFile } from '../required-file.ts';
 import { resourceFailure } from '../resources/resource-failure.ts';
 
@@ -39,7 +39,8 @@ export interface KernelRequest {
  */
 export function requireKernel({ file, at, commandLine, lineAt, uefi }: KernelRequest): void {
   requireFile(at, file);
-  const head = headOf(file);
+  // Zeros follow where it is shorter.
+  const head = Buffer.concat([filePart(file, 0, HEAD_SIZE)], HEAD_SIZE);
   const most = lineSize(head, uefi);
   if (most === undefined) {
     throw resourceFailure('ERROR_INVALID_DATA', `${at} is "${file}", ${NO_KERNEL}`);
@@ -62,17 +63,6 @@ function lineSize(head: Buffer, uefi: boolean): number | undefined {
   // A program for UEFI is what the firmware starts; Linux is one, too.
   if (isMultiboot(head) || (uefi && startsWith(head, 'MZ'))) return ARGUMENT_SIZE - 1;
   return startsWith(head, '\x7fELF') ? LINUX_LINE_SIZE : undefined;
-}
-
-function headOf(file: string): Buffer {
-  const head = Buffer.alloc(HEAD_SIZE);
-  const fd = openSync(file, 'r');
-  try {
-    readSync(fd, head, 0, HEAD_SIZE, 0);
-  } finally {
-    closeSync(fd);
-  }
-  return head;
 }
 
 function startsWith(head: Buffer, text: string): boolean {
