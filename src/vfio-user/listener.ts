@@ -82,7 +82,7 @@ function removeLeftover(path: string): void {
     refuse('a server is listening there; stop it or choose another path', 'EADDRINUSE');
   }
   try {
-    closeFd(connectUnix(path));
+    closeFd(connectUnix(path, 0));
   } catch (error) {
     if (error instanceof SystemCallError && error.code === 'ECONNREFUSED') {
       removeFile(path);

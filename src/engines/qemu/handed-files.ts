@@ -20,6 +20,8 @@ export const O_PATH = 0x20_0000;
 const FIRST_FD = 3;
 /** The machine's folder in QEMU, after its memory and the socket on which it is controlled. */
 const FOLDER_NAME = '/proc/self/fd/5';
+/** Milliseconds that a listener may take whose queue is full. Nobody else is served meanwhile. */
+const CONNECT_LIMIT_MS = 500;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -94,7 +96,7 @@ export class HandedFiles {
   /** A socket of a character device: its number in QEMU, or undefined where QEMU finds it by its path. */
   socket(path: string, isListening: boolean): number | undefined {
     if (this.account === undefined) return undefined;
-    return this.give(isListening ? connectUnix(path) : listenUnix(path));
+    return this.give(isListening ? connectUnix(path, CONNECT_LIMIT_MS) : listenUnix(path));
   }
 
   /**
@@ -252,7 +254,7 @@ interface SocketToOpen {
 
 function openSocket({ kind, path }: SocketToOpen): number {
   if (kind === 'tap') return openTap(path);
-  return kind === 'listen' ? listenUnix(path) : connectUnix(path);
+  return kind === 'listen' ? listenUnix(path) : connectUnix(path, CONNECT_LIMIT_MS);
 }
 
 /** Hands an open descriptor on, and closes it here. */

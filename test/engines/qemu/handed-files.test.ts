@@ -15,9 +15,10 @@ import { pathsIn, renamed, socketsIn } from '../../../src/engines/qemu/backend-f
 import { HandedFiles } from '../../../src/engines/qemu/handed-files.ts';
 import { backingChain } from '../../../src/engines/qemu/qcow2-backing.ts';
 import { QmpClient } from '../../../src/engines/qemu/qmp.ts';
+import { closeFd } from '../../../src/ffi/descriptors.ts';
 import { addressOf, nativeBuffer } from '../../../src/ffi/libc.ts';
 import { SocketMessage } from '../../../src/ffi/socket-message.ts';
-import { acceptUnix, listenUnix } from '../../../src/ffi/unix-socket.ts';
+import { acceptUnix, connectUnix, listenUnix } from '../../../src/ffi/unix-socket.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hdvkit-handed-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -50,6 +51,22 @@ test('an account is handed each file once, and finds its folder by one descripto
     expect(files.descriptors).toEqual([]);
   } finally {
     rmSync(other);
+  }
+});
+
+test('a listener that accepts nobody is not waited for without end', () => {
+  const path = join(folder, 'full');
+  const open = [listenUnix(path, 0)];
+  const files = new HandedFiles(ACCOUNT);
+  try {
+    expect(() => {
+      for (let i = 0; i < 8; i++) open.push(connectUnix(path, 0));
+    }).toThrow(/EAGAIN/);
+    expect(() => files.socket(path, true)).toThrow(/Cannot connect to .*full: EAGAIN/);
+  } finally {
+    for (const fd of open) closeFd(fd);
+    files.close();
+    rmSync(path);
   }
 });
 
