@@ -20,7 +20,14 @@ export class RecordCopies {
     this.#folder = folder;
   }
 
-  /** Records of all systems. What cannot be read is passed over. */
+  /** Paths of copies that cannot be read. */
+  get unreadable(): readonly string[] {
+    return this.#names()
+      .filter((name) => this.#read(name) === undefined)
+      .map((name) => join(this.#folder, name));
+  }
+
+  /** Records of all systems, but for those that are {@link unreadable}. */
   get records(): readonly ServedSystemRecord[] {
     return this.#names()
       .filter((name) => name !== SETTINGS)

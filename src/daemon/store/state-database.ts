@@ -30,8 +30,6 @@ const LOCK_LIMIT_MS = 1000;
  */
 export class StateDatabase {
   readonly path: string;
-  /** Whether it was made by this opening. */
-  isFresh = false;
   readonly #database: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
   #depth = 0;
@@ -135,7 +133,6 @@ export class StateDatabase {
       );
     }
     const isReadOnly = this.#isReadOnly();
-    this.isFresh = version === 0;
     for (; version < MIGRATIONS.length; version++) {
       this.transaction(() => {
         exec(MIGRATIONS[version]!);

@@ -28,14 +28,11 @@ export class StateStore {
   readonly settings: SettingTable;
   /** Where a damaged database was put when this one was opened; undefined: there was none. */
   readonly damaged: string | undefined;
-  /** Whether it was begun by this opening, so that it knows of nothing. */
-  readonly isFresh: boolean;
   readonly #database: StateDatabase;
 
   private constructor(database: StateDatabase, damaged: string | undefined) {
     this.#database = database;
     this.damaged = damaged;
-    this.isFresh = database.isFresh;
     this.systems = new SystemTable(database);
     this.operations = new OperationTable(database);
     this.resources = new ResourceTable(database);
@@ -58,6 +55,11 @@ export class StateStore {
       warn(`${error.message}; it is kept as ${aside}, and a fresh one is begun`);
       return new StateStore(StateDatabase.open(path), aside);
     }
+  }
+
+  /** Whether it knows of nothing, as a fresh one. */
+  get isEmpty(): boolean {
+    return this.systems.all().length === 0 && Object.keys(this.settings.all()).length === 0;
   }
 
   /** Stores all that `work`, which must be synchronous, stores; or nothing of it, when it throws. */

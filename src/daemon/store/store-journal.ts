@@ -26,7 +26,7 @@ type EngineColumn = Pick<
 export interface StoreJournalOptions {
   /** Told of what could not be stored, and of what was found again. */
   readonly warn: (message: string) => void;
-  /** Where a second copy of everything goes, of which a fresh store begins. */
+  /** Where a second copy of everything goes, of which a store begins that knows of nothing. */
   readonly copies?: RecordCopies | undefined;
 }
 
@@ -44,7 +44,7 @@ export class StoreJournal implements SystemJournal {
     this.#warn = warn;
     this.#copies = copies;
     this.orphaned = this.#owned({ space: '', id: '' }, () => store.resources.orphans());
-    if (store.isFresh && copies !== undefined) this.#recover(copies);
+    if (copies !== undefined && store.isEmpty) this.#recover(copies);
   }
 
   /** The systems as they were stored last, in the order in which they were created. */
@@ -86,10 +86,17 @@ export class StoreJournal implements SystemJournal {
   /** Begins with what the copies have. */
   #recover(copies: RecordCopies): void {
     const { systems, settings } = this.#store;
-    const { records } = copies;
+    const { records, unreadable } = copies;
+    const parts = Object.entries(copies.settings);
+    if (unreadable.length > 0) {
+      this.#warn(
+        `Copies of the state cannot be read, and what they were of is not known: ${unreadable.join(', ')}`,
+      );
+    }
+    if (records.length === 0 && parts.length === 0) return;
     this.#store.transaction(() => {
       for (const record of records) systems.add(toStored(record));
-      for (const [part, value] of Object.entries(copies.settings)) settings.set(part, value);
+      for (const [part, value] of parts) settings.set(part, value);
     });
     if (records.length === 0) return;
     this.#warn(
