@@ -37,6 +37,7 @@ export const CapabilityId = {
   VENDOR_SPECIFIC: 0x09,
   PCI_EXPRESS: 0x10,
   MSIX: 0x11,
+  ADVANCED_FEATURES: 0x13,
 } as const;
 
 /** Extended capability IDs. */

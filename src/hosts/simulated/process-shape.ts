@@ -1,19 +1,19 @@
+import {
+  BarType,
+  CAPABILITIES_START,
+  CapabilityId,
+  CONVENTIONAL_SIZE,
+  Header,
+  Status,
+} from '../../pci/config-registers.ts';
 import type { PciDetails } from '../../pci/device-callbacks.ts';
 import type { VfioUserClient } from '../../vfio-user/client.ts';
 import { Irq, Region } from '../../vfio-user/device.ts';
 import { VfioUserError } from '../../vfio-user/vfio-user-error.ts';
 import { MAX_VECTORS } from './event-interrupts.ts';
 
-/** Capability ids (PCI Code and ID Assignment, 2). */
-const Capability = { POWER: 0x01, MSI: 0x05, EXPRESS: 0x10, MSIX: 0x11, ADVANCED: 0x13 } as const;
-
 /** More than fit into 256 bytes: the list has a loop. */
 const MOST_CAPABILITIES = 48;
-
-const STATUS = 0x06;
-const HAS_CAPABILITIES = 0x10;
-const CAPABILITIES = 0x34;
-const BARS = 0x10;
 
 /** How a function of another process interrupts. */
 export type ProcessInterrupts =
@@ -44,12 +44,15 @@ export interface ProcessShape {
  */
 export function readShape(client: VfioUserClient): ProcessShape {
   const read = (offset: number, width: 1 | 2 | 4) => client.read(Region.CONFIG, offset, width);
-  if (client.regionInfo(Region.CONFIG).size < 256) {
+  if (client.regionInfo(Region.CONFIG).size < CONVENTIONAL_SIZE) {
     throw new VfioUserError('Cannot plug the device: it has no configuration space', 'EPROTO');
   }
   const capabilities = new Map<number, number>();
-  let at = (read(STATUS, 2) & HAS_CAPABILITIES) === 0 ? 0 : read(CAPABILITIES, 1) & ~3;
-  for (let seen = 0; at >= 0x40 && seen < MOST_CAPABILITIES; seen++) {
+  let at =
+    (read(Header.STATUS, 2) & Status.CAPABILITIES_LIST) === 0
+      ? 0
+      : read(Header.CAPABILITIES, 1) & ~3;
+  for (let seen = 0; at >= CAPABILITIES_START && seen < MOST_CAPABILITIES; seen++) {
     const header = read(at, 2);
     if (!capabilities.has(header & 0xff)) capabilities.set(header & 0xff, at);
     at = (header >>> 8) & ~3;
@@ -57,21 +60,21 @@ export function readShape(client: VfioUserClient): ProcessShape {
   return {
     details: {
       pnpId: {
-        vendorId: read(0x00, 2),
-        deviceId: read(0x02, 2),
-        revisionId: read(0x08, 1),
-        progIf: read(0x09, 1),
-        subClass: read(0x0a, 1),
-        baseClass: read(0x0b, 1),
-        subVendorId: read(0x2c, 2),
-        subSystemId: read(0x2e, 2),
+        vendorId: read(Header.VENDOR_ID, 2),
+        deviceId: read(Header.DEVICE_ID, 2),
+        revisionId: read(Header.REVISION_ID, 1),
+        progIf: read(Header.CLASS_CODE, 1),
+        subClass: read(Header.CLASS_CODE + 1, 1),
+        baseClass: read(Header.CLASS_CODE + 2, 1),
+        subVendorId: read(Header.SUBSYSTEM_VENDOR_ID, 2),
+        subSystemId: read(Header.SUBSYSTEM_ID, 2),
       },
       probedBars: probedBars(client),
     },
     interrupts: interruptsOf(client, capabilities),
-    express: capabilities.get(Capability.EXPRESS) ?? 0,
-    advanced: capabilities.get(Capability.ADVANCED) ?? 0,
-    power: capabilities.get(Capability.POWER) ?? 0,
+    express: capabilities.get(CapabilityId.PCI_EXPRESS) ?? 0,
+    advanced: capabilities.get(CapabilityId.ADVANCED_FEATURES) ?? 0,
+    power: capabilities.get(CapabilityId.POWER_MANAGEMENT) ?? 0,
   };
 }
 
@@ -87,9 +90,9 @@ function probedBars(client: VfioUserClient): number[] {
         'EPROTO',
       );
     }
-    const type = client.read(Region.CONFIG, BARS + 4 * slot, 4) & 0xf;
+    const type = client.read(Region.CONFIG, Header.BAR0 + 4 * slot, 4) & 0xf;
     probed[slot] = ((2 ** 32 - (size % 2 ** 32)) | type) >>> 0;
-    if ((type & 0x7) !== 0x4 || slot === 5) continue;
+    if ((type & 0x7) !== BarType.MEMORY_64 || slot === 5) continue;
     slot++;
     probed[slot] = (2 ** 32 - Math.max(1, size / 2 ** 32)) >>> 0;
   }
@@ -100,7 +103,7 @@ function interruptsOf(
   client: VfioUserClient,
   capabilities: ReadonlyMap<number, number>,
 ): ProcessInterrupts {
-  const msix = capabilities.get(Capability.MSIX);
+  const msix = capabilities.get(CapabilityId.MSIX);
   if (msix !== undefined) {
     const size = (client.read(Region.CONFIG, msix + 2, 2) & 0x7ff) + 1;
     const table = client.read(Region.CONFIG, msix + 4, 4);
@@ -108,7 +111,7 @@ function interruptsOf(
     const place = { bar: table & 7, table: (table & ~7) >>> 0 };
     if (count > 0) return { kind: 'msix', capability: msix, count, ...place };
   }
-  const msi = capabilities.get(Capability.MSI);
+  const msi = capabilities.get(CapabilityId.MSI);
   if (msi !== undefined) {
     const count = Math.min(client.irqCount(Irq.MSI), 32);
     if (count > 0) return { kind: 'msi', capability: msi, count };
