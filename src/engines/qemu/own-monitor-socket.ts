@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { lchownSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { HandedFiles } from './handed-files.ts';
 import type { PlannedConsole } from './machine-plan.ts';
-import type { WatchedFolder } from './watched-folder.ts';
+import { FOLDER_ELSEWHERE, type WatchedFolder } from './watched-folder.ts';
 
 /** A socket that QEMU makes where it may, and that the service puts where the document has it. */
 export interface OwnMonitorSocket {
@@ -16,14 +16,6 @@ export interface OwnMonitorSocket {
 }
 
 const NAME = 'vnc';
-
-/** What the name of the folder for it begins with. */
-const FOLDER = '.hdvkit-';
-
-/** Whether a path is that of a folder which {@link ownMonitorSocket} makes. */
-export function isMonitorFolder(path: string): boolean {
-  return basename(path).startsWith(FOLDER);
-}
 
 /**
  * QEMU serves VNC on no socket that it is given. Where it has an account of its own it makes the socket in a folder beside
@@ -40,7 +32,7 @@ export function ownMonitorSocket(
   const { account } = files;
   const socket = monitor?.socket;
   if (socket === undefined || account === undefined || listening.has(socket)) return undefined;
-  const folder = join(dirname(socket), `${FOLDER}${randomUUID()}`);
+  const folder = join(dirname(socket), `${FOLDER_ELSEWHERE}${randomUUID()}`);
   machine.watchFile(folder);
   mkdirSync(folder, { mode: 0o700 });
   lchownSync(folder, account.uid, account.gid);

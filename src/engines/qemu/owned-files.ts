@@ -1,9 +1,10 @@
 import { lstatSync, rmSync } from 'node:fs';
+import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OwnedResource, OwnedResources } from '../../compute/owned-resources.ts';
-import { isMonitorFolder } from './own-monitor-socket.ts';
 import { removeControlGroup } from './processor-cgroup.ts';
 import { isListening } from './unix-sockets.ts';
+import { FOLDER_ELSEWHERE } from './watched-folder.ts';
 
 /** Milliseconds that the kernel may take to close the sockets of a process that was killed. */
 const CLOSE_LIMIT_MS = 2000;
@@ -31,8 +32,7 @@ async function isRemoved({ kind, name }: OwnedResource): Promise<boolean> {
       await delay(POLL_MS);
     }
   }
-  const recursive = isMonitorFolder(name);
-  // Whoever may change the folders above can have put one of theirs in the place of a file.
+  const recursive = basename(name).startsWith(FOLDER_ELSEWHERE);
   if (recursive || found?.isDirectory() !== true) rmSync(name, { recursive, force: true });
   return true;
 }

@@ -10,10 +10,18 @@ const LONGEST_FOLDER = 80;
 const KEPT = 'hdvk-';
 
 /**
+ * What the name of a folder elsewhere begins with that a machine makes. No other is removed with what is in it: whoever may
+ * change the folders above can have put one of theirs in the place of a file.
+ */
+export const FOLDER_ELSEWHERE = '.hdvkit-';
+
+/**
  * Reads lines until its input ends, as it does when the owner is gone for whatever reason. +ID is a process (a negative
  * number: a group of them) to be killed then, -ID says that it has ended, /PATH is a file to remove, !/PATH one to keep.
  */
 const WATCH = `trap "" HUP INT TERM
+folder=$1
+shift
 ids=
 while IFS= read -r line; do
   case "$line" in
@@ -33,7 +41,13 @@ while IFS= read -r line; do
   esac
 done
 for id in $ids; do kill -9 "$id"; done
-rm -rf -- "$@"`;
+rm -rf -- "$folder"
+for path; do
+  case "\${path##*/}" in
+    ${FOLDER_ELSEWHERE}*) rm -rf -- "$path" ;;
+    *) rm -f -- "$path" ;;
+  esac
+done`;
 
 /**
  * A private folder (mode 0700) of one virtual machine, and a small process that, when this process ends without having

@@ -60,6 +60,13 @@ describe('the folder of a machine', () => {
   test('goes when its owner is killed, with the process and the files that it watches', async () => {
     const socket = join(parent, 'com1');
     writeFileSync(socket, '');
+    const elsewhere = join(parent, '.hdvkit-1');
+    mkdirSync(elsewhere);
+    writeFileSync(join(elsewhere, 'vnc'), '');
+    // Somebody has put it in the place of a file.
+    const replaced = join(parent, 'com2');
+    mkdirSync(replaced);
+    writeFileSync(join(replaced, 'precious'), '');
     const program = join(parent, 'owner.mts');
     writeFileSync(
       program,
@@ -68,7 +75,7 @@ describe('the folder of a machine', () => {
        const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
        const folder = WatchedFolder.create();
        folder.watchProcess(child.pid);
-       folder.watchFile('${socket}');
+       for (const path of ['${replaced}', '${elsewhere}', '${socket}']) folder.watchFile(path);
        console.log(child.pid + ' ' + folder.path);
        setInterval(() => {}, 1000);`,
     );
@@ -84,5 +91,7 @@ describe('the folder of a machine', () => {
     await expect.poll(() => identifyProcess(Number(pid)), { timeout: 10_000 }).toBeUndefined();
     await expect.poll(() => existsSync(path), { timeout: 10_000 }).toBe(false);
     await expect.poll(() => existsSync(socket), { timeout: 10_000 }).toBe(false);
+    expect(existsSync(elsewhere)).toBe(false);
+    expect(readdirSync(replaced)).toEqual(['precious']);
   });
 });
