@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failure } from '../compute/failure.ts';
+import { defaultStateFolder } from '../compute/state-folder.ts';
 import { makeFolder } from './make-folder.ts';
 
 /** The daemon that is started where none listens. */
@@ -27,32 +28,37 @@ const SHOWN_LOG = 2000;
  * @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE with the last lines of the log
  */
 export async function startDaemon(socket: string, options: StartOnDemandOptions): Promise<void> {
-  const { host, stateFolder, idleExitMs = DEFAULT_IDLE_EXIT_MS } = options;
+  const { host, stateFolder = defaultStateFolder(), idleExitMs = DEFAULT_IDLE_EXIT_MS } = options;
   const isSource = import.meta.url.endsWith('.ts');
   const main = new URL(`../cli/hcsd/main${isSource ? '.ts' : '.js'}`, import.meta.url);
   const logPath = `${socket}.log`;
   const log = openLog(logPath);
+  const before = fstatSync(log).size;
   const child = spawn(
     process.execPath,
     [
       ...(isSource ? ['--import', import.meta.resolve('tsx'), '--conditions=hdvkit-source'] : []),
       fileURLToPath(main),
-      ...['--socket', socket],
+      // The folder of this process is not that of the daemon.
+      ...['--socket', resolve(socket)],
+      ...['--state', resolve(stateFolder)],
       ...['--idle-exit', String(idleExitMs / 1000)],
       ...(host === undefined ? [] : ['--host', host]),
-      ...(stateFolder === undefined ? [] : ['--state', stateFolder]),
     ],
     { cwd: '/', detached: true, stdio: ['ignore', 'pipe', log] },
   );
   closeSync(log);
   try {
-    await new Promise<void>((resolve, reject) => {
+    await new Promise<void>((listens, reject) => {
       // Its first line says that it listens.
-      child.stdout?.once('data', () => resolve());
+      child.stdout?.once('data', () => listens());
       child.once('error', reject);
       child.once('exit', (code, signal) => {
-        if (code === EXIT_SERVED) resolve();
-        else reject(new Error(`it ended with ${signal ?? `code ${code}`}: ${tailOf(logPath)}`));
+        if (code === EXIT_SERVED) listens();
+        else
+          reject(
+            new Error(`it ended with ${signal ?? `code ${code}`}: ${saidSince(before, logPath)}`),
+          );
       });
     });
   } catch (error) {
@@ -79,9 +85,10 @@ function openLog(path: string): number {
   }
 }
 
-function tailOf(path: string): string {
+/** What one daemon has said: those before it have written to the same log. @param before bytes */
+function saidSince(before: number, path: string): string {
   try {
-    return readFileSync(path, 'utf8').slice(-SHOWN_LOG).trim();
+    return readFileSync(path).subarray(before).toString('utf8').slice(-SHOWN_LOG).trim();
   } catch {
     return `see ${path}`;
   }

@@ -206,14 +206,16 @@ test('that is starting says so to clients, which wait for it longer than for a p
   watcher.destroy();
 });
 
-test('that cannot be started says why, with its last lines', async () => {
+test('that cannot be started says why, with its last lines and no other', async () => {
   mkdirSync(join(folder, 'run'));
   writeFileSync(socket, '');
+  writeFileSync(`${socket}.log`, 'hcsd: one before\n');
   const startOnDemand = { host: 'simulated', stateFolder: folder } as const;
   const broken = { socket, startOnDemand };
   const error = await connectService(broken).catch((reason: Error) => reason);
   expect(error).toMatchObject({ code: 'HCS_E_SERVICE_NOT_AVAILABLE' });
-  expect(readFileSync(`${socket}.log`, 'utf8')).toContain('another kind');
+  expect(String(error)).toMatch(/it ended with code 1: hcsd: .*another kind/);
+  expect(readFileSync(`${socket}.log`, 'utf8')).toContain('one before');
 });
 
 test('the socket is in a folder of the user', () => {

@@ -273,6 +273,16 @@ describe('with a service of its own', () => {
 });
 
 describe('without a daemon', () => {
+  test('one that is started has its socket and its state where the command would', async () => {
+    const env = { ...options.env, HDVKIT_SOCKET: 'own/hcsd.sock', HDVKIT_STATE: 'own/state' };
+    const own = { ...options, env };
+    expect((await place.run(['create', 'm.json'], own)).stdout).toBe('Created m\n');
+    for (const name of ['hcsd.sock', 'state/state.db']) {
+      expect(existsSync(join(place.path, 'own', name))).toBe(true);
+    }
+    expect((await place.run(['service', 'stop', '--yes'], own)).code).toBe(0);
+  });
+
   test('nobody is started where a socket cannot be', async () => {
     const { code, stderr } = await hcs('list', '--socket', `/${'x'.repeat(200)}`);
     expect(stderr).toContain('a path has 1 to 107 bytes');
