@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { endProcess } from './end-process.ts';
 import { ExitCode, outputFailureCode } from './failure.ts';
 
@@ -25,6 +26,8 @@ export class CleanUp implements AsyncDisposable {
   #running: Promise<void> | undefined;
 
   constructor() {
+    // As many calls wait at once as there are systems.
+    setMaxListeners(0, this.#abort.signal);
     this.#onSignal = (signal) =>
       void this.#interrupt(signal, INTERRUPTIONS[signal] ?? ExitCode.INTERRUPTED);
     this.#onOutputError = (error) => {
