@@ -5,10 +5,10 @@ import type { ServedSystemRecord } from '../../compute/served-system-record.ts';
 import type { SystemKey } from './records.ts';
 
 /** What every other copy is not: the parts of the service itself. */
-const SETTINGS = 'settings.json';
+const SETTINGS = 'settings.copy';
 
 /**
- * Second copies of what a {@link StateStore} knows, a file each, for the day on which its database is damaged while machines
+ * Second copies of what a {@link StateStore} knows, a file each with its SHA-256 above it, for the day on which its database is damaged while machines
  * run. They are whole, each for itself, and as new as the last change; they may be lost when the computer loses its power, when
  * no machine runs any more.
  */
@@ -54,15 +54,17 @@ export class RecordCopies {
 
   #names(): string[] {
     try {
-      return readdirSync(this.#folder).filter((name) => name.endsWith('.json'));
+      return readdirSync(this.#folder).filter((name) => name.endsWith('.copy'));
     } catch {
       return [];
     }
   }
 
+  /** @returns undefined for what is not as it was written */
   #read(name: string): unknown {
     try {
-      return JSON.parse(readFileSync(join(this.#folder, name), 'utf8'));
+      const [sum, text] = readFileSync(join(this.#folder, name), 'utf8').split('\n', 2);
+      return text !== undefined && sum === sumOf(text) ? JSON.parse(text) : undefined;
     } catch {
       return undefined;
     }
@@ -72,7 +74,8 @@ export class RecordCopies {
     const path = join(this.#folder, name);
     const part = partOf(path);
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    writeFileSync(part, JSON.stringify(value), { mode: 0o600 });
+    const text = JSON.stringify(value);
+    writeFileSync(part, `${sumOf(text)}\n${text}`, { mode: 0o600 });
     renameSync(part, path);
   }
 }
@@ -84,5 +87,9 @@ function partOf(path: string): string {
 
 /** Ids may have any characters, and be too long for a name. */
 function nameOf({ space, id }: SystemKey): string {
-  return `${createHash('sha256').update(`${space}\n${id}`).digest('hex').slice(0, 32)}.json`;
+  return `${sumOf(`${space}\n${id}`).slice(0, 32)}.copy`;
+}
+
+function sumOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

@@ -99,13 +99,13 @@ describe('a store that knows of nothing begins with the copies', () => {
     expect(warnings).toEqual([expect.stringContaining('copies of 2 are there')]);
   });
 
-  test('and tells which of them cannot be read', async () => {
+  test.each(['{', '{}', ''])('and tells which of them cannot be read: %j', async (content) => {
     await leave('one', 'two');
     const [name = ''] = readdirSync(join(folder, 'copies')).filter(
-      (one) => one !== 'settings.json',
+      (one) => one !== 'settings.copy',
     );
     const damaged = join(folder, 'copies', name);
-    writeFileSync(damaged, '{');
+    writeFileSync(damaged, content);
     expect(begin().records).toHaveLength(1);
     expect(warnings).toEqual([
       expect.stringContaining(`is not known: ${damaged}`),
