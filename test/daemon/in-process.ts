@@ -81,6 +81,11 @@ export class InProcessDaemon {
 
   async close(): Promise<void> {
     await this.daemon.close('the test is over');
+    await this.die();
+  }
+
+  /** Is gone with its connections and its socket, without a word to anybody. */
+  async die(): Promise<void> {
     this.dropClients();
     for (const remote of this.#remotes) await remote.close();
     await new Promise((resolve) => this.#server.close(resolve));

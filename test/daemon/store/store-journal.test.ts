@@ -74,7 +74,7 @@ describe('a store that knows of nothing begins with the copies', () => {
     for (const id of ids) await ComputeSystem.create(id, vm(), { core: before.core() });
     first.keepSetting('hcsd', 'machineFolder', '/machines');
     store.close();
-    before.dropClients();
+    await before.die();
     rmSync(join(folder, 'state.db'));
     for (const name of ['state.db-wal', 'state.db-shm'])
       rmSync(join(folder, name), { force: true });
