@@ -1,4 +1,12 @@
-import { chmodSync, closeSync, lstatSync, openSync, type Stats, unlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  type Stats,
+  unlinkSync,
+} from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { lockFile } from '../ffi/file-lock.ts';
 import { ServiceSocketError } from './service-socket-error.ts';
@@ -9,7 +17,14 @@ import { checkSocketPath } from './socket-path.ts';
 export interface ServiceSocketOptions {
   /** Id of the group whose members may connect. Default: nobody but its user and root. */
   readonly group?: number | undefined;
+  /** Told once when clients cannot find it any more, with the reason: another daemon listens in its place, for example. */
+  readonly lost?: ((reason: string) => void) | undefined;
 }
+
+type Connected = (socket: Socket) => void;
+
+/** Milliseconds between looks whether the socket is still in its folder. */
+const LOOK_MS = 2000;
 
 /** First descriptor that a service manager passes (sd_listen_fds(3)). */
 const FIRST_PASSED_FD = 3;
@@ -17,15 +32,16 @@ const FIRST_PASSED_FD = 3;
 /**
  * The socket that a daemon listens on, for its user alone (mode 0600), or for a group, too (0660): in a folder of mode 0700
  * or 0750 where it makes that. A lock beside it decides between daemons that start at once, so a socket without a daemon is
- * known, and replaced.
+ * known, and replaced. One that somebody removes, as what cleans up after a login may, is made again.
  */
 export class ServiceSocket {
   readonly path: string;
-  readonly #server: Server;
-  readonly #lock: number | undefined;
-  readonly #inode: number | undefined;
+  #server: Server;
+  #lock: number | undefined;
+  #inode: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
-  private constructor(path: string, server: Server, lock: number | undefined) {
+  private constructor(path: string, server: Server, lock?: number) {
     this.path = path;
     this.#server = server;
     this.#lock = lock;
@@ -38,22 +54,18 @@ export class ServiceSocket {
    */
   static async listen(
     path: string,
-    connected: (socket: Socket) => void,
-    { group }: ServiceSocketOptions = {},
+    connected: Connected,
+    options: ServiceSocketOptions = {},
   ): Promise<ServiceSocket> {
     checkSocketPath(path);
-    const lock = takeLock(path, group);
-    const server = createServer(connected);
+    const lock = takeLock(path, options.group);
     try {
-      await removeLeftover(path);
-      await listening(server, path);
-      if (group === undefined) chmodSync(path, 0o600);
-      else giveToGroup(path, group, 0o660);
-      return new ServiceSocket(path, server, lock);
+      const socket = new ServiceSocket(path, await listenAt(path, connected, options.group), lock);
+      socket.#watch(connected, options);
+      return socket;
     } catch (error) {
-      server.close();
       closeSync(lock);
-      throw error instanceof ServiceSocketError ? error : cannot(path, error);
+      throw error;
     }
   }
 
@@ -62,7 +74,7 @@ export class ServiceSocket {
    * @throws ServiceSocketError when there is more than one, or it is no socket
    */
   static async passed(
-    connected: (socket: Socket) => void,
+    connected: Connected,
     environment: NodeJS.ProcessEnv = process.env,
   ): Promise<ServiceSocket | undefined> {
     const { LISTEN_PID, LISTEN_FDS } = environment;
@@ -86,17 +98,77 @@ export class ServiceSocket {
       );
     }
     const address = server.address();
-    return new ServiceSocket(typeof address === 'string' ? address : '', server, undefined);
+    return new ServiceSocket(typeof address === 'string' ? address : '', server);
   }
 
   /** Takes no more clients, and removes a socket of its own. Those that are there stay. */
   close(): void {
+    clearInterval(this.#timer);
     this.#server.close();
     if (this.#lock === undefined) return;
     // Node has removed its own by now; the lock goes last.
     if (statOf(this.path)?.ino === this.#inode) unlinkSync(this.path);
     closeSync(this.#lock);
+    this.#lock = undefined;
   }
+
+  #watch(connected: Connected, { group, lost }: ServiceSocketOptions): void {
+    let isLooking = false;
+    const timer = setInterval(async () => {
+      if (isLooking || statOf(this.path)?.ino === this.#inode) return;
+      isLooking = true;
+      try {
+        await this.#listenAgain(connected, group);
+      } catch (error) {
+        clearInterval(timer);
+        if (this.#lock !== undefined) lost?.((error as Error).message);
+      }
+      isLooking = false;
+    }, LOOK_MS);
+    this.#timer = timer.unref();
+  }
+
+  /** @throws ServiceSocketError as {@link ServiceSocket.listen} */
+  async #listenAgain(connected: Connected, group: number | undefined): Promise<void> {
+    const held = this.#lock!;
+    // One without a name keeps nobody away.
+    if (statOf(lockOf(this.path))?.ino !== fstatSync(held).ino) {
+      this.#lock = takeLock(this.path, group);
+      closeSync(held);
+    }
+    // Its clients stay. Node removes what is at the path, so it goes before the next one is there.
+    this.#server.close();
+    const server = await listenAt(this.path, connected, group);
+    if (this.#lock === undefined) {
+      server.close(); // It was closed meanwhile.
+      return;
+    }
+    this.#inode = lstatSync(this.path).ino;
+    this.#server = server;
+  }
+}
+
+/** Who asks has the lock. @throws ServiceSocketError */
+async function listenAt(
+  path: string,
+  connected: Connected,
+  group: number | undefined,
+): Promise<Server> {
+  const server = createServer(connected);
+  try {
+    await removeLeftover(path);
+    await listening(server, path);
+    if (group === undefined) chmodSync(path, 0o600);
+    else giveToGroup(path, group, 0o660);
+    return server;
+  } catch (error) {
+    server.close();
+    throw error instanceof ServiceSocketError ? error : cannot(path, error);
+  }
+}
+
+function lockOf(path: string): string {
+  return `${path}.lock`;
 }
 
 function listening(server: Server, where: string | { readonly fd: number }): Promise<void> {
@@ -118,7 +190,7 @@ function takeLock(path: string, group: number | undefined): number {
   }
   let lock: number;
   try {
-    lock = openSync(`${path}.lock`, 'a', 0o600);
+    lock = openSync(lockOf(path), 'a', 0o600);
   } catch (error) {
     throw cannot(path, error);
   }

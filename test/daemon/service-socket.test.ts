@@ -7,10 +7,10 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ServiceSocket } from '../../src/daemon/service-socket.ts';
 import { closeFd } from '../../src/ffi/descriptors.ts';
 import { listenUnix } from '../../src/ffi/unix-socket.ts';
@@ -34,6 +34,36 @@ test('makes its folder and socket for its user alone, and removes the socket whe
   socket.close();
   expect(existsSync(path)).toBe(false);
   (await listen()).close();
+});
+
+test('is there again when somebody has removed it, with its folder and its lock', async () => {
+  const socket = await listen();
+  for (const removed of [path, join(folder, 'run')]) {
+    rmSync(removed, { recursive: true });
+    await vi.waitUntil(() => existsSync(path), { timeout: 60_000 });
+    await expect(listen()).rejects.toMatchObject({ isServed: true });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    await new Promise<void>((resolve, reject) => {
+      connect(path).once('close', resolve).once('error', reject);
+    });
+  }
+  socket.close();
+  expect(existsSync(path)).toBe(false);
+});
+
+test('says when another daemon has come to its place, and leaves it there', async () => {
+  let reason: string | undefined;
+  const lost = (text: string): void => {
+    reason = text;
+  };
+  const first = await ServiceSocket.listen(path, (client) => client.destroy(), { lost });
+  rmSync(join(folder, 'run'), { recursive: true });
+  const second = await listen();
+  await vi.waitUntil(() => reason !== undefined, { timeout: 60_000 });
+  expect(reason).toContain('a service is there already');
+  first.close();
+  await vi.waitUntil(() => existsSync(path), { timeout: 60_000 });
+  second.close();
 });
 
 test('replaces a socket that nobody listens on any more', async () => {

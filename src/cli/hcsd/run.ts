@@ -13,7 +13,7 @@ import { Daemon } from '../../daemon/daemon.ts';
 import { EarlyClients } from '../../daemon/early-clients.ts';
 import { groupIdOf } from '../../daemon/group-id.ts';
 import type { GuestPrograms } from '../../daemon/guest-programs.ts';
-import { ServiceSocket } from '../../daemon/service-socket.ts';
+import { ServiceSocket, type ServiceSocketOptions } from '../../daemon/service-socket.ts';
 import { ServiceSocketError } from '../../daemon/service-socket-error.ts';
 import { defaultSocketPath } from '../../daemon/socket-path.ts';
 import { EXIT_SERVED } from '../../daemon/start-daemon.ts';
@@ -64,14 +64,20 @@ export async function runHcsd(options: HcsdOptions): Promise<void> {
     if (daemon === undefined) early.add(client);
     else daemon.serve(client);
   };
-  const listener = await listen(socket, connected, group);
-  if (listener === undefined) return;
   let store: StateStore | undefined;
   let keepsSystems = keep;
   let end: (reason: string) => void = () => {};
   const ended = new Promise<string>((resolve) => {
     end = resolve;
   });
+  const lost = (reason: string): void => {
+    log(`clients find this service no more: ${reason}`);
+    if (host === 'simulated') return; // Its systems would end with it.
+    keepsSystems = true;
+    end('clients find it no more');
+  };
+  const listener = await listen(socket, connected, { group, lost });
+  if (listener === undefined) return;
   const audit = new AuditLog(join(folder, 'audit.log'), { warn: log });
   try {
     store = await openStore(folder);
@@ -150,12 +156,12 @@ function requireOwnFolder(group: number | undefined, socket: string, state: stri
 async function listen(
   socket: string | undefined,
   connected: (client: Socket) => void,
-  group: number | undefined,
+  options: ServiceSocketOptions,
 ): Promise<ServiceSocket | undefined> {
   try {
     const passed = await ServiceSocket.passed(connected);
     const path = socket ?? defaultSocketPath();
-    return passed ?? (await ServiceSocket.listen(path, connected, { group }));
+    return passed ?? (await ServiceSocket.listen(path, connected, options));
   } catch (error) {
     if (!(error instanceof ServiceSocketError && error.isServed)) throw error;
     process.stderr.write(`hcsd: ${error.message}\n`);
