@@ -39,13 +39,16 @@ export interface ComputeServiceOptions {
 /** Milliseconds that holders have to open a system again that is to end without any, after another service has left it. */
 const REOPEN_LIMIT_MS = 60_000;
 
+/** Ends that are kept for somebody to hear of them: ids that nobody uses again would become ever more. */
+const MOST_UNHEARD = 1000;
+
 /** The compute systems of a service, and who holds them. */
 export class ServedSystems {
   readonly #options: ComputeServiceOptions;
   readonly #groups: CpuGroups;
   /** Systems that have not stopped, or whose devices are still on, by id space and id. */
   readonly #systems = new Map<string, ServedSystem>();
-  /** Systems that ended with nobody there to hear of it: until somebody has, or their id is used again. */
+  /** Systems that ended with nobody there to hear of it: until somebody has, their id is used again, or too many others have ended since. */
   readonly #unheard = new Map<string, ServedSystem>();
   /** Why systems that are there could not be taken over. */
   readonly #left = new Map<string, string>();
@@ -213,7 +216,7 @@ export class ServedSystems {
       directory,
       stopped: () => {
         this.#systems.delete(key);
-        if (!system.wasHeld) this.#unheard.set(key, system);
+        if (!system.wasHeld) this.#keepUnheard(key, system);
         directory.forget(directoryId);
         this.#gone(plan.runtimeId);
       },
@@ -325,6 +328,16 @@ export class ServedSystems {
     if (reason === undefined) return;
     const message = `the system "${id}" is there from before, and could not be taken over: ${reason}`;
     throw failure(name, 'HCS_E_INVALID_STATE', message);
+  }
+
+  /** Keeps the end of a system until somebody has heard of it, or {@link MOST_UNHEARD} others have ended since. */
+  #keepUnheard(key: string, system: ServedSystem): void {
+    this.#unheard.set(key, system);
+    for (const [oldest, { kept }] of this.#unheard) {
+      if (this.#unheard.size <= MOST_UNHEARD) return;
+      this.#unheard.delete(oldest);
+      kept?.forget();
+    }
   }
 
   /** Lets somebody hear of the end of a system, which is forgotten when that handle is closed. */

@@ -221,6 +221,18 @@ test('a machine that ended with its process tells so to a service without its en
   await using _next = await ComputeSystem.create('vm', vm(), { core });
 });
 
+test('of machines that nobody asks for, the last thousand ends are kept', async () => {
+  engine.becomes = undefined;
+  const ids = Array.from({ length: 1002 }, (_, i) => `vm ${i}`);
+  await service.takeOver(ids.map((id) => left('Running', undefined, { id, runtimeId: id })));
+  const found = await Promise.all(
+    [...ids.slice(0, 3), ids.at(-1)!].map((id) =>
+      codeOf(async () => (await ComputeSystem.open(id, { core })).close()),
+    ),
+  );
+  expect(found).toEqual(['HCS_E_SYSTEM_NOT_FOUND', 'HCS_E_SYSTEM_NOT_FOUND', 'S_OK', 'S_OK']);
+});
+
 test('a machine that may go on is left alone by a service without its engine', async () => {
   expect((await settled(left('Running', undefined, { engine: 'other' })))[1]).toBe('left');
   const refusal = await codeOf(() => ComputeSystem.create('vm', vm(), { core }));
