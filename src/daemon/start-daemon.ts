@@ -1,5 +1,13 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+} from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failure } from '../compute/failure.ts';
@@ -19,12 +27,15 @@ export const EXIT_SERVED = 3;
 
 const DEFAULT_IDLE_EXIT_MS = 60_000;
 
+/** Bytes of a log from which on the next daemon begins a new one. */
+const LONGEST_LOG = 1 << 20;
+
 /** How far back in the log the reason of a daemon that ended is shown, in characters. */
 const SHOWN_LOG = 2000;
 
 /**
  * Starts a daemon that outlives this process, and waits until it listens, or until it finds that another one does or is
- * about to. What it says goes to `<socket>.log`.
+ * about to. What it says goes to `<socket>.log`; a long one is `<socket>.log.1` from then on.
  * @throws HcsError HCS_E_SERVICE_NOT_AVAILABLE with the last lines of the log
  */
 export async function startDaemon(socket: string, options: StartOnDemandOptions): Promise<void> {
@@ -78,6 +89,8 @@ const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
 function openLog(path: string): number {
   try {
     makeFolder(dirname(path));
+    const size = lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > LONGEST_LOG) renameSync(path, `${path}.1`);
     return openSync(path, O_APPEND | O_CREAT | O_WRONLY | (O_NOFOLLOW ?? 0), 0o600);
   } catch (error) {
     const message = `no service can listen in the folder ${dirname(path)}: ${(error as Error).message}; name another socket by HDVKIT_SOCKET, or make the folder yours`;

@@ -216,6 +216,10 @@ test('that cannot be started says why, with its last lines and no other', async 
   expect(error).toMatchObject({ code: 'HCS_E_SERVICE_NOT_AVAILABLE' });
   expect(String(error)).toMatch(/it ended with code 1: hcsd: .*another kind/);
   expect(readFileSync(`${socket}.log`, 'utf8')).toContain('one before');
+  writeFileSync(`${socket}.log`, `hcsd: a long one\n${'.'.repeat(1 << 20)}`);
+  await expect(connectService(broken)).rejects.toThrow('another kind');
+  expect(readFileSync(`${socket}.log`, 'utf8')).not.toContain('a long one');
+  expect(readFileSync(`${socket}.log.1`, 'utf8')).toContain('a long one');
 });
 
 test('the socket is in a folder of the user', () => {
