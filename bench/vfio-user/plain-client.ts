@@ -3,6 +3,7 @@ import { closeFd } from '../../src/ffi/descriptors.ts';
 import { addressOf, libc, nativeBuffer } from '../../src/ffi/libc.ts';
 import { SocketMessage } from '../../src/ffi/socket-message.ts';
 import { errnoName } from '../../src/ffi/system-call-error.ts';
+import { setReceiveTimeout } from '../../src/ffi/unix-socket.ts';
 import { VfioUserClient } from '../../src/vfio-user/client.ts';
 import { Region } from '../../src/vfio-user/device.ts';
 import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
@@ -19,7 +20,6 @@ import {
 } from '../../src/vfio-user/wire.ts';
 
 const SOL_SOCKET = 1;
-const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const EAGAIN = 11;
 /** A signal ends a wait on a socket that has a time limit, whatever SA_RESTART says (signal(7)). */
@@ -77,9 +77,9 @@ export class PlainClient implements Disposable {
     const view = new DataView(time.buffer);
     putUint64(view, 0, Math.floor(timeoutMs / 1000));
     putUint64(view, 8, (timeoutMs % 1000) * 1000);
-    for (const name of [SO_RCVTIMEO, SO_SNDTIMEO]) {
-      libc().setsockopt(client.fd, SOL_SOCKET, name, addressOf(time), 16);
-    }
+    libc().setsockopt(client.fd, SOL_SOCKET, SO_SNDTIMEO, addressOf(time), 16);
+    // From here on the socket blocks.
+    setReceiveTimeout(client.fd, timeoutMs);
   }
 
   /**

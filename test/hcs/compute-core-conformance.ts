@@ -456,16 +456,6 @@ export function describeComputeCore(name: string, open: () => CoreUnderTest): vo
         while ((await enumerated()).length > 0) await aWhile();
       });
 
-      test('can be opened from the moment that its creation has begun', async () => {
-        const operation = core.HcsCreateOperation(null, null);
-        const first = core.HcsCreateComputeSystem(id, document(), operation, null);
-        const second = await core.HcsOpenComputeSystem(id, GENERIC_ALL);
-        await core.HcsWaitForOperationResult(operation, INFINITE);
-        core.HcsCloseOperation(operation);
-        await core.HcsCloseComputeSystem(first);
-        await end(second);
-      });
-
       test('opens only what exists, with the reserved access', async () => {
         const system = await create();
         expect(await codeOf(() => core.HcsOpenComputeSystem(`${id} 2`, GENERIC_ALL))).toBe(
