@@ -33,6 +33,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'cli/hcs/daemon.test.ts': 'Unix sockets, and terminals of script(1)',
   'cli/hcs/page.test.ts': 'commands run from their source, on terminals of script(1)',
   'cli/hcs/patience.test.ts': 'the clock of Vitest',
+  'cli/hcs/save.test.ts': 'spies of Vitest',
   'cli/schema.test.ts': 'commands run from their source',
   'cli/validate.test.ts': 'commands run from their source',
   'cli/vm-attach.test.ts': 'commands run from their source, on terminals of script(1)',
