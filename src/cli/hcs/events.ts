@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ComputeSystem } from '../../hcs/compute-system.ts';
 import { GENERIC_ALL, HCS_EVENT_OPTIONS, HCS_EVENT_TYPE } from '../../hcs/core/constants.ts';
+import { HcsError } from '../../hcs/hcs-error.ts';
 import { isGone } from '../../hcs/is-gone.ts';
 import type { State } from '../../hcs/schema/documents.ts';
 import { readEventData, type SystemEvent } from '../../hcs/system-event.ts';
@@ -53,7 +54,9 @@ export async function events(
       return;
     }
     while (!session.signal.aborted) {
-      await lookForSystems(session, watching, watch);
+      await lookForSystems(session, watching, watch).catch((error: unknown) => {
+        throw isDisconnected(error) ? new ServiceEndedError() : error;
+      });
       await Promise.race([delay(LOOK_MS, undefined, { signal: session.signal }), failed]);
     }
   });
@@ -64,9 +67,15 @@ class ServiceEndedError extends Error {
   override readonly name = 'ServiceEndedError';
   readonly remedy = 'hcs service says whether one runs; hcs list, what systems it has';
 
-  constructor(id: string) {
-    super(`Cannot follow ${shownId(id)} any longer: the compute service has ended`);
+  /** @param id of the system that was followed; undefined: all were */
+  constructor(id?: string) {
+    const what = id === undefined ? 'the systems' : shownId(id);
+    super(`Cannot follow ${what} any longer: the compute service has ended`);
   }
+}
+
+function isDisconnected(error: unknown): boolean {
+  return error instanceof HcsError && error.code === 'HCS_E_SERVICE_DISCONNECT';
 }
 
 async function lookForSystems(
