@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ComputeFunctions } from '../../src/compute/compute-functions.ts';
 import type { RemoteService } from '../../src/daemon/remote-service.ts';
-import { GENERIC_ALL, INFINITE } from '../../src/hcs/core/constants.ts';
+import { GENERIC_ALL } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import {
   CLASS_ID,
@@ -13,6 +13,7 @@ import {
   vm,
 } from '../compute/recording-engine.ts';
 import { InProcessDaemon } from './in-process.ts';
+import { runOperation } from './run-operation.ts';
 
 let under: InProcessDaemon;
 let remote: RemoteService;
@@ -21,15 +22,7 @@ let system: HCS_SYSTEM;
 
 const key = { systemId: 'vm', classId: CLASS_ID, instanceId: INSTANCE };
 
-async function run(start: (operation: HCS_OPERATION) => void, on = core): Promise<void> {
-  const operation = on.HcsCreateOperation(null, null);
-  try {
-    start(operation);
-    await on.HcsWaitForOperationResult(operation, INFINITE);
-  } finally {
-    on.HcsCloseOperation(operation);
-  }
-}
+const run = (start: (operation: HCS_OPERATION) => void, on = core) => runOperation(on, start);
 
 const modify = (request: object) =>
   run((o) => core.HcsModifyComputeSystem(system, o, JSON.stringify(request), null));

@@ -11,7 +11,6 @@ import { ComputeFunctions } from '../../src/compute/compute-functions.ts';
 import { DeviceDirectory } from '../../src/compute/device-directory.ts';
 import type { RemoteService } from '../../src/daemon/remote-service.ts';
 import type { SimulatedEngine } from '../../src/engines/simulated/engine.ts';
-import { INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import { simulatedServiceOptions } from '../../src/hosts/simulated/host.ts';
 import { createServedEngine } from '../../src/hosts/simulated/served-engine.ts';
@@ -24,6 +23,7 @@ import {
   vm,
 } from '../compute/recording-engine.ts';
 import { InProcessDaemon } from './in-process.ts';
+import { runOperation } from './run-operation.ts';
 
 /** Milliseconds that devices may take here. */
 const LIMIT_MS = 1500;
@@ -37,15 +37,7 @@ let remote: RemoteService;
 let core: ComputeFunctions;
 let system: HCS_SYSTEM;
 
-async function run(start: (operation: HCS_OPERATION) => void): Promise<void> {
-  const operation = core.HcsCreateOperation(null, null);
-  try {
-    start(operation);
-    await core.HcsWaitForOperationResult(operation, INFINITE);
-  } finally {
-    core.HcsCloseOperation(operation);
-  }
-}
+const run = (start: (operation: HCS_OPERATION) => void, on = core) => runOperation(on, start);
 
 const modify = (request: object) =>
   run((o) => core.HcsModifyComputeSystem(system, o, JSON.stringify(request), null));
