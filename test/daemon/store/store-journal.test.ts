@@ -99,7 +99,7 @@ describe('a store that knows of nothing begins with the copies', () => {
     expect(warnings).toEqual([expect.stringContaining('copies of 2 are there')]);
   });
 
-  test.each(['{', '{}', ''])('and tells which of them cannot be read: %j', async (content) => {
+  test.each(['{', '', `${'0'.repeat(64)}\n{}`])('and tells which of them cannot be read: %j', async (content) => {
     await leave('one', 'two');
     const [name = ''] = readdirSync(join(folder, 'copies')).filter(
       (one) => one !== 'settings.copy',
