@@ -99,19 +99,22 @@ describe('a store that knows of nothing begins with the copies', () => {
     expect(warnings).toEqual([expect.stringContaining('copies of 2 are there')]);
   });
 
-  test.each(['{', '', `${'0'.repeat(64)}\n{}`])('and tells which of them cannot be read: %j', async (content) => {
-    await leave('one', 'two');
-    const [name = ''] = readdirSync(join(folder, 'copies')).filter(
-      (one) => one !== 'settings.copy',
-    );
-    const damaged = join(folder, 'copies', name);
-    writeFileSync(damaged, content);
-    expect(begin().records).toHaveLength(1);
-    expect(warnings).toEqual([
-      expect.stringContaining(`is not known: ${damaged}`),
-      expect.stringContaining('copies of 1 are there'),
-    ]);
-  });
+  test.each(['{', '', `${'0'.repeat(64)}\n{}`])(
+    'and tells which of them cannot be read: %j',
+    async (content) => {
+      await leave('one', 'two');
+      const [name = ''] = readdirSync(join(folder, 'copies')).filter(
+        (one) => one !== 'settings.copy',
+      );
+      const damaged = join(folder, 'copies', name);
+      writeFileSync(damaged, content);
+      expect(begin().records).toHaveLength(1);
+      expect(warnings).toEqual([
+        expect.stringContaining(`is not known: ${damaged}`),
+        expect.stringContaining('copies of 1 are there'),
+      ]);
+    },
+  );
 
   test('and one that knows of something does not', async () => {
     await leave('one');
