@@ -21,6 +21,11 @@ import { decodeFailure, encodeFailure, failureResponse } from './wire-failure.ts
 /** Milliseconds for which a service that says that it is starting is waited for. */
 const LONGEST_START_MS = 120_000;
 
+/** The other end ended the connection before it said a word: a daemon that was just ending, or no service at all. */
+export class HungUpError extends Error {
+  override readonly name = 'HungUpError';
+}
+
 /** What of a client hears of one handle. */
 export type LinkListener = Pick<SystemListener, 'event' | 'ended' | 'disconnected'>;
 
@@ -58,8 +63,9 @@ export class Link {
    * Says hello on a socket that is connected.
    * @param limitMs milliseconds that the service may take, from its last sign of life on
    * @param ended called once when the connection ends, unless it never began
-   * @throws HcsError HCS_E_UNSUPPORTED_PROTOCOL_VERSION; HCS_E_SERVICE_NOT_AVAILABLE when nothing greets back;
-   * HCS_E_ACCESS_DENIED when the service does not let this user in
+   * @throws HcsError HCS_E_UNSUPPORTED_PROTOCOL_VERSION; HCS_E_SERVICE_NOT_AVAILABLE when nothing greets back, by a
+   * {@link HungUpError} where the other end hung up without a word; HCS_E_ACCESS_DENIED when the service does not let this
+   * user in
    */
   static async open(socket: Socket, limitMs: number, ended: (link: Link) => void): Promise<Link> {
     const link: Link = new Link(socket, () => {
@@ -89,6 +95,8 @@ export class Link {
         error.function,
         'HCS_E_SERVICE_NOT_AVAILABLE',
         `what listens there is no service that greets: ${link.#reason}; end that program, or name another socket by HDVKIT_SOCKET`,
+        undefined,
+        !link.#isClosed && socket.bytesRead === 0 ? new HungUpError(link.#reason) : undefined,
       );
     } finally {
       clearTimeout(link.#helloTimer);

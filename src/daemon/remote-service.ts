@@ -22,7 +22,7 @@ import type { SystemQuery } from '../hcs/schema/documents.ts';
 import { AnnouncedDevice } from './announced-device.ts';
 import { AnnouncedDevices } from './announced-devices.ts';
 import type { GuestProgramOptions, GuestPrograms } from './guest-programs.ts';
-import { Link } from './link.ts';
+import { HungUpError, Link } from './link.ts';
 import type { ServiceFunction, ServiceGreeting } from './protocol.ts';
 import { Postponed, RemoteAccess } from './remote-access.ts';
 import { runRemoteProgram } from './remote-program.ts';
@@ -41,6 +41,9 @@ export interface RemoteServiceOptions {
 
 /** Milliseconds between looks for a daemon that follows one that has ended. */
 const LOOK_MS = 100;
+
+/** Milliseconds for which a daemon that was killed may still take connections, which it hangs up. */
+const DYING_LIMIT_MS = 1000;
 
 /**
  * A compute service at the other end of a socket. It connects when it is first asked for something, and again when it is
@@ -254,11 +257,18 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
   }
 
   async #open(): Promise<Link> {
-    try {
-      return await this.#greeted(await this.#options.connect());
-    } catch (error) {
-      this.#link = undefined;
-      throw error;
+    const end = performance.now() + DYING_LIMIT_MS;
+    while (true) {
+      try {
+        return await this.#greeted(await this.#options.connect());
+      } catch (error) {
+        const mayBeDying = (error as HcsError).cause instanceof HungUpError;
+        if (!mayBeDying || performance.now() > end || this.#isClosed) {
+          this.#link = undefined;
+          throw error;
+        }
+      }
+      await delay(LOOK_MS);
     }
   }
 
