@@ -1,11 +1,12 @@
 /**
  * How long does it take to attach a device, and how much memory does a further one take?
  *
- * On the simulated host: on this thread, on a worker that all share, on a worker each. Every round is a process of its own,
- * as memory that was used once does not all come back. A *further* device is each but the first.
+ * On the simulated host: on this thread, on a worker that all share, on a worker each; and on a worker each where the
+ * device is compiled, so that no worker has to load TypeScript. Every round is a process of its own, as memory that was
+ * used once does not all come back. A *further* device is each but the first.
  */
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { ComputeSystem, DeviceHost } from 'hdvkit';
@@ -19,11 +20,21 @@ const ROUNDS = count('--rounds', 5);
 const DEVICES = Math.min(count('--devices', 12), 32);
 const MODULE = pathToFileURL(join(packageRoot(), 'sample-devices/edu.ts'));
 
+/** As the package has it: JavaScript where this program is built, TypeScript in a checkout. */
+const PACKAGED = new URL(
+  `../devices/gpio-idio-16/index${extname(import.meta.url)}`,
+  import.meta.url,
+);
+
 const WAYS = {
   'on this thread': { placement: 'inline' },
   'one worker for all': { placement: 'worker', group: 'all' },
   'a worker each': { placement: 'worker' },
+  'a worker each, compiled': { placement: 'worker' },
 } as const;
+
+const isBuilt = PACKAGED.pathname.endsWith('.js');
+const ways = Object.keys(WAYS).filter((way) => isBuilt || !way.endsWith('compiled'));
 
 interface Figures {
   /** Milliseconds. */
@@ -55,7 +66,7 @@ async function attachAll(way: keyof typeof WAYS): Promise<Figures> {
   let before = 0;
   for (let i = 0; i < DEVICES; i++) {
     const started = performance.now();
-    await devices.attach(MODULE, WAYS[way]);
+    await devices.attach(way.endsWith('compiled') ? PACKAGED : MODULE, WAYS[way]);
     times.push(performance.now() - started);
     if (i === 0) before = resident();
   }
@@ -71,7 +82,7 @@ async function main(): Promise<void> {
   const samples = new Samples();
   const run = promisify(execFile);
   const measure = async (): Promise<void> => {
-    for (const way of Object.keys(WAYS)) {
+    for (const way of ways) {
       const { stdout } = await run(process.execPath, [
         ...process.execArgv,
         '--expose-gc',

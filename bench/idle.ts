@@ -2,7 +2,7 @@
  * What do attached devices cost that nobody uses? 64 of them in simulated machines, on two workers and on a worker each.
  *
  * `--devices N` attaches another number, `--seconds N` looks for another time than 10 s, and
- * `--settle N` waits another time than 25 s before.
+ * `--settle N` waits another time than 70 s before.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,8 +16,8 @@ import { count, type Measurement, print } from './report.ts';
 
 const DEVICES = count('--devices', 64);
 const SECONDS = count('--seconds', 10);
-/** The engine collects the garbage of a start for a while after it. */
-const SETTLE_MS = count('--settle', 25) * 1000;
+/** V8 collects the garbage of a start, in each thread, for up to a minute after it. */
+const SETTLE_MS = count('--settle', 70) * 1000;
 /** Slots of a machine's bus. */
 const PER_MACHINE = 32;
 const MODULE = pathToFileURL(join(packageRoot(), 'sample-devices/edu.ts'));

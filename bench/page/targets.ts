@@ -110,7 +110,7 @@ export const TARGETS: readonly Target[] = [
   {
     question: 'Memory of a further device with its own worker',
     bench: 'attach',
-    measurements: /^a worker each: memory of a further device$/,
+    measurements: /^a worker each(?:, compiled)?: memory of a further device$/,
     limit: 40,
     side: 'below',
   },
