@@ -1,18 +1,14 @@
 import { NO_MESSAGE_TIMEOUT } from '../engines/qemu/engine.ts';
 import { LinuxGuest } from '../engines/qemu/linux-guest.ts';
 import { ComputeSystem } from '../hcs/compute-system.ts';
-import { DeviceHost } from '../hdv/device-host.ts';
 import { createLinuxHost } from '../hosts/linux/host.ts';
+import { attachFile } from './attach-file.ts';
 import type { CleanUp } from './clean-up.ts';
 import type { DeviceFile } from './device-file.ts';
 import { overlayDocument } from './document.ts';
-import { GuestConsole } from './guest-console.ts';
 import { openInspector } from './inspector.ts';
-import { liveReload } from './live-reload.ts';
-import { showNotice } from './notices.ts';
 import type { RunOptions } from './run-options.ts';
 import { remark } from './terminal.ts';
-import { TraceView } from './trace-view.ts';
 import { UsageError } from './usage-error.ts';
 import { grantFiles, needsGrants } from './vm/grant-files.ts';
 
@@ -42,29 +38,11 @@ export async function runLinux(
   const id = `hdvkit-run-${process.pid}`;
   if (needsGrants('linux')) await grantFiles(core, id, document, cleanUp);
   const system = cleanUp.use(await ComputeSystem.create(id, document, { core, signal }));
-  const devices = cleanUp.use(
-    await DeviceHost.create(system, { binding: binding.hdv, report: showNotice }),
-  );
-  const console = new GuestConsole(guest.consolePath);
-  cleanUp.add(() => console.close());
-  const trace = options.trace
-    ? new TraceView(file, { write: (line) => console.remark(line) })
-    : undefined;
-  if (trace) cleanUp.add(() => trace.end());
-  const attachment = await devices.attach(file.module, {
-    configuration: options.configuration,
-    signal,
-    ...(file.exportName === undefined ? {} : { export: file.exportName }),
-    ...(trace ? { trace: trace.ring.memory } : {}),
-  });
+  const machine = { system, binding: binding.hdv, consolePath: guest.consolePath };
+  const { console, follow } = await attachFile(file, options, machine, cleanUp);
   await console.connect();
   await system.start({ signal });
-  trace?.follow();
-  if (options.watch) {
-    const { path } = file;
-    const remark = (line: string): void => console.remark(line);
-    cleanUp.add(liveReload({ path, devices, attachment, remark }));
-  }
+  follow();
   if (options.command !== undefined) {
     const code = await runCommand(guest, options.command, signal);
     // A device that has failed fails the command, also where the guest made nothing of it.

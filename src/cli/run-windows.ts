@@ -1,17 +1,13 @@
 import { ComputeSystem } from '../hcs/compute-system.ts';
 import type { ComputeSystem as Document } from '../hcs/schema/documents.ts';
-import { DeviceHost } from '../hdv/device-host.ts';
 import { useHost } from '../hosts/index.ts';
+import { attachFile } from './attach-file.ts';
 import type { CleanUp } from './clean-up.ts';
 import type { DeviceFile } from './device-file.ts';
 import { overlayDocument } from './document.ts';
-import { GuestConsole } from './guest-console.ts';
 import { openInspector } from './inspector.ts';
-import { liveReload } from './live-reload.ts';
-import { showNotice } from './notices.ts';
 import type { RunOptions } from './run-options.ts';
 import { remark } from './terminal.ts';
-import { TraceView } from './trace-view.ts';
 import { UsageError } from './usage-error.ts';
 import { windowsGuest } from './windows/guest-document.ts';
 
@@ -41,28 +37,11 @@ export async function runWindows(
   const id = crypto.randomUUID();
   const system = cleanUp.use(await ComputeSystem.create(id, document, { core, signal }));
   for (const path of guest.files) await core.HcsGrantVmAccess(id, path);
-  const devices = cleanUp.use(
-    await DeviceHost.create(system, { binding: binding.hdv, report: showNotice }),
-  );
-  const console = new GuestConsole(consoleOf(document) ?? guest.consolePath);
-  cleanUp.add(() => console.close());
-  const trace = options.trace
-    ? new TraceView(file, { write: (line) => console.remark(line) })
-    : undefined;
-  if (trace) cleanUp.add(() => trace.end());
-  const attachment = await devices.attach(file.module, {
-    configuration: options.configuration,
-    signal,
-    ...(file.exportName === undefined ? {} : { export: file.exportName }),
-    ...(trace ? { trace: trace.ring.memory } : {}),
-  });
+  const consolePath = consoleOf(document) ?? guest.consolePath;
+  const machine = { system, binding: binding.hdv, consolePath };
+  const { attachment, console, follow } = await attachFile(file, options, machine, cleanUp);
   await system.start({ signal });
-  trace?.follow();
-  if (options.watch) {
-    const { path } = file;
-    const say = (line: string): void => console.remark(line);
-    cleanUp.add(liveReload({ path, devices, attachment, remark: say }));
-  }
+  follow();
   remark(
     `Started a machine with ${attachment.name}${process.stdin.isTTY ? '; Ctrl-] leaves' : ''}`,
   );

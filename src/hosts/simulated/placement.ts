@@ -1,4 +1,5 @@
 import type { LocalDeviceHost } from '../../device-host/local-device-host.ts';
+import { PlacedWorkers } from '../../device-host/placed-workers.ts';
 import type { SimulatedEngine } from '../../engines/simulated/engine.ts';
 import type {
   DevicePlacement,
@@ -18,17 +19,18 @@ export interface SimulatedPlacementOptions extends DeviceThreadOptions {
 export class SimulatedPlacement implements DevicePlacement {
   readonly sharesWorkers = true;
   readonly #options: SimulatedPlacementOptions;
-  readonly #devices = new Set<WorkerDevice>();
+  readonly #placed: PlacedWorkers;
   /** Threads by system and group; each begins as the promise of its first device. */
   readonly #groups = new Map<string, Promise<DeviceThread>>();
 
   constructor(options: SimulatedPlacementOptions) {
     this.#options = options;
+    this.#placed = new PlacedWorkers(options.deviceHost);
   }
 
   async place(request: PlacementRequest): Promise<PlacedDevice> {
-    const { deviceHost, engine } = this.#options;
-    const { host, systemId, classId, instanceId } = request;
+    const { engine } = this.#options;
+    const { systemId } = request;
     let device: WorkerDevice | undefined;
     const placed = await WorkerDevice.load({
       load: () => this.#load(request, () => device?.hidePages()),
@@ -37,38 +39,12 @@ export class SimulatedPlacement implements DevicePlacement {
       isShared: request.group !== undefined,
     });
     device = placed;
-    this.#devices.add(placed);
-    const end = async (): Promise<void> => {
-      this.#devices.delete(placed);
-      await placed.close();
-    };
-    try {
-      const handle = await deviceHost.announce(host, classId, instanceId, placed);
-      return {
-        device: handle,
-        get name() {
-          return placed.name;
-        },
-        get shape() {
-          return placed.shape;
-        },
-        restartsInPlace: true,
-        restart: (restart) => placed.restart(restart),
-        stop: async () => {
-          await deviceHost.release(handle);
-          await end();
-        },
-      };
-    } catch (error) {
-      await end();
-      throw error;
-    }
+    return await this.#placed.announce(request, placed);
   }
 
   /** Ends the devices that nobody stopped. */
   async close(): Promise<void> {
-    await Promise.all([...this.#devices].map((device) => device.close()));
-    this.#devices.clear();
+    await this.#placed.close();
   }
 
   /** @param failed called when the device has failed, before that is told */
