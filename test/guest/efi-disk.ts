@@ -1,5 +1,7 @@
-/** COM1's data register, as every PC has it. */
+/** COM1's data register, as every PC has it, and its line status: bit 5 says that the next byte can be sent. */
 const COM1 = 0x3f8;
+const LINE_STATUS = COM1 + 5;
+const CAN_SEND = 0x20;
 const SECTOR = 512;
 const MIB = 1024 * 1024;
 
@@ -9,10 +11,14 @@ const MIB = 1024 * 1024;
  */
 export function efiProgram(text: string): Buffer {
   const code = Buffer.concat([
-    Buffer.from([0x48, 0x8d, 0x35, 17, 0, 0, 0]), // lea rsi, [rip + 17]: the text
+    Buffer.from([0x48, 0x8d, 0x35, 31, 0, 0, 0]), // lea rsi, [rip + 31]: the text
+    Buffer.from([0xac, 0x84, 0xc0, 0x74, 22]), // next: lodsb; test al, al; jz end
+    Buffer.from([0x88, 0xc4]), // mov ah, al
+    Buffer.from([0xba, LINE_STATUS & 0xff, LINE_STATUS >> 8, 0, 0]), // mov edx, LINE_STATUS
+    Buffer.from([0xec, 0xa8, CAN_SEND, 0x74, 0xfb]), // wait: in al, dx; test al, CAN_SEND; jz wait
     Buffer.from([0xba, COM1 & 0xff, COM1 >> 8, 0, 0]), // mov edx, COM1
-    Buffer.from([0xac, 0x84, 0xc0, 0x74, 3]), // next: lodsb; test al, al; jz end
-    Buffer.from([0xee, 0xeb, 0xf8]), // out dx, al; jmp next
+    Buffer.from([0x88, 0xe0]), // mov al, ah
+    Buffer.from([0xee, 0xeb, 0xe5]), // out dx, al; jmp next
     Buffer.from([0xfa, 0xf4, 0xeb, 0xfc]), // end: cli; hlt; jmp end
     Buffer.from(`${text}\0`, 'latin1'),
   ]);

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -8,9 +7,8 @@ import { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import type { Devices, Uefi } from '../../src/hcs/schema/documents.ts';
 import { createGranted } from './create-granted.ts';
 import { efiDisk, efiProgram } from './efi-disk.ts';
+import { FirmwareConsole } from './firmware-console.ts';
 
-/** A loaded machine takes its time. */
-const PATIENCE = { timeout: 80_000, interval: 50 };
 /** MicrosoftUEFICertificateAuthority. */
 const SecureBootTemplateId = '272e7447-90a4-4563-a4b9-8e4ab00526ce';
 
@@ -61,17 +59,12 @@ async function printedBy(
     exited: () => {},
     notify: () => {},
   });
-  let printed = '';
-  const console = connect(NamedPipe);
-  console.setEncoding('utf8').on('data', (text: string) => {
-    printed += text;
-  });
   try {
+    await using console = await FirmwareConsole.connect(NamedPipe);
     await machine.start([]);
-    await expect.poll(() => printed, PATIENCE).toMatch(awaited);
-    return printed;
+    await console.says(awaited);
+    return console.printed;
   } finally {
-    console.destroy();
     await machine.terminate();
   }
 }

@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { QemuEngine } from '../../src/engines/qemu/engine.ts';
 import { createGranted } from './create-granted.ts';
+import { FirmwareConsole } from './firmware-console.ts';
 
-/** A loaded machine takes its time. */
-const PATIENCE = { timeout: 80_000, interval: 100 };
 const VARIABLE = `HdvkitTest -guid ${randomUUID()}`;
 const ESCAPE = '\x1b';
 
@@ -24,36 +22,15 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The firmware's own shell, on the first serial port of a machine with nothing to boot. */
-class Shell {
-  readonly #socket: Socket;
-  #printed = '';
+const PROMPT = /Shell> /;
 
-  constructor(path: string) {
-    this.#socket = connect(path);
-    this.#socket.setEncoding('utf8').on('data', (text: string) => {
-      this.#printed += text;
-      // It waits for a while for somebody who does not want its start-up script.
-      if (text.includes('to skip')) this.#socket.write(ESCAPE);
-    });
-  }
-
-  /** Runs a command; what it printed. */
-  async run(command: string): Promise<string> {
-    await this.#prompt();
-    this.#printed = '';
-    this.#socket.write(`${command}\r`);
-    await this.#prompt();
-    return this.#printed;
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  async #prompt(): Promise<void> {
-    await expect.poll(() => this.#printed, PATIENCE).toContain('Shell> ');
-  }
+/** Runs a command in the firmware's own shell; what it printed. */
+async function run(shell: FirmwareConsole, command: string): Promise<string> {
+  await shell.says(PROMPT);
+  shell.forget();
+  shell.write(`${command}\r`);
+  await shell.says(PROMPT);
+  return shell.printed;
 }
 
 /** Starts a machine without an operating system, runs commands in its firmware, and ends it. */
@@ -77,14 +54,16 @@ async function inFirmware(
     exited: () => {},
     notify: () => {},
   });
-  const shell = new Shell(console);
   try {
+    await using shell = await FirmwareConsole.connect(console);
     await machine.start([]);
+    // It waits for a while for somebody who does not want its start-up script.
+    await shell.says(/to skip/);
+    shell.write(ESCAPE);
     let printed = '';
-    for (const command of commands) printed += await shell.run(command);
+    for (const command of commands) printed += await run(shell, command);
     return printed;
   } finally {
-    shell.close();
     await machine.terminate();
   }
 }
