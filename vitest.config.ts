@@ -4,6 +4,7 @@ const source = { conditions: ['hdvkit-source', 'node', 'import', 'module', 'defa
 
 /** Limits that stop what hangs, and must not stop what only is slow. */
 const SLOW_MACHINES = { HDVKIT_LOAD_LIMIT: '180' };
+const PATIENCE = { poll: { timeout: 60_000 } };
 
 /**
  * Two projects: `unit` needs nothing but Node; `guest` boots a stock QEMU with a stock Linux kernel. What runs on Windows
@@ -23,6 +24,7 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 240_000,
           env: SLOW_MACHINES,
+          expect: PATIENCE,
         },
       },
       {
@@ -35,6 +37,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           env: SLOW_MACHINES,
+          expect: PATIENCE,
           maxWorkers: 2,
         },
       },
