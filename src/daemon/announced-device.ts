@@ -14,7 +14,7 @@ const SILENT: LinkListener = { event: () => {}, ended: () => {}, disconnected: (
  * service: when that has ended the device goes on, and is announced to the next one.
  */
 export class AnnouncedDevice {
-  readonly #key: DeviceKey;
+  readonly key: DeviceKey;
   readonly #endpoint: DeviceEndpoint;
   #isOn = false;
   /** The last change of power, which one service may have asked for and another one has to know. */
@@ -22,7 +22,7 @@ export class AnnouncedDevice {
   #on: { readonly link: Link; readonly device: number; readonly handle?: number } | undefined;
 
   constructor(key: DeviceKey, endpoint: DeviceEndpoint) {
-    this.#key = key;
+    this.key = key;
     this.#endpoint = {
       powerOn: (configuration) =>
         this.#switch(async () => {
@@ -66,7 +66,7 @@ export class AnnouncedDevice {
     const handle = link.openHandle(SILENT);
     try {
       // How one has ended is for somebody else to hear.
-      const params = { handle, function: NAME, ...idsOf(this.#key.systemId), hasNotEnded: true };
+      const params = { handle, function: NAME, ...idsOf(this.key.systemId), hasNotEnded: true };
       await link.request(NAME, 'open', params);
       await this.#announce(link, this.#isOn, handle);
       return true;
@@ -99,7 +99,7 @@ export class AnnouncedDevice {
   async #announce(link: Link, isOn: boolean, handle?: number): Promise<void> {
     const device = link.openDevice(this.#endpoint);
     try {
-      const params = { device, ...this.#key, ...(isOn ? { isOn } : {}) };
+      const params = { device, ...this.key, ...(isOn ? { isOn } : {}) };
       await link.request(NAME, 'announce', params);
     } catch (error) {
       link.closeDevice(device);

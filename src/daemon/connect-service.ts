@@ -3,7 +3,7 @@ import { ComputeFunctions } from '../compute/compute-functions.ts';
 import { failure } from '../compute/failure.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import type { ServiceGreeting } from './protocol.ts';
-import { RemoteService } from './remote-service.ts';
+import { RemoteService, type RemoteServiceOptions } from './remote-service.ts';
 import { requireTrusted } from './socket-owner.ts';
 import { checkSocketPath, defaultSocketPath } from './socket-path.ts';
 import { type StartOnDemandOptions, startDaemon } from './start-daemon.ts';
@@ -57,12 +57,15 @@ export async function connectService(
 }
 
 /** The service of this user, connected when it is first asked for something. */
-export function openService(options: ConnectServiceOptions = {}): RemoteService {
+export function openService(
+  options: ConnectServiceOptions & Pick<RemoteServiceOptions, 'deviceNews'> = {},
+): RemoteService {
   const { greetingLimitMs = DEFAULT_GREETING_LIMIT_MS } = options;
   return new RemoteService({
     connect: (mayStart = true) =>
       connectSocket(mayStart ? options : { ...options, startOnDemand: false }, greetingLimitMs),
     greetingLimitMs,
+    deviceNews: options.deviceNews,
   });
 }
 

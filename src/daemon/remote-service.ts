@@ -20,7 +20,7 @@ import type { SystemListener } from '../compute/system-listener.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import type { SystemQuery } from '../hcs/schema/documents.ts';
 import { AnnouncedDevice } from './announced-device.ts';
-import { AnnouncedDevices } from './announced-devices.ts';
+import { AnnouncedDevices, type DeviceNews } from './announced-devices.ts';
 import type { GuestProgramOptions, GuestPrograms } from './guest-programs.ts';
 import { HungUpError, Link } from './link.ts';
 import type { ServiceFunction, ServiceGreeting } from './protocol.ts';
@@ -37,6 +37,8 @@ export interface RemoteServiceOptions {
   readonly connect: (mayStart?: boolean) => Promise<Socket>;
   /** Milliseconds that the service may take to greet. */
   readonly greetingLimitMs: number;
+  /** Hears what becomes of devices when the service has gone. By default one that is given up is a warning of the process. */
+  readonly deviceNews?: ((news: DeviceNews) => void) | undefined;
 }
 
 /** Milliseconds between looks for a daemon that follows one that has ended. */
@@ -55,13 +57,14 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
   /** The connection, or the attempt at one. */
   #link: Promise<Link> | undefined;
   #isClosed = false;
-  readonly #devices = new AnnouncedDevices();
+  readonly #devices: AnnouncedDevices;
   #isLooking = false;
   /** Creations that the service has not been asked for yet: whoever looks for a system waits for them. */
   readonly #unsent = new Set<Promise<void>>();
 
   constructor(options: RemoteServiceOptions) {
     this.#options = options;
+    this.#devices = new AnnouncedDevices(options.deviceNews);
   }
 
   /** Connects, unless it is connected. @throws HcsError as {@link Link.open} and the options' connect */

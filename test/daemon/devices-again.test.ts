@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ComputeFunctions } from '../../src/compute/compute-functions.ts';
 import type { Adoption, EngineRequest } from '../../src/compute/engine.ts';
+import type { DeviceNews } from '../../src/daemon/announced-devices.ts';
 import { RemoteService } from '../../src/daemon/remote-service.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import {
@@ -20,6 +21,7 @@ let daemons: InProcessDaemon[];
 let remote: RemoteService;
 let endpoint: RecordedEndpoint;
 let system: ComputeSystem;
+let news: DeviceNews[];
 
 /** A daemon that clients find from now on, over machines that are all running. */
 function begin(devices: readonly string[] = []): InProcessDaemon {
@@ -50,10 +52,12 @@ const found = (): unknown => daemons.at(-1)!.directory.find(key);
 beforeEach(async () => {
   daemons = [];
   endpoint = new RecordedEndpoint();
+  news = [];
   begin();
   remote = new RemoteService({
     connect: () => daemons.at(-1)!.connect(),
     greetingLimitMs: 30_000,
+    deviceNews: (what) => news.push(what),
   });
   system = await ComputeSystem.create('vm', vm(), { core: new ComputeFunctions(remote) });
   await system.start();
@@ -68,7 +72,8 @@ test('a device in a machine is announced to the daemon that follows, and powered
   await remote.register(key, endpoint);
   await system.modify(deviceRequest('Add', INSTANCE));
   const second = await follow([INSTANCE]);
-  await expect.poll(found).toBeDefined();
+  await expect.poll(() => news).toEqual([{ type: 'announced', key }]);
+  expect(found()).toBeDefined();
   expect(endpoint.log).toEqual(['on port=1']);
   const again = await ComputeSystem.open('vm', { core: second.core() });
   await again.modify(deviceRequest('Remove', INSTANCE));
@@ -100,6 +105,29 @@ test('one whose machine is gone is powered off and forgotten, one that is withdr
   daemons[0]!.dropClients();
   await expect.poll(() => endpoint.log).toEqual(['on port=1', 'off']);
   expect([found(), second.directory.find(other)]).toEqual([undefined, undefined]);
+  expect(news).toEqual([{ type: 'forgotten', key }]);
+});
+
+test('one that the daemon that follows never takes is given up aloud, and keeps no other one', async () => {
+  await remote.register(key, endpoint);
+  const other = { ...key, instanceId: CLASS_ID };
+  await remote.register(other, new RecordedEndpoint());
+  const [first] = daemons;
+  const second = begin();
+  // Somebody else has its instance id.
+  second.directory.register(key, new RecordedEndpoint());
+  await second.service.takeOver(
+    first!.service.records.map((record) => ({ ...record, engineRecord: {} })),
+  );
+  first!.dropClients();
+  await expect.poll(() => news.length, { timeout: 30_000 }).toBe(2);
+  expect(news).toEqual([
+    { type: 'announced', key: other },
+    { type: 'givenUp', key, error: expect.objectContaining({ message: expect.any(String) }) },
+  ]);
+  expect((news[1] as { error: Error }).error.message).toMatch(
+    new RegExp(`^Cannot announce device ${INSTANCE} of vm to the service that follows: .*taken`),
+  );
 });
 
 test('it is withdrawn from the daemon that follows, whose handle of the system is closed by that', async () => {

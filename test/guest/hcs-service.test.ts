@@ -70,26 +70,33 @@ test('a machine goes on when its daemon is killed or stopped, and what it was gr
   const wait = place.start(['wait', 'web'], options);
   const attach = place.startOnTerminal(['attach', 'web', 'device.ts'], options);
   const console = place.startOnTerminal(['console', 'web'], options);
-  const done = Promise.all([wait, attach, console].map(ended));
+  const done = Promise.all([wait, console].map(ended));
+  const attachEnd = ended(attach);
   await Promise.all([
     until(wait.stderr, 'Waiting for the end of web'),
     until(attach.stdout, 'Ctrl-C takes it out again'),
     until(console.stdout, 'Ctrl-] leaves it'),
   ]);
+  const served = until(attach.stdout, 'Good goes on, and is announced to the next one');
   process.kill(first, 'SIGKILL');
+  await served;
   for (const { code, stdout, stderr } of await done) {
     expect(`${stdout}${stderr}`).toMatch(
       /web: the connection to its service is lost.*\s+remedy: hcs list shows the systems/,
     );
     expect(code).toBe(1);
   }
-  // The next one has it, and its grant still.
+  // The next one has it, its device, and its grant still.
+  const announced = until(attach.stdout, 'Good is announced to the compute service again, for web');
   expect((await hcs('list', '--json')).stdout).toMatch(/"State": ?"Running"/);
+  await announced;
   expect(isGranted('web')).toBe(IS_ROOT);
+  const servedStill = until(attach.stdout, 'Good goes on, and is announced to the next one');
   const stopped = await hcs('service', 'stop');
   expect(stopped.stdout).toMatch(
     /^Stopped hcsd \S+, process \d+; 1 system goes on, for the next one\n$/,
   );
+  await servedStill;
   expect((await hcs('service', 'status')).code).toBe(1);
   // A byte over its console, and the guest powers off.
   expect(readdirSync(consoles)).toHaveLength(1);
@@ -99,7 +106,10 @@ test('a machine goes on when its daemon is killed or stopped, and what it was gr
   const typed = await place.run(['console', 'web'], { ...options, input: 'x' });
   expect(typed).toMatchObject({ code: 0, stderr: expect.stringContaining('hcs: web has ended') });
   expect(JSON.parse((await exit).stdout)).toMatchObject({ ExitType: 'GracefulExit' });
-  await expect.poll(() => isGranted('web'), { timeout: 10_000 }).toBe(false);
+  const { code, stdout } = await attachEnd;
+  expect(stdout).toContain('hcs: web has ended');
+  expect(code).toBe(0);
+  await expect.poll(() => isGranted('web')).toBe(false);
   expect((await hcs('list')).code).toBe(0);
   expect(existsSync(consoles)).toBe(false);
 });

@@ -40,13 +40,13 @@ export async function connect(options: ServiceOptions): Promise<ServiceHost> {
     );
   }
   const daemon = { version, pid };
-  if (!options.devices) {
+  if (options.devices === undefined) {
     const grantUntilEnd = remote.grantUntilEnd.bind(remote);
     return { name, core, outlivesCommand: true, daemon, grantUntilEnd, close };
   }
   const { openService } = await import('../../daemon/connect-service.ts');
   const { serviceHost } = await import('../../hosts/service-host.ts');
-  const binding = serviceHost(openService({ socket }), name);
+  const binding = serviceHost(openService({ socket, deviceNews: options.devices }), name);
   // The daemon goes on as long as this connection does.
   return {
     ...serviceOfBinding(binding, true),

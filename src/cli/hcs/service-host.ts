@@ -1,4 +1,5 @@
 import type { ServiceExtras } from '../../compute/service-access.ts';
+import type { DeviceNews } from '../../daemon/announced-devices.ts';
 import type { StopAnswer } from '../../daemon/protocol.ts';
 import type { ComputeCore } from '../../hcs/compute-core.ts';
 import type { HdvBinding } from '../../hdv/hdv-binding.ts';
@@ -30,8 +31,8 @@ export interface ServiceOptions {
   readonly socket?: string;
   /** Only a service that runs already: none is started. */
   readonly running?: boolean;
-  /** Devices of this process are to be given to its systems. */
-  readonly devices?: boolean;
+  /** Devices of this process are to be given to its systems; hears what becomes of them when a daemon has ended. */
+  readonly devices?: (news: DeviceNews) => void;
 }
 
 /** Finds the service that the options mean, and starts it where it has to be started. */
