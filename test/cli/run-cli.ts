@@ -145,17 +145,28 @@ export async function ended(child: ChildProcessWithoutNullStreams): Promise<CliR
   return { code, stdout, stderr };
 }
 
-/** Resolves with what a stream says from now on, once it contains `text`. The stream goes on. */
+/** Milliseconds after which a test says what it has seen instead of running into its own limit. */
+const UNTIL_LIMIT_MS = 200_000;
+
+/**
+ * Resolves with what a stream says from now on, once it contains `text`. The stream goes on.
+ * @throws Error with what it has said, when it ends or says nothing of the kind for long
+ */
 export function until(stream: NodeJS.ReadableStream, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = '';
     const listen = (chunk: unknown): void => {
       said += String(chunk);
-      if (!said.includes(text)) return;
-      stream.off('data', listen).off('end', end);
-      resolve(said);
+      if (said.includes(text)) settle(() => resolve(said));
     };
-    const end = (): void => reject(new Error(`Cannot find ${JSON.stringify(text)} in: ${said}`));
+    const end = (): void =>
+      settle(() => reject(new Error(`Cannot find ${JSON.stringify(text)} in: ${said}`)));
+    const timer = setTimeout(end, UNTIL_LIMIT_MS);
+    const settle = (then: () => void): void => {
+      clearTimeout(timer);
+      stream.off('data', listen).off('end', end);
+      then();
+    };
     stream.on('data', listen).once('end', end);
   });
 }
