@@ -19,7 +19,7 @@ import { PciFunction } from '../../src/pci/pci-function.ts';
 import type { Message } from '../../src/vfio-user/client.ts';
 import { Command, RegionFlag } from '../../src/vfio-user/wire.ts';
 import { CallbacksDouble } from './callbacks-double.ts';
-import { heldResources, ServedClient } from './served-client.ts';
+import { expectNoMore, heldResources, ServedClient } from './served-client.ts';
 
 const CLASS = '872270e1-a899-4af6-b454-7193634435ad';
 const INSTANCE = 'a7a27a1c-1d4c-4d39-8b3b-0c8b1d6e3a11';
@@ -56,9 +56,9 @@ beforeEach(async () => {
   hdv = await host.HdvInitializeDeviceHost(1n as HCS_SYSTEM);
 });
 
-afterEach(() => {
+afterEach(async () => {
   rmSync(folder, { recursive: true });
-  expect(heldResources().fds).toBe(before.fds);
+  await expectNoMore(before, heldResources);
 });
 
 async function create(callbacks: HdvDeviceInterface): Promise<void> {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { expect } from 'vitest';
 import { watchReadable } from '../../src/ffi/readable-watch.ts';
 import { QEMU_CAPABILITIES, VfioUserClient } from '../../src/vfio-user/client.ts';
 import { encodeRegionAccess } from '../../src/vfio-user/payload.ts';
@@ -55,6 +56,19 @@ export class ServedClient {
     if (message.error !== 0) throw new Error(`errno ${message.error}`);
     return message.payload;
   }
+}
+
+/**
+ * Waits until this process holds no more of anything than it did before. What goes a moment after its device may have been
+ * there before as well, so there may be less.
+ */
+export async function expectNoMore<T extends Readonly<Record<string, number>>>(
+  before: T,
+  held: () => T,
+): Promise<void> {
+  const more = (): unknown =>
+    Object.entries(held()).filter(([what, count]) => count > before[what]!);
+  await expect.poll(more).toEqual([]);
 }
 
 /** What this process holds that a connection can leave behind. */

@@ -11,7 +11,7 @@ import type { HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
 import type { HDV_HOST, HdvDeviceInterface } from '../../src/hdv/vm-device-host.ts';
 import { PciFunction } from '../../src/pci/pci-function.ts';
 import { CallbacksDouble } from './callbacks-double.ts';
-import { heldResources, ServedClient } from './served-client.ts';
+import { expectNoMore, heldResources, ServedClient } from './served-client.ts';
 
 const CLASS = '872270e1-a899-4af6-b454-7193634435ad';
 const INSTANCE = 'a7a27a1c-1d4c-4d39-8b3b-0c8b1d6e3a11';
@@ -84,7 +84,7 @@ test('a device of this thread answers from its event loop, one client at a time,
   await expect(next.read(0, 0)).rejects.toThrow();
   next.close();
   expect(existsSync(socketPath)).toBe(false);
-  expect(heldResources()).toEqual(before);
+  await expectNoMore(before, heldResources);
 });
 
 test('callbacks that throw cost the guest an error, and their host a warning', async () => {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { expect } from 'vitest';
 
 /** What this process holds, and what it has made, that a device can leave behind. */
 export interface HeldResources {
@@ -9,6 +10,18 @@ export interface HeldResources {
   /** Files beside the sockets on which this process listens. */
   readonly socketFiles: number;
   readonly threads: number;
+}
+
+/**
+ * Waits until the process holds no more than it did before, of anything. What goes a moment after its device may have been
+ * there before as well, so there may be less.
+ */
+export async function expectNoMore(before: HeldResources): Promise<void> {
+  const more = (): unknown =>
+    Object.entries(heldResources()).filter(
+      ([what, count]) => count > before[what as keyof HeldResources],
+    );
+  await expect.poll(more).toEqual([]);
 }
 
 /** Counts what the process holds now. */
