@@ -342,8 +342,12 @@ describe('network adapters', () => {
   test('come, connected to what the engine was told of their endpoint', async () => {
     await modify(path, 'Add', { EndpointId: ENDPOINT, MacAddress: '00-15-5D-00-00-02' });
     await until(name, /^eth/);
-    await run(`ip link set $(${name}) up; udhcpc -i $(${name}) -n -q -t 1 -T 1 -s /bin/true`);
-    await expect.poll(() => frames, PATIENCE).toBeGreaterThan(0);
+    await run(`ip link set $(${name}) up`);
+    const sent = async (): Promise<number> => {
+      await run(`udhcpc -i $(${name}) -n -q -t 1 -T 1 -s /bin/true`);
+      return frames;
+    };
+    await expect.poll(sent, PATIENCE).toBeGreaterThan(0);
   });
 
   test('lose and get their link', async () => {
@@ -519,13 +523,15 @@ describe('processors', () => {
 function processorsOfThreads(): readonly string[] {
   const [pid] = processesOf(machine.system.id);
   const tasks = `/proc/${pid}/task`;
-  return readdirSync(tasks)
-    .filter((task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').startsWith('CPU '))
-    .map(
-      (task) =>
-        /^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync(`${tasks}/${task}/status`, 'utf8'))?.[1] ??
-        '',
-    );
+  return readdirSync(tasks).flatMap((task) => {
+    try {
+      if (!readFileSync(`${tasks}/${task}/comm`, 'utf8').startsWith('CPU ')) return [];
+    } catch {
+      return []; // One of those that come and go.
+    }
+    const status = readFileSync(`${tasks}/${task}/status`, 'utf8');
+    return /^Cpus_allowed_list:\s+(.*)$/m.exec(status)?.[1] ?? '';
+  });
 }
 
 test('virtual processors run on the processors of the group that the machine is in', async () => {

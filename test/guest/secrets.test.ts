@@ -1,7 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +18,7 @@ import { connectService, type ServiceConnection } from '../../src/daemon/connect
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { HcsError } from '../../src/hcs/hcs-error.ts';
 import { vsockServiceId } from '../../src/hcs/vsock-service-id.ts';
+import { until } from '../cli/run-cli.ts';
 import { lastingEngine, machineDocument } from './lasting-machines.ts';
 import { folderOf, processes, processesOf } from './machine-processes.ts';
 
@@ -47,7 +56,7 @@ beforeAll(async () => {
       said += text;
     });
   }
-  await once(daemon.stdout!, 'data');
+  await until(daemon.stdout!, 'listening').catch(() => Promise.reject(new Error(said)));
   service = await connectService({ socket });
   system = await create(ID, (machine) => machine);
   await system.start();
@@ -98,13 +107,14 @@ async function failureOf(attempt: () => Promise<unknown>): Promise<string> {
 /** Files below a folder that have a text in them, with their modes. */
 function filesWith(text: string, below: string): Record<string, string> {
   const names = readdirSync(below, { recursive: true, encoding: 'utf8' });
-  const found = names
-    .map((name) => join(below, name))
-    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
-    .filter((path) => readFileSync(path).includes(text));
-  return Object.fromEntries(
-    found.map((path) => [relative(below, path), (statSync(path).mode & 0o777).toString(8)]),
-  );
+  const found = names.flatMap((name) => {
+    const path = join(below, name);
+    const status = statSync(path, { throwIfNoEntry: false });
+    // What the daemon writes for a moment may be gone.
+    if (status?.isFile() !== true || !existsSync(path)) return [];
+    return readFileSync(path).includes(text) ? [[name, (status.mode & 0o777).toString(8)]] : [];
+  });
+  return Object.fromEntries(found);
 }
 
 const descriptor = { BindSecurityDescriptor: SECRET, ConnectSecurityDescriptor: SECRET };

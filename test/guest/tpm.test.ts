@@ -142,12 +142,20 @@ async function extend(guest: GuestAgent): Promise<void> {
 
 /** Command lines of the TPM programs that this process has started. */
 function programs(): string[] {
+  // Threads and processes may end meanwhile.
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch {
+      return '';
+    }
+  };
   const ids = readdirSync('/proc/self/task').flatMap((id) =>
-    readFileSync(`/proc/self/task/${id}/children`, 'utf8').trim().split(' '),
+    read(`/proc/self/task/${id}/children`).trim().split(' '),
   );
   return ids
     .filter((id) => id !== '')
-    .map((id) => readFileSync(`/proc/${id}/cmdline`, 'utf8'))
+    .map((id) => read(`/proc/${id}/cmdline`))
     .filter((line) => line.includes('swtpm'));
 }
 
