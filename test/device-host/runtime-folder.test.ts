@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { RuntimeFolder } from '../../src/device-host/runtime-folder.ts';
+import { until } from '../cli/run-cli.ts';
 
 test('the folder belongs to its user alone and goes with what is in it', async () => {
   const folder = RuntimeFolder.create();
@@ -20,15 +21,13 @@ test('the folder of a process that is killed goes too', async () => {
   const module = fileURLToPath(new URL('../../src/device-host/runtime-folder.ts', import.meta.url));
   const source = `
     const { RuntimeFolder } = await import(${JSON.stringify(module)});
-    process.stdout.write(RuntimeFolder.create().path);
+    console.log(RuntimeFolder.create().path);
     setInterval(() => {}, 1000);`;
   const owner = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const path = await new Promise<string>((resolve) => {
-    owner.stdout.once('data', (chunk) => resolve(String(chunk)));
-  });
+  const path = (await until(owner.stdout, '\n')).trim();
   writeFileSync(join(path, 'a.sock'), '');
   const gone = new Promise<void>((resolve) => {
     const watcher = watch(dirname(path), () => {

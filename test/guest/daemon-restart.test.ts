@@ -18,6 +18,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connectService, type ServiceConnection } from '../../src/daemon/connect-service.ts';
 import { StateStore } from '../../src/daemon/store/state-store.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
+import { until } from '../cli/run-cli.ts';
 import { codeOf } from '../compute/recording-engine.ts';
 import { lastingEngine, machineDocument } from './lasting-machines.ts';
 
@@ -58,7 +59,7 @@ async function start(...options: string[]): Promise<ServiceConnection> {
   daemon.stderr!.setEncoding('utf8').on('data', (text: string) => {
     said += text;
   });
-  await once(daemon.stdout!, 'data');
+  await until(daemon.stdout!, 'listening').catch(() => Promise.reject(new Error(said)));
   const connection = await connectService({ socket });
   connections.push(connection);
   return connection;

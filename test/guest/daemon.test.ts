@@ -9,6 +9,7 @@ import { EDU } from '../../sample-devices/edu.ts';
 import { connectService } from '../../src/daemon/connect-service.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { DEVICE_CLASS_ID } from '../../src/hdv/device-host.ts';
+import { until } from '../cli/run-cli.ts';
 import { codeOf, RecordedEndpoint } from '../compute/recording-engine.ts';
 import { describeHost } from '../host/conformance.ts';
 import { lastingEngine } from './lasting-machines.ts';
@@ -57,7 +58,7 @@ test('a device outlives the daemon, and reads as all ones when its process dies;
   let again: ComputeSystem | undefined;
   const developer = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    const instanceId = String(await once(developer.stdout, 'data')).trim();
+    const instanceId = (await until(developer.stdout, '\n')).trim();
     await system.start();
     const guest = await host.guestOf(system);
     const edu = await guest.open({ vendorId: 0x1234, deviceId: 0x11e8 });

@@ -91,7 +91,7 @@ class Machine {
         resolve();
       });
     });
-    await connected;
+    await Promise.race([connected, exit.then(() => Promise.reject(new Error('QEMU ended')))]);
     await machine.#answers.next();
     await machine.#ask({ execute: 'qmp_capabilities' });
     return machine;

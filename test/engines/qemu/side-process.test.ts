@@ -17,6 +17,7 @@ import { SideProcesses } from '../../../src/engines/qemu/side-processes.ts';
 import { WatchedFolder } from '../../../src/engines/qemu/watched-folder.ts';
 import type { SideProgram } from '../../../src/provision/find-side-program.ts';
 import { identifyProcess } from '../../../src/provision/process-identity.ts';
+import { until } from '../../cli/run-cli.ts';
 
 const source = (name: string) => new URL(`../../../src/engines/qemu/${name}`, import.meta.url).href;
 const { XDG_RUNTIME_DIR } = process.env;
@@ -104,9 +105,7 @@ describe('a program beside QEMU', () => {
     const running = spawn(process.execPath, ['--import', 'tsx', owner], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const [socket = '', path = ''] = await new Promise<string[]>((resolve) => {
-      running.stdout.once('data', (data: Buffer) => resolve(data.toString().trim().split(' ')));
-    });
+    const [socket = '', path = ''] = (await until(running.stdout, '\n')).trim().split(' ');
     const ids = await ask(socket);
     running.kill('SIGKILL');
     for (const id of ids) {

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WatchedFolder } from '../../../src/engines/qemu/watched-folder.ts';
 import { identifyProcess } from '../../../src/provision/process-identity.ts';
+import { until } from '../../cli/run-cli.ts';
 
 const watchedFolder = new URL('../../../src/engines/qemu/watched-folder.ts', import.meta.url);
 let parent: string;
@@ -82,15 +83,13 @@ describe('the folder of a machine', () => {
     const owner = spawn(process.execPath, ['--import', 'tsx', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const [pid = '', path = ''] = await new Promise<string[]>((resolve) => {
-      owner.stdout.once('data', (text: Buffer) => resolve(text.toString().trim().split(' ')));
-    });
+    const [pid = '', path = ''] = (await until(owner.stdout, '\n')).trim().split(' ');
     expect(identifyProcess(Number(pid))).toBeDefined();
     expect(existsSync(path)).toBe(true);
     owner.kill('SIGKILL');
-    await expect.poll(() => identifyProcess(Number(pid)), { timeout: 10_000 }).toBeUndefined();
-    await expect.poll(() => existsSync(path), { timeout: 10_000 }).toBe(false);
-    await expect.poll(() => existsSync(socket), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => identifyProcess(Number(pid))).toBeUndefined();
+    await expect.poll(() => existsSync(path)).toBe(false);
+    await expect.poll(() => existsSync(socket)).toBe(false);
     expect(existsSync(elsewhere)).toBe(false);
     expect(readdirSync(replaced)).toEqual(['precious']);
   });
