@@ -191,14 +191,14 @@ test('that is starting says so to clients, which wait for it longer than for a p
   const before = StateStore.open(folder);
   const starting = start();
   while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 10));
-  const limit = { socket, greetingLimitMs: 2_500 };
+  const limit = { socket, greetingLimitMs: 4_000 };
   const patient = connectService(limit);
   const watcher = createConnection(socket);
   let said = '';
   watcher.on('data', (data) => {
     said += data;
   });
-  while (said.split('"starting"').length <= 4) await once(watcher, 'data');
+  while (said.split('"starting"').length <= 6) await once(watcher, 'data');
   before.close();
   expect((await starting).code).toBeUndefined();
   expect((await patient).service).toMatchObject({ host: 'simulated' });
