@@ -33,6 +33,6 @@ test.each([
     await devices.attach(device as URL);
     const error = await errorOf(() => system.start());
     expect(error.reason).toMatch(/failed: .*NeverStarts.*: it is not plugged in/);
-    expect(notices).toEqual(['failed']);
+    await expect.poll(() => notices).toEqual(['failed']);
   },
 );

@@ -1,6 +1,5 @@
 // Longer than most files: one guest is booted, and what goes over its sockets is tried.
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,7 +9,6 @@ import { runtimeIdOf } from '../../src/compute/system-id.ts';
 import type { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import { vmAccount } from '../../src/engines/qemu/vm-account.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
-import type { HcsError } from '../../src/hcs/hcs-error.ts';
 import { connectHvSocket, listenHvSocket } from '../../src/hcs/hv-socket.ts';
 import type {
   ComputeSystem as Document,
@@ -111,10 +109,14 @@ async function service(
   });
 }
 
+/** What comes over a socket, once it has this length. @throws Error when the other end has sent less */
 async function read(socket: Socket, length: number): Promise<string> {
   let text = '';
-  while (text.length < length) text += String((await once(socket, 'data'))[0]);
-  return text;
+  for await (const part of socket.setEncoding('utf8')) {
+    text += part;
+    if (text.length >= length) return text;
+  }
+  throw new Error(`The connection has ended after ${text.length} of ${length} characters`);
 }
 
 /** What a program of the guest gets back for a text that it sends. */
@@ -128,10 +130,10 @@ async function echoOf(text: string, id = ECHO): Promise<string> {
   }
 }
 
-/** The same, as soon as the guest is connected again. */
+/** The same, as soon as somebody listens in the guest. */
 async function untilEchoed(): Promise<void> {
   await expect
-    .poll(() => echoOf('again').catch((error: HcsError) => error.code), PATIENCE)
+    .poll(() => echoOf('again').catch((error: Error) => String(error)), PATIENCE)
     .toBe('again');
 }
 
@@ -160,6 +162,7 @@ test('the program that serves them has the account of the machine where there is
 
 describe('services', () => {
   test('of the guest are connected to, by many at once', async () => {
+    await untilEchoed(); // The agent is up before it listens.
     const texts = Array.from({ length: 8 }, (_, i) => `${i}`.repeat(20_000));
     expect(await Promise.all(texts.map((text) => echoOf(text)))).toEqual(texts);
   });

@@ -37,6 +37,8 @@ import {
 
 const OWNER = fileURLToPath(new URL('machine-owner.ts', import.meta.url));
 const PATIENCE = { timeout: 60_000 };
+/** A guest boots, on a loaded machine. */
+const BOOT_PATIENCE = { timeout: 170_000 };
 
 let parent: string;
 let folder: string;
@@ -370,7 +372,7 @@ test('a crash of a guest that nobody watched is told with its messages, and the 
   all = [record];
   machine.release?.();
   const store = join(record.folder, 'crash-log');
-  await expect.poll(() => hasPanicRecord(readFileSync(store)), PATIENCE).toBe(true);
+  await expect.poll(() => hasPanicRecord(readFileSync(store)), BOOT_PATIENCE).toBe(true);
   const notices: { readonly type: string; readonly document: string }[] = [];
   const exit = await new Promise<EngineExit>((exited, reject) => {
     const notify = (notice: (typeof notices)[number]): void => void notices.push(notice);

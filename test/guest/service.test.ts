@@ -89,7 +89,7 @@ test('a guest is asked to shut down where its document says so, and does', async
   await host.agent();
   expect(await ask(system, '{"Type":"Hibernate"}')).toBe('ERROR_NOT_SUPPORTED');
   expect(await ask(system, '{"Mechanism":"IntegrationService"}')).toBe('S_OK');
-  const exit = await core.HcsWaitForComputeSystemExit(system, 60_000);
+  const exit = await core.HcsWaitForComputeSystemExit(system, INFINITE);
   expect(JSON.parse(exit ?? '')).toMatchObject({
     ExitType: 'GracefulExit',
     Attribution: [{ SystemExit: { Detail: 'Shutdown', Initiator: 'Client' } }],
