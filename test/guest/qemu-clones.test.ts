@@ -10,7 +10,7 @@ import { processesOf } from './machine-processes.ts';
 
 const LONG = process.env.HDVKIT_LONG === '1';
 const CLONES = LONG ? 64 : 6;
-const TIMEOUT = LONG ? 1_800_000 : 180_000;
+const TIMEOUT = LONG ? 1_800_000 : 300_000;
 /** No other run has machines of this name. */
 const TEMPLATE_ID = `hdvkit-${randomUUID()}`;
 const cloneId = (index: number): string => `${TEMPLATE_ID}-${index}`;

@@ -121,7 +121,6 @@ test.runIf(process.platform === 'linux')(
       expect(await command).toBeInstanceOf(Error);
     }
   },
-  30_000,
 );
 
 test('aborting a start ends the thread', async () => {
@@ -146,7 +145,6 @@ test.runIf(runsFromSource).each([0, 60, 120, 250, 500])(
       setTimeout(() => process.exit(9), ${delay});`;
     expect(await endOf(source)).toEqual({ code: 9, signal: null });
   },
-  60_000,
 );
 
 test.runIf(runsFromSource && process.platform === 'linux').each([1, 2, 3])(
@@ -160,7 +158,6 @@ test.runIf(runsFromSource && process.platform === 'linux').each([1, 2, 3])(
       setTimeout(() => process.exit(9), 50);`;
     expect(await endOf(source)).toEqual({ code: 9, signal: null });
   },
-  60_000,
 );
 
 /** How a process that runs `source` ends. */
