@@ -350,6 +350,10 @@ test('all disks share the limits of the document', async () => {
 });
 
 test('a serial port is a console where the document says so', async () => {
-  await run('echo to the console > /dev/hvc0');
-  await expect.poll(() => printed, PATIENCE).toContain('to the console');
+  // What is written before somebody is connected is lost.
+  const said = async (): Promise<string> => {
+    await run('echo to the console > /dev/hvc0');
+    return printed;
+  };
+  await expect.poll(said, PATIENCE).toContain('to the console');
 });
