@@ -1,5 +1,6 @@
+import { printable } from '../printable.ts';
 import { type Colors, colors } from '../terminal.ts';
-import { displayWidth, padTo } from './display-width.ts';
+import { cutTo, displayWidth, padTo } from './display-width.ts';
 import { shortIds } from './short-ids.ts';
 
 /** One column of a table for people. */
@@ -16,9 +17,13 @@ export interface Column<Row> {
 
 const GAP = 2;
 
+/** Places of the widest cell. An id takes more where that tells it from others. */
+const WIDEST = 80;
+
 /**
- * Lines of a table, title first. Ten thousand rows take a moment, so nothing here is quadratic.
- * @param width places of the terminal's line; undefined where there is no terminal, and nothing is shortened
+ * Lines of a table, title first. What a cell has of control characters are escapes, so that none steers the terminal. Ten thousand rows take a moment, so nothing here is quadratic.
+ * @param width places of the terminal's line; undefined where there is no terminal, and only what is too long anywhere is
+ * shortened
  */
 export function tableLines<Row>(
   columns: readonly Column<Row>[],
@@ -26,7 +31,12 @@ export function tableLines<Row>(
   width: number | undefined = process.stdout.isTTY ? process.stdout.columns : undefined,
   c = colors(),
 ): readonly string[] {
-  const texts = columns.map((column) => rows.map((row) => column.text(row)));
+  const texts = columns.map((column) => {
+    const whole = rows.map((row) => column.text(row));
+    if (column.isId) return shortIds(whole, WIDEST).map(printable);
+    // As escapes control characters take more places.
+    return whole.map((text) => cutTo(printable(cutTo(text, WIDEST)), WIDEST));
+  });
   const widths = columns.map((column, at) => widest(column.title, texts[at] ?? []));
   const total = widths.reduce((sum, each) => sum + each, 0) + GAP * (columns.length - 1);
   if (width !== undefined && total > width) {

@@ -8,6 +8,9 @@ const WIDE =
 // biome-ignore lint/suspicious/noControlCharactersInRegex: sequences of colours begin with one.
 const COLOURS = /\u001b\[[\d;]*m/g;
 
+/** Code units of one character with its marks, as far as they are shown. */
+const LONGEST_CHARACTER = 8;
+
 const PLAIN = /^[ -~]*$/;
 
 /** How many places of a terminal's line a text takes, without its colours. */
@@ -24,4 +27,22 @@ export function displayWidth(text: string): number {
 /** A text with spaces behind it, so that it takes `width` places. */
 export function padTo(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - displayWidth(text)));
+}
+
+/** Stands for the rest of a text that was shortened; whoever copies an id along may give it back. */
+export const ELLIPSIS = '…';
+
+/** A text that takes at most `width` places, with an ellipsis where it took more. */
+export function cutTo(text: string, width: number): string {
+  // However many places a character takes, the beginning is enough to look at.
+  const beginning = text.slice(0, width * LONGEST_CHARACTER);
+  if (beginning.length === text.length && displayWidth(text) <= width) return text;
+  let cut = '';
+  let taken = ELLIPSIS.length;
+  for (const character of beginning) {
+    taken += displayWidth(character);
+    if (taken > width) break;
+    cut += character;
+  }
+  return cut + ELLIPSIS;
 }

@@ -1,8 +1,8 @@
 import { ComputeSystem } from '../../hcs/compute-system.ts';
 import { isGone } from '../../hcs/is-gone.ts';
 import { UsageError } from '../usage-error.ts';
+import { ELLIPSIS } from './display-width.ts';
 import type { ServiceHost } from './service-host.ts';
-import { ELLIPSIS } from './short-ids.ts';
 import { shownId } from './shown-id.ts';
 
 /** How many ids an error lists. */

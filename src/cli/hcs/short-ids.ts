@@ -1,5 +1,4 @@
-/** Stands for the rest of an id that was shortened; whoever copies it along may give it back. */
-export const ELLIPSIS = '…';
+import { ELLIPSIS } from './display-width.ts';
 
 /** The shortest that an id is cut to, where something shorter were unique. */
 const SHORTEST = 8;

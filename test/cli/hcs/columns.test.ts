@@ -1,7 +1,7 @@
 import { createColors } from 'picocolors';
 import { describe, expect, test } from 'vitest';
 import { tableLines } from '../../../src/cli/hcs/columns.ts';
-import { displayWidth, padTo } from '../../../src/cli/hcs/display-width.ts';
+import { cutTo, displayWidth, padTo } from '../../../src/cli/hcs/display-width.ts';
 import { shortIds, uniqueLengths } from '../../../src/cli/hcs/short-ids.ts';
 
 const plain = createColors(false);
@@ -17,6 +17,19 @@ describe('display width', () => {
   ] as const)('%j takes %i places', ([text, width]) => {
     expect(displayWidth(text)).toBe(width);
     expect(displayWidth(padTo(text, 8))).toBe(8);
+  });
+});
+
+describe('a text that is cut', () => {
+  test.for([
+    ['plain', 'plain'],
+    ['plainly', 'plain…'],
+    ['日本日', '日本日'],
+    ['日本日本', '日本…'],
+    ['🚀🚀🚀🚀', '🚀🚀…'],
+    ['e\u0301'.repeat(7), `${'e\u0301'.repeat(5)}…`],
+  ] as const)('%j is %j', ([text, cut]) => {
+    expect(cutTo(text, 6)).toBe(cut);
   });
 });
 
@@ -69,6 +82,35 @@ describe('tables', () => {
       'a-long-id-t…     1  x',
       'another-lon…  1000',
     ]);
+  });
+
+  test('show the beginning of what is long, on one line, and what steers terminals as escapes', () => {
+    const long = 'x'.repeat(3 << 20);
+    const twins = [`${long}1`, `${long}2`];
+    const table = tableLines(
+      columns,
+      [
+        ['a\u001b[2J', '1', long],
+        ['b', '2', 'one\nother\u0007'],
+        ['c', '3', '\u0007'.repeat(80)],
+      ],
+      undefined,
+      plain,
+    );
+    expect(table).toEqual([
+      'ID          SIZE  NOTE',
+      `a\\u001b[2J     1  ${'x'.repeat(79)}…`,
+      'b              2  one\\u000aother\\u0007',
+      `c              3  ${'\\u0007'.repeat(13)}\\…`,
+    ]);
+    // Ids are what other commands are given.
+    const ids = tableLines(
+      [columns[0]],
+      [[twins[0]!.slice(-200)], [twins[1]!.slice(-200)]],
+      undefined,
+      plain,
+    );
+    expect(ids.slice(1)).toEqual([twins[0]!.slice(-200), twins[1]!.slice(-200)]);
   });
 
   test('of 100,000 rows are not quadratic', () => {
