@@ -82,8 +82,8 @@ export function presentFailure(
   const colors = errorColors();
   const lines = [`${colors.red(`${program}:`)} ${messageOf(told)}`];
   const remedy = remedyOf(told) ?? otherwise;
-  // Some messages end with the remedy already.
-  if (remedy !== undefined && !messageOf(told).endsWith(remedy)) {
+  // Some messages have the remedy already.
+  if (remedy !== undefined && !messageOf(told).includes(remedy)) {
     lines.push(`${colors.dim('  remedy:')} ${remedy}`);
   }
   if (debug && error instanceof Error) lines.push('', stackOf(error));

@@ -1,12 +1,12 @@
 import { connect, type Socket } from 'node:net';
 import { ComputeFunctions } from '../compute/compute-functions.ts';
-import { failure } from '../compute/failure.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
+import { connectionFailure } from './connection-failure.ts';
 import type { ServiceGreeting } from './protocol.ts';
 import { RemoteService, type RemoteServiceOptions } from './remote-service.ts';
-import { requireTrusted } from './socket-owner.ts';
+import { ANOTHER_SERVICE, requireTrusted } from './socket-owner.ts';
 import { checkSocketPath, defaultSocketPath } from './socket-path.ts';
-import { type StartOnDemandOptions, startDaemon } from './start-daemon.ts';
+import { logPath, type StartOnDemandOptions, startDaemon } from './start-daemon.ts';
 
 /** How a service behind a socket is found; everything has a default. */
 export interface ConnectServiceOptions {
@@ -96,7 +96,9 @@ export async function connectSocket(
       }
       // One that another process has started may be on its way to its socket, and one that is busy takes its time.
       const mayCome = (nobody && isStarted) || isBusy(error);
-      if (!mayCome || performance.now() > end) throw cannotConnect(path, error);
+      if (!mayCome || performance.now() > end) {
+        throw nobody && isStarted ? neverCame(path, limitMs, error) : cannotConnect(path, error);
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
@@ -133,11 +135,25 @@ function isBusy(error: unknown): boolean {
 function cannotConnect(path: string, error: unknown): HcsError {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'EACCES' || code === 'EPERM') {
-    const reason = `the socket ${path} is not for this user: set HDVKIT_SOCKET to that of a service of yours`;
-    return failure('hello', 'HCS_E_ACCESS_DENIED', reason, undefined, error);
+    const what = `the socket ${path} is not for this user`;
+    return connectionFailure('HCS_E_ACCESS_DENIED', what, ANOTHER_SERVICE, error);
   }
-  const reason = isNobody(error)
-    ? `no service listens on ${path}: start hcsd, or set HDVKIT_SOCKET to where it listens`
-    : `cannot connect to ${path}: ${message}`;
-  return failure('hello', 'HCS_E_SERVICE_NOT_AVAILABLE', reason, undefined, error);
+  const [what, remedy] = isNobody(error)
+    ? [`no service listens on ${path}`, 'start hcsd, or set HDVKIT_SOCKET to where it listens']
+    : isBusy(error)
+      ? [
+          `the service on ${path} takes no more connections: ${message}`,
+          'end some of its clients, or try again later',
+        ]
+      : [`cannot connect to ${path}: ${message}`, 'name another socket by HDVKIT_SOCKET'];
+  return connectionFailure('HCS_E_SERVICE_NOT_AVAILABLE', what, remedy, error);
+}
+
+/** A service was started, by this process or another one, and did not come to its socket. */
+function neverCame(path: string, limitMs: number, error: unknown): HcsError {
+  const what = `a service was started, and does not listen on ${path} after ${limitMs} ms`;
+  // That nobody listens would mean that one may be started.
+  const cause = new Error((error as Error).message, { cause: error });
+  const remedy = `${logPath(path)} says what it is doing`;
+  return connectionFailure('HCS_E_SERVICE_NOT_AVAILABLE', what, remedy, cause);
 }

@@ -8,6 +8,7 @@ import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT } from '../hcs/hresult.ts';
 import { CallToken } from './call-token.ts';
 import { Channel } from './channel.ts';
+import { connectionFailure } from './connection-failure.ts';
 import { packageVersion } from './package-version.ts';
 import { Parameters } from './parameters.ts';
 import {
@@ -91,12 +92,12 @@ export class Link {
         const message = `the service does not let this user in: ${link.#reason}`;
         throw failure(error.function, 'HCS_E_ACCESS_DENIED', message);
       }
-      throw failure(
-        error.function,
+      throw connectionFailure(
         'HCS_E_SERVICE_NOT_AVAILABLE',
-        `what listens there is no service that greets: ${link.#reason}; end that program, or name another socket by HDVKIT_SOCKET`,
-        undefined,
+        `what listens there is no service that greets: ${link.#reason}`,
+        'end that program, or name another socket by HDVKIT_SOCKET',
         !link.#isClosed && socket.bytesRead === 0 ? new HungUpError(link.#reason) : undefined,
+        error.function,
       );
     } finally {
       clearTimeout(link.#helloTimer);

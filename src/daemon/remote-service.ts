@@ -21,6 +21,7 @@ import { HcsError } from '../hcs/hcs-error.ts';
 import type { SystemQuery } from '../hcs/schema/documents.ts';
 import { AnnouncedDevice } from './announced-device.ts';
 import { AnnouncedDevices, type DeviceNews } from './announced-devices.ts';
+import { withRemedyOf } from './connection-failure.ts';
 import type { GuestProgramOptions, GuestPrograms } from './guest-programs.ts';
 import { HungUpError, Link } from './link.ts';
 import type { ServiceFunction, ServiceGreeting } from './protocol.ts';
@@ -248,14 +249,9 @@ export class RemoteService implements ServiceAccess, DeviceRegistry, GuestProgra
     }
     this.#link ??= this.#open();
     return this.#link.catch((error: unknown) => {
-      throw error instanceof HcsError && error.document !== undefined
-        ? new HcsError({
-            function: name,
-            hresult: error.hresult,
-            document: error.document,
-            cause: error.cause,
-          })
-        : error;
+      if (!(error instanceof HcsError) || error.document === undefined) throw error;
+      const { hresult, document, cause } = error;
+      throw withRemedyOf(new HcsError({ function: name, hresult, document, cause }), error);
     });
   }
 

@@ -1,6 +1,9 @@
 import { type Stats, statSync } from 'node:fs';
-import { failure } from '../compute/failure.ts';
+import { connectionFailure } from './connection-failure.ts';
 import { foldersAbove, STICKY, WRITABLE_BY_OTHERS } from './socket-folder.ts';
+
+/** The remedy where a service is not for this user. */
+export const ANOTHER_SERVICE = 'set HDVKIT_SOCKET to that of a service of yours';
 
 /**
  * Refuses a socket that somebody may have put where a service was expected, who would then be told documents with their
@@ -31,9 +34,6 @@ export function requireTrusted(path: string): void {
   const reason = isOwn
     ? `others than user ${owner} could put another one in its place, as they may change ${doubtful[0]}`
     : `it is that of user ${owner}, and anybody could have put it there, as others may change ${doubtful[0]}`;
-  throw failure(
-    'hello',
-    'HCS_E_ACCESS_DENIED',
-    `the socket ${path} is not trusted: ${reason}; set HDVKIT_SOCKET to that of a service of yours`,
-  );
+  const what = `the socket ${path} is not trusted: ${reason}`;
+  throw connectionFailure('HCS_E_ACCESS_DENIED', what, ANOTHER_SERVICE);
 }

@@ -8,10 +8,10 @@ import {
   readFileSync,
   renameSync,
 } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { delimiter, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { failure } from '../compute/failure.ts';
 import { defaultStateFolder } from '../compute/state-folder.ts';
+import { connectionFailure } from './connection-failure.ts';
 import { makeFolder } from './make-folder.ts';
 
 /** The daemon that is started where none listens. */
@@ -42,8 +42,8 @@ export async function startDaemon(socket: string, options: StartOnDemandOptions)
   const { host, stateFolder = defaultStateFolder(), idleExitMs = DEFAULT_IDLE_EXIT_MS } = options;
   const isSource = import.meta.url.endsWith('.ts');
   const main = new URL(`../cli/hcsd/main${isSource ? '.ts' : '.js'}`, import.meta.url);
-  const logPath = `${socket}.log`;
-  const log = openLog(logPath);
+  const logFile = logPath(socket);
+  const log = openLog(logFile);
   const before = fstatSync(log).size;
   const child = spawn(
     process.execPath,
@@ -56,7 +56,12 @@ export async function startDaemon(socket: string, options: StartOnDemandOptions)
       ...['--idle-exit', String(idleExitMs / 1000)],
       ...(host === undefined ? [] : ['--host', host]),
     ],
-    { cwd: '/', detached: true, stdio: ['ignore', 'pipe', log] },
+    {
+      cwd: '/',
+      env: daemonEnvironment(process.env),
+      detached: true,
+      stdio: ['ignore', 'pipe', log],
+    },
   );
   closeSync(log);
   try {
@@ -68,14 +73,15 @@ export async function startDaemon(socket: string, options: StartOnDemandOptions)
         if (code === EXIT_SERVED) listens();
         else
           reject(
-            new Error(`it ended with ${signal ?? `code ${code}`}: ${saidSince(before, logPath)}`),
+            new Error(`it ended with ${signal ?? `code ${code}`}: ${saidSince(before, logFile)}`),
           );
       });
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const message = `a service could not be started: ${reason}`;
-    throw failure('hello', 'HCS_E_SERVICE_NOT_AVAILABLE', message, undefined, error);
+    const what = `a service could not be started: ${reason}`;
+    const remedy = `its log is ${logFile}`;
+    throw connectionFailure('HCS_E_SERVICE_NOT_AVAILABLE', what, remedy, error);
   } finally {
     child.stdout?.destroy();
     child.removeAllListeners();
@@ -85,6 +91,34 @@ export async function startDaemon(socket: string, options: StartOnDemandOptions)
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
 
+/** Variables that name a file or a folder. */
+const PATHS = ['HDVKIT_CACHE', 'HDVKIT_STATE', 'HDVKIT_SOCKET', 'XDG_RUNTIME_DIR'] as const;
+
+/** Variables that name a program: by a path, or to be found in PATH. */
+const PROGRAMS = ['HDVKIT_QEMU', 'HDVKIT_CRASH_HOOK'] as const;
+
+/** The environment for a daemon, which does not run in the folder that relative paths of this process begin at. */
+export function daemonEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const there = { ...environment };
+  const whole = (path: string): string => (path === '' ? path : resolve(path));
+  for (const name of PATHS) {
+    const path = environment[name];
+    if (path !== undefined) there[name] = whole(path);
+  }
+  for (const name of PROGRAMS) {
+    const program = environment[name];
+    if (program?.includes('/')) there[name] = whole(program);
+  }
+  const { PATH } = environment;
+  if (PATH !== undefined) there.PATH = PATH.split(delimiter).map(whole).join(delimiter);
+  return there;
+}
+
+/** Where a daemon that was started on demand writes what it says. */
+export function logPath(socket: string): string {
+  return `${resolve(socket)}.log`;
+}
+
 /** Opens the log, in the folder of the socket, which may have to be made. Others may have put a link there. */
 function openLog(path: string): number {
   try {
@@ -93,8 +127,9 @@ function openLog(path: string): number {
     if (size > LONGEST_LOG) renameSync(path, `${path}.1`);
     return openSync(path, O_APPEND | O_CREAT | O_WRONLY | (O_NOFOLLOW ?? 0), 0o600);
   } catch (error) {
-    const message = `no service can listen in the folder ${dirname(path)}: ${(error as Error).message}; name another socket by HDVKIT_SOCKET, or make the folder yours`;
-    throw failure('hello', 'HCS_E_SERVICE_NOT_AVAILABLE', message, undefined, error);
+    const what = `no service can listen in the folder ${dirname(path)}: ${(error as Error).message}`;
+    const remedy = 'name another socket by HDVKIT_SOCKET, or make the folder yours';
+    throw connectionFailure('HCS_E_SERVICE_NOT_AVAILABLE', what, remedy, error);
   }
 }
 

@@ -6,6 +6,7 @@ import {
   connectSocket,
   DEFAULT_GREETING_LIMIT_MS,
 } from './connect-service.ts';
+import { connectionFailure } from './connection-failure.ts';
 import type { ServiceNotices, StopAnswer } from './protocol.ts';
 import { decodeFailure } from './wire-failure.ts';
 
@@ -75,6 +76,7 @@ export async function stopService({
 function refusal(error: unknown, reason: string): HcsError {
   const { data } = error as { readonly data?: unknown };
   if (data !== undefined) return decodeFailure(NAME, data);
-  const message = `what listens there did not say that it ends: ${reason || (error as Error).message}`;
-  return failure(NAME, 'HCS_E_SERVICE_NOT_AVAILABLE', message, undefined, error);
+  const what = `what listens there did not say that it ends: ${reason || (error as Error).message}`;
+  const remedy = 'ask again, or end its process';
+  return connectionFailure('HCS_E_SERVICE_NOT_AVAILABLE', what, remedy, error, NAME);
 }

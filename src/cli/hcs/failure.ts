@@ -45,7 +45,6 @@ const REMEDIES: Readonly<Record<string, string>> = {
     ? {}
     : {
         HCS_E_ACCESS_DENIED: 'ask whoever created the system, or runs the service, to let you in',
-        HCS_E_SERVICE_NOT_AVAILABLE: 'hcs starts a service where none listens; --socket names one',
       }),
 };
 

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +46,11 @@ afterAll(async () => {
   }
   place[Symbol.dispose]();
 });
+
+/** What is said last: what takes long is shown to go on before. */
+function lastLine(text: string): string {
+  return text.trimEnd().split('\n').at(-1) ?? '';
+}
 
 /** The command with a service of its own. */
 function elsewhere(name: string) {
@@ -186,6 +192,31 @@ describe('with a service of its own', () => {
     expect((await place.run(['service', 'status'], other)).code).toBe(1);
   });
 
+  test('what is to be done where there is no service fits the case', async () => {
+    place.write('no-folder', '');
+    const HDVKIT_STATE = join(place.path, 'no-folder', 'state');
+    const HDVKIT_SOCKET = join(place.path, 'remedies', 'hcsd.sock');
+    const own = { ...options, env: { ...options.env, HDVKIT_STATE, HDVKIT_SOCKET } };
+    const failed = await place.run(['list'], own);
+    expect(failed.stderr).toMatch(/a service could not be started: it ended with code [12]: /);
+    expect(failed.stderr).toContain(`; its log is ${HDVKIT_SOCKET}.log (HCS_E_SERVICE_NOT_AV`);
+    expect(failed.stderr).not.toMatch(/where none listens|start hcsd|remedy:.*\n.*remedy:/);
+    expect(failed.code).toBe(1);
+    const { error } = JSON.parse(lastLine((await place.run(['list', '--json'], own)).stderr));
+    expect(error.remedy).toBe(`its log is ${HDVKIT_SOCKET}.log`);
+
+    // Something else listens there.
+    const silent = createServer((peer) => peer.end());
+    await new Promise<void>((listening) => void silent.listen(HDVKIT_SOCKET, listening));
+    try {
+      const stop = await place.run(['service', 'stop'], own);
+      expect(stop.stderr).toMatch(/did not say that it ends: .*; ask again, or end its process \(/);
+      expect(stop.stderr).not.toContain('starts a service');
+    } finally {
+      silent.close();
+    }
+  });
+
   test('the service is started, looked at and stopped, which is asked for where systems end', async () => {
     const own = elsewhere('stopped');
     const hcsThere = (...args: string[]): Promise<CliResult> => place.run(args, own);
@@ -275,8 +306,23 @@ describe('with a service of its own', () => {
 describe('without a daemon', () => {
   test('one that is started has its socket and its state where the command would', async () => {
     const env = { ...options.env, HDVKIT_SOCKET: 'own/hcsd.sock', HDVKIT_STATE: 'own/state' };
+    const hook = place.write('hook', '#!/bin/sh\n');
+    Object.assign(env, {
+      HDVKIT_CACHE: 'own/cache',
+      HDVKIT_CRASH_HOOK: './hook',
+      HDVKIT_QEMU: 'qemu-of-the-path',
+    });
     const own = { ...options, env };
     expect((await place.run(['create', 'm.json'], own)).stdout).toBe('Created m\n');
+    const { pid } = JSON.parse((await place.run(['service', '--json'], own)).stdout).daemon;
+    const there = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    expect(there).toEqual(
+      expect.arrayContaining([
+        `HDVKIT_CACHE=${join(place.path, 'own/cache')}`,
+        `HDVKIT_CRASH_HOOK=${hook}`,
+        'HDVKIT_QEMU=qemu-of-the-path',
+      ]),
+    );
     for (const name of ['hcsd.sock', 'state/state.db']) {
       expect(existsSync(join(place.path, 'own', name))).toBe(true);
     }
