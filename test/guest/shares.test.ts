@@ -157,10 +157,17 @@ test('the program of a share has the account of the machine where there is one, 
   expect(await run('stat -c %u /data/all/written')).toBe('0');
 });
 
-test('a folder that the account of the machine does not reach is served by the service, and that is said', async () => {
+test('a folder that the account of the machine does not reach is refused, or served by the service, and that is said', async () => {
   if (process.getuid?.() !== 0) return; // There are no accounts.
   const closed = place('closed');
   chmodSync(closed, 0o700);
+  const refused = await errorOf(() =>
+    modify('VirtualSmb', 'Add', { Name: 'inner', Path: place('closed/inner') }),
+  );
+  expect(refused).toMatchObject({ code: 'E_ACCESSDENIED' });
+  expect(refused.message).toMatch(/may not search the folders above; .*HDVKIT_SHARES_AS_SERVICE=1/);
+  expect(serving('closed/inner')).toEqual([]);
+  process.env.HDVKIT_SHARES_AS_SERVICE = '1';
   const warnings: string[] = [];
   const listen = ({ message }: Error): void => {
     if (message.includes('is served')) warnings.push(message);
@@ -169,6 +176,7 @@ test('a folder that the account of the machine does not reach is served by the s
   await modify('VirtualSmb', 'Add', { Name: 'inner', Path: place('closed/inner') });
   expect(serving('closed/inner').map((pid) => statusOf(pid, 'Uid'))).toEqual(['0\t0\t0\t0']);
   await modify('VirtualSmb', 'Remove', { Name: 'inner' });
+  delete process.env.HDVKIT_SHARES_AS_SERVICE;
   process.off('warning', listen);
   expect(warnings).toEqual([
     expect.stringMatching(

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { findSideProgram } from '../../../provision/find-side-program.ts';
 import { isReachable } from '../handed-files.ts';
 import type { LiveMachine } from '../live-machine.ts';
@@ -28,19 +29,25 @@ export function isVirtiofs(share: PlannedShare, ports: Pick<RootPorts, 'has'>): 
   return share.kind === 'VirtualSmb' || ports.has(shareId(share));
 }
 
+/** Set to 1, shares are served with the rights of the service where the account of the machine cannot serve them. */
+const AS_SERVICE = 'HDVKIT_SHARES_AS_SERVICE';
+
 /**
- * Starts the program that serves a share, with no view of anything else. It runs as who QEMU is where that reaches the
- * folder and may make namespaces, else as the user of this process, with a warning.
- * @throws ProvisionError when there is no virtiofsd, HcsError ERROR_NOT_SUPPORTED for a clone
+ * Starts the program that serves a share, with no view of anything else. It runs as who QEMU is. Where this system lets
+ * nobody but root make namespaces, or where the operator says so by {@link AS_SERVICE}, it runs as the user of this
+ * process instead, with a warning.
+ * @throws ProvisionError when there is no virtiofsd, HcsError ERROR_NOT_SUPPORTED for a clone, E_ACCESSDENIED when the
+ * account of the machine cannot serve it
  */
 export async function startShare(
-  sides: SideProcesses,
+  sides: Pick<SideProcesses, 'account' | 'start'>,
   share: PlannedShare,
   isClone: boolean,
+  findProgram: typeof findSideProgram = findSideProgram,
 ): Promise<void> {
   if (isClone) throw noShareInClone(share);
   const { account } = sides;
-  const program = await findSideProgram('virtiofsd');
+  const program = await findProgram('virtiofsd');
   const start = (how: Partial<SideProcessRequest>, own: readonly string[]) =>
     sides.start(shareId(share), {
       program,
@@ -53,6 +60,7 @@ export async function startShare(
       await start({}, [...SANDBOX.namespace, ...squashed(account)]);
       return;
     } catch (error) {
+      if (process.env[AS_SERVICE] !== '1' && !isForbidden(error)) throw notServed(share, error);
       warnOnce(
         `The share "${share.path}" is served with the rights of the service, in a chroot, not with those of its machine: ${(error as Error).message}`,
       );
@@ -75,6 +83,33 @@ function argumentsFor({ path, readOnly }: PlannedShare, socket: string): readonl
     ...['--log-level', 'error'],
     ...(readOnly ? ['--readonly'] : []),
   ];
+}
+
+/** How virtiofsd says that it cannot make namespaces: number of the system's error. */
+const NO_NAMESPACES = /Error entering sandbox: Unshare\(Os \{ code: (\d+),/;
+
+/** EPERM of a container that does not let programs make them; EINVAL and ENOSYS of a kernel without them. */
+const FORBIDDEN: readonly unknown[] = ['1', '22', '38'];
+
+/** Of a system whose users may have none; where they may, so many are there that it is no more than a moment's. */
+const ENOSPC = '28';
+
+/** Whether this system lets no account make namespaces, so that no share could be served as one. */
+function isForbidden(error: unknown): boolean {
+  const [, code] = NO_NAMESPACES.exec((error as Error).message) ?? [];
+  return FORBIDDEN.includes(code) || (code === ENOSPC && mostNamespaces() === '0');
+}
+
+function mostNamespaces(): string {
+  return readFileSync('/proc/sys/user/max_user_namespaces', 'utf8').trim();
+}
+
+function notServed({ path, tag }: PlannedShare, error: unknown): Error {
+  return resourceFailure(
+    'E_ACCESSDENIED',
+    `Cannot serve the share "${tag}" of ${path} with the rights of its machine: ${(error as Error).message}; ${AS_SERVICE}=1 in the environment of the service has it served with those of the service`,
+    error,
+  );
 }
 
 /** In its namespaces virtiofsd finds the folder by its path alone. */
