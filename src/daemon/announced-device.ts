@@ -20,6 +20,8 @@ export class AnnouncedDevice {
   /** The last change of power, which one service may have asked for and another one has to know. */
   #power: Promise<unknown> = Promise.resolve();
   #on: { readonly link: Link; readonly device: number; readonly handle?: number } | undefined;
+  /** The announcement to the service that follows, while there is one under way. */
+  #announcing: Promise<unknown> = Promise.resolve();
 
   constructor(key: DeviceKey, endpoint: DeviceEndpoint) {
     this.key = key;
@@ -61,7 +63,13 @@ export class AnnouncedDevice {
    * @returns whether there is a machine for it; otherwise it is off
    * @throws HcsError
    */
-  async announceAgain(link: Link): Promise<boolean> {
+  announceAgain(link: Link): Promise<boolean> {
+    const announced = this.#announceAgain(link);
+    this.#announcing = announced.catch(() => {});
+    return announced;
+  }
+
+  async #announceAgain(link: Link): Promise<boolean> {
     await this.#power.catch(() => {});
     const handle = link.openHandle(SILENT);
     try {
@@ -80,8 +88,9 @@ export class AnnouncedDevice {
     }
   }
 
-  /** Takes it out of the directory of the service. */
+  /** Takes it out of the directory of the service, also of one that it is just being announced to. */
   async withdraw(): Promise<void> {
+    await this.#announcing;
     const { link, device, handle } = this.#on ?? {};
     this.#on = undefined;
     // When the connection has ended, so has the entry.

@@ -51,7 +51,7 @@ export class AnnouncedDevices {
   async #announce(device: AnnouncedDevice, link: Link): Promise<void> {
     const { key } = device;
     let last: unknown;
-    for (let i = 0; i < MOST_ATTEMPTS && !link.isOver; i++) {
+    for (let i = 0; i < MOST_ATTEMPTS && !link.isOver && this.#devices.has(device); i++) {
       try {
         const hasMachine = await device.announceAgain(link);
         if (!hasMachine) this.#devices.delete(device);

@@ -141,6 +141,23 @@ test('it is withdrawn from the daemon that follows, whose handle of the system i
   expect(endpoint.log).toEqual([]);
 });
 
+test('one that is withdrawn while it is announced to the daemon that follows is free when that is said', async () => {
+  const withdraw = await remote.register(key, endpoint);
+  const { directory } = await follow([]);
+  const register = directory.register.bind(directory);
+  const withdrawn = new Promise<void>((resolve, reject) => {
+    directory.register = (...parameters) => {
+      const entry = register(...parameters);
+      // The client has not heard yet that it is there.
+      Promise.resolve(withdraw()).then(resolve, reject);
+      return entry;
+    };
+  });
+  await withdrawn;
+  expect(found()).toBeUndefined();
+  expect(news).toEqual([]);
+});
+
 test('one whose machine has ended meanwhile is powered off, and leaves its end to be heard by others', async () => {
   await remote.register(key, endpoint);
   await system.modify(deviceRequest('Add', INSTANCE));
