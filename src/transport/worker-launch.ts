@@ -78,10 +78,10 @@ export interface WorkerParts {
 export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
   requireWorkerRoom(threads - starting.size, starting.size);
   const control = new ControlBlock();
+  const wake = createWake();
+  const attention = groupOf(wake);
   starting.add(control);
   const { port1: port, port2 } = new MessageChannel();
-  const wake = createWake();
-  const attention = createWakeGroup(wake);
   const abort = new AbortController();
   const pending = new Map<number, PendingCall>();
   const { Piscina: Pool } = require('piscina') as typeof import('piscina');
@@ -157,6 +157,16 @@ export function launchWorker(options: DeviceWorkerOptions): WorkerParts {
     return end;
   });
   return { control, port, wake, abort, pending, ready, ended };
+}
+
+/** What the worker waits for. The wake is given back where the system has no room for that. */
+function groupOf(wake: number): number {
+  try {
+    return createWakeGroup(wake);
+  } catch (error) {
+    closeWake(wake);
+    throw error;
+  }
 }
 
 /** Waits for the task, and then for the thread. @returns why it ended, unless it was asked to */

@@ -82,6 +82,8 @@ export class VfioUserClient {
   readonly #room = new PollSet(1);
   #end = 0;
   #nextId = 1;
+  /** When all of what {@link VfioUserClient.limit} limits gives up. */
+  #until = Number.POSITIVE_INFINITY;
   #fds: number[] = [];
   /** Replies to requests that are still out: one was made while another's reply was awaited. */
   #unclaimed: Message[] = [];
@@ -438,9 +440,22 @@ export class VfioUserClient {
     return memory.read(gpa, this.#out.subarray(start, start + count));
   }
 
+  /**
+   * Has all requests from now on, until {@link unlimit}, take no longer than this together, however many there are. Each of
+   * them has its own limit as well.
+   */
+  limit(totalMs: number): void {
+    this.#until = performance.now() + totalMs;
+  }
+
+  unlimit(): void {
+    this.#until = Number.POSITIVE_INFINITY;
+  }
+
   /** When whoever waits from now on gives up. */
   #deadline(): number {
-    return performance.now() + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const own = performance.now() + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    return Math.min(own, this.#until);
   }
 
   /**

@@ -7,7 +7,8 @@ export const MAX_VECTORS = 2048;
 const VECTOR_WORDS = 4;
 const LINE = 0;
 const COUNT = 1;
-const VECTORS = 2;
+const CONNECTION = 2;
+const VECTORS = 3;
 
 /**
  * The eventfds by which a device of another process interrupts, and what each of them stands for. Its worker looks at
@@ -18,6 +19,7 @@ const VECTORS = 2;
  * |---|---|---|
  * | LINE | worker, and main from 0 to 1 | 1: INTx was signalled; until it is unmasked no signal comes but to the worker |
  * | COUNT | worker | vectors that may have an eventfd |
+ * | CONNECTION | worker | socket to the device's process plus 1; main closes it, when the worker has ended |
  * | VECTORS, 4 words each | worker | eventfd plus 1, address low and high, data |
  */
 export class EventInterrupts {
@@ -34,6 +36,15 @@ export class EventInterrupts {
   /** Was INTx signalled, and not unmasked since? */
   get isLineSignalled(): boolean {
     return Atomics.load(this.#words, LINE) !== 0;
+  }
+
+  /** The socket to the device's process; -1 while there is none. */
+  get connection(): number {
+    return Atomics.load(this.#words, CONNECTION) - 1;
+  }
+
+  setConnection(fd: number): void {
+    Atomics.store(this.#words, CONNECTION, fd + 1);
   }
 
   /** The eventfd of a vector; -1 while it has none. */

@@ -17,7 +17,7 @@ export interface ProcessDeviceData {
   readonly machine: SharedMachine;
   /** Number of the interrupt line in the machine. */
   readonly line: number;
-  /** Memory of {@link EventInterrupts}. */
+  /** Memory of {@link EventInterrupts}: connection and eventfds, which are main's. */
   readonly events: SharedArrayBuffer;
   /** Wait group for the eventfds; main's. */
   readonly group: number;
@@ -26,8 +26,6 @@ export interface ProcessDeviceData {
 /** What the worker says when the device is connected. */
 export interface ProcessDeviceReady {
   readonly shape: ProcessShape;
-  /** The connection, which is main's from now on, as the eventfds are. */
-  readonly fd: number;
 }
 
 /** What the worker reports by itself: the device is not there any more, and why. */
@@ -50,7 +48,7 @@ export const run = (task: BootstrapTask): Promise<void> =>
       events: new EventInterrupts(data.events),
       group: data.group,
     });
-    context.ready({ shape: fn.shape, fd: fn.fd } satisfies ProcessDeviceReady);
+    context.ready({ shape: fn.shape } satisfies ProcessDeviceReady);
     let isTold = false;
     await serveSlots({
       responder: new SlotResponder(channel),

@@ -39,13 +39,12 @@ export class ProcessDevice {
   readonly #channel = new SlotChannel();
   readonly #events = new EventInterrupts();
   /** Of the eventfds. */
-  readonly #signalled = createWaitGroup();
+  #signalled = -1;
   /** Of {@link ProcessDevice.#signalled}, and the end of the connection. */
-  readonly #group = createWaitGroup(this.#signalled);
+  #group = -1;
   readonly #hungUp = new PollSet(1);
   readonly #line: number;
   #worker: DeviceWorker | undefined;
-  #fd = -1;
   #isLine = false;
   #watch: ReadableWatch | undefined;
   #connection: FunctionConnection | undefined;
@@ -78,6 +77,8 @@ export class ProcessDevice {
     const number = machine.addLine(line);
     const device = new ProcessDevice(machine, number, options);
     try {
+      device.#signalled = createWaitGroup();
+      device.#group = createWaitGroup(device.#signalled);
       return await device.#connect(
         {
           socketPath,
@@ -103,8 +104,8 @@ export class ProcessDevice {
       notice: (notice) => this.#went((notice as ProcessDeviceNotice).reason),
     });
     this.#worker = worker;
-    const { shape, fd } = worker.readyValue as ProcessDeviceReady;
-    this.#fd = fd;
+    const { shape } = worker.readyValue as ProcessDeviceReady;
+    const fd = this.#events.connection;
     this.#isLine = shape.interrupts.kind === 'intx';
     void worker.ended.then(({ error }) => {
       if (error !== undefined) this.#went(error.message);
@@ -162,10 +163,11 @@ export class ProcessDevice {
     this.#watch?.close();
     this.#channel.close();
     this.#machine.removeLine(this.#line);
+    const { connection } = this.#events;
     // A worker that waits for an answer sees the end of the connection.
-    if (this.#fd >= 0) shutdownSocket(this.#fd);
+    if (connection >= 0) shutdownSocket(connection);
     await this.#worker?.stop();
-    for (const fd of [this.#fd, ...this.#events.fds, this.#group, this.#signalled]) closeFd(fd);
+    for (const fd of [connection, ...this.#events.fds, this.#group, this.#signalled]) closeFd(fd);
   }
 }
 

@@ -14,6 +14,9 @@ import { ProcessVectors } from './process-vectors.ts';
 
 const ONES = 0xffff_ffff;
 
+/** Of the limit for one answer, what all questions of a connection may take together. */
+const CONNECTING = 4;
+
 /** Function-level reset: in PCI Express (PCIe 6.0, 7.5.3.4) and in Advanced Features (PCI ECN, 2006). */
 const EXPRESS_CONTROL = 0x08;
 const EXPRESS_RESET = 0x8000;
@@ -79,11 +82,16 @@ export class ProcessFunction implements SlotTarget {
         write: (gpa, from) => (ram.write(gpa, from) ? 0 : Errno.ENODEV),
       },
     });
+    // Main's from now on, also when this thread is ended here.
+    options.events.setConnection(client.fd);
+    client.limit(CONNECTING * limitMs);
     try {
       return new ProcessFunction(client, options);
     } catch (error) {
-      client.close();
+      client.leave();
       throw error;
+    } finally {
+      client.unlimit();
     }
   }
 
@@ -109,6 +117,8 @@ export class ProcessFunction implements SlotTarget {
       // What a device refuses is an access that nobody answers; anything else ends the connection.
       if (isLost(error)) this.gone = reasonOf(error);
       return ONES;
+    } finally {
+      this.#client.unlimit();
     }
   }
 
@@ -136,11 +146,14 @@ export class ProcessFunction implements SlotTarget {
       case Operation.PEEK_CONFIG:
         return client.read(Region.CONFIG, offset, 4);
       case Operation.WRITE_CONFIG:
+        // It may enable 2048 vectors, for each of which the device is asked.
+        client.limit(this.#options.limitMs);
         client.write(Region.CONFIG, offset, 4, value);
         if (this.#resets(offset, value)) vectors.reset();
         else vectors.configWritten(offset);
         return 0;
       case Operation.RESET:
+        client.limit(this.#options.limitMs);
         client.reset();
         vectors.reset();
         return 0;
