@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, constants, lchownSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SideProgram } from '../../provision/find-side-program.ts';
 import {
@@ -8,6 +8,7 @@ import {
   type ProcessIdentity,
 } from '../../provision/process-identity.ts';
 import { HandedFiles } from './handed-files.ts';
+import { giveSocketTo } from './own-file.ts';
 import { describeExit, type ProcessExit, watchEnd, watchForeignEnd } from './process-end.ts';
 import { MACHINE_VARIABLE } from './qemu-process.ts';
 import { isListening } from './unix-sockets.ts';
@@ -123,7 +124,7 @@ export class SideProcess {
     const side = new SideProcess(program.name, socket, identity, ended);
     try {
       await listening(program.name, listensAt, child, ended);
-      if (socketOwner !== undefined) lchownSync(socket, socketOwner.uid, socketOwner.gid);
+      if (socketOwner !== undefined) giveSocketTo(socketOwner, socket);
       return side;
     } catch (error) {
       await side.end();
