@@ -182,13 +182,14 @@ export class ServedService implements ServiceAccess, AsyncDisposable {
     return this.#grants.changeForGood('HcsRevokeVmAccess', vmId, filePath);
   }
 
-  grantUntilEnd(vmId: string, filePath: string): Promise<void> {
-    return this.#grants.grant(vmId, filePath);
+  /** @param holder who asks for it; see {@link revokeUnlessThere} */
+  grantUntilEnd(vmId: string, filePath: string, holder?: object): Promise<void> {
+    return this.#grants.grant(vmId, filePath, holder);
   }
 
-  /** Takes back what was granted until the end of a system that is not there. */
-  revokeUnlessThere(vmId: string): Promise<void> {
-    return this.#grants.revoke(runtimeIdOf(vmId));
+  /** Takes back what this holder alone was granted until the end of a system that is not there. */
+  revokeUnlessThere(vmId: string, holder?: object): Promise<void> {
+    return this.#grants.release(runtimeIdOf(vmId), holder);
   }
 
   HcsGrantVmGroupAccess(filePath: string): Promise<void> {

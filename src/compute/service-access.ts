@@ -52,7 +52,7 @@ export interface ServiceExtras {
    * As HcsGrantVmAccess, for as long as there is a system of that id: taken back when that is no more, or is not created by
    * whoever asked.
    */
-  grantUntilEnd(vmId: string, filePath: string): Promise<void>;
+  grantUntilEnd(vmId: string, filePath: string, holder?: object): Promise<void>;
 }
 
 /**

@@ -56,7 +56,7 @@ export interface SessionContext {
   readonly programs?: GuestPrograms | undefined;
   readonly policy: AccessPolicy;
   /** Takes back what was granted until the end of a system that is not there. Never throws. */
-  readonly revokeUnlessThere: (id: string) => Promise<void>;
+  readonly revokeUnlessThere: (id: string, holder: object) => Promise<void>;
   /** Where calls are recorded that change something, or were refused. */
   readonly audit?: CallRecord | undefined;
   /** What the daemon tells of itself, without the version of the protocol. */
@@ -144,7 +144,7 @@ export class Session {
     this.#devices.clear();
     for (const { access } of this.#handles.values()) void access.close().catch(() => {});
     // Those that were not created after all.
-    for (const id of this.#granted) void this.#context.revokeUnlessThere(id);
+    for (const id of this.#granted) void this.#context.revokeUnlessThere(id, this);
     this.#handles.clear();
   }
 
@@ -317,7 +317,7 @@ export class Session {
     if (name === 'HcsGrantVmAccess' && parameters.get('untilEnd') === true) {
       const [vmId = '', path = ''] = texts.map((text) => text ?? '');
       this.#granted.add(vmId);
-      await service.grantUntilEnd(vmId, path);
+      await service.grantUntilEnd(vmId, path, this);
       return null;
     }
     const call = service[name as ServiceFunction].bind(service) as (

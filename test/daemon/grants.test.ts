@@ -1,6 +1,6 @@
-import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runtimeIdOf } from '../../src/compute/system-id.ts';
 import type { RemoteService } from '../../src/daemon/remote-service.ts';
@@ -103,6 +103,44 @@ test('a grant to a system that is not created goes with the client that asked fo
   // A look after it, so that the end of the other client was noticed.
   expect(await system.properties()).toMatchObject({ State: 'Created' });
   expect(isGranted('made')).toBe(true);
+});
+
+test('the end of one client takes nothing that another one was granted for the same system', async () => {
+  const link = join(folder, 'link');
+  symlinkSync(kernel, link);
+  const other = daemon.remote();
+  await remote.grantUntilEnd('web', kernel);
+  // As another one writes it.
+  await other.grantUntilEnd('web', link);
+  await remote.close();
+  // A look after it, so that the end was noticed.
+  await expect.poll(() => daemon.daemon.sessionCount).toBe(1);
+  await other.grantUntilEnd('db', kernel);
+  expect([isGranted('web'), isGranted('db')]).toEqual([true, true]);
+  await other.close();
+  await expect.poll(() => [isGranted('web'), isGranted('db')]).toEqual([false, false]);
+  expect(store.settings.get('grants')).toEqual({});
+  remote = daemon.remote();
+});
+
+test('a file is one file, however its path is written', async () => {
+  const link = join(folder, 'link');
+  symlinkSync(kernel, link);
+  const system = await create('web');
+  // For good, so that it stays.
+  await remote.HcsGrantVmAccess('web', link);
+  expect(store.settings.get('grants')).toEqual({});
+  await system.terminate();
+  await daemon.service.revokeUnlessThere('web');
+  expect(isGranted('web')).toBe(true);
+  await remote.HcsRevokeVmAccess('web', `${folder}/../${basename(folder)}/kernel`);
+  expect(isGranted('web')).toBe(false);
+  // What a link was to is taken back, not what it is to by then.
+  await remote.grantUntilEnd('db', link);
+  rmSync(link);
+  await remote.close();
+  await expect.poll(() => isGranted('db')).toBe(false);
+  remote = daemon.remote();
 });
 
 test('grants that are made and taken back at once follow each other', async () => {
