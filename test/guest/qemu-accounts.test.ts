@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -10,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -197,6 +200,28 @@ test('an image is opened with the one below it, which is granted as well', async
   await modify(2, 'Add', top);
   await expect.poll(() => run(`head -c 3 ${disk(2)}`), { timeout: 60_000 }).toBe('BBB');
   await modify(2, 'Remove');
+});
+
+test('the socket of a monitor is the service’s own, in a folder that QEMU cannot search', async () => {
+  const place = join(folder, 'monitor');
+  mkdirSync(place, { mode: 0o700 });
+  const socket = join(place, 'vnc');
+  const { VirtualMachine, ...document } = host.document() as Document;
+  const VideoMonitor = { ConnectionOptions: { NamedPipe: socket } };
+  const Devices = { ...VirtualMachine?.Devices, VideoMonitor };
+  const made = { ...document, VirtualMachine: { ...VirtualMachine, Devices } };
+  const system = await ComputeSystem.create(`hdvkit-${randomUUID()}`, made, { core });
+  try {
+    expect(readdirSync(place)).toEqual(['vnc']);
+    expect(statSync(socket).uid).toBe(process.getuid?.());
+    const viewer = connect(socket);
+    const [said] = await once(viewer, 'data');
+    expect(String(said)).toMatch(/^RFB 003\./);
+    viewer.destroy();
+  } finally {
+    await system[Symbol.asyncDispose]();
+  }
+  expect(readdirSync(place)).toEqual([]);
 });
 
 test('another machine has nothing of it: no file, no socket, no memory, and not its devices', async () => {
