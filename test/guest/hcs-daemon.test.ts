@@ -26,7 +26,9 @@ test('a guest of the daemon gets a device of another process, which takes it out
   const hcs = (...args: string[]): Promise<CliResult> => place.run(args, options);
   const created = await hcs('create', 'web.json', '--start');
   expect(created).toMatchObject({ code: 0, stdout: 'Created and started web\n' });
-  const { pid } = JSON.parse((await hcs('service', '--json')).stdout).daemon;
+  const daemon = async (): Promise<number> =>
+    JSON.parse((await hcs('service', '--json')).stdout).daemon.pid;
+  let pid = await daemon();
   try {
     const console = place.startOnTerminal(['console', 'web'], options);
     const left = ended(console);
@@ -50,6 +52,22 @@ test('a guest of the daemon gets a device of another process, which takes it out
     await type(LEAVE, 'hcs: left web, which goes on');
     expect((await left).code).toBe(0);
     expect((await hcs('list', '--quiet')).stdout).toBe('web\n');
+
+    // The daemon that it was given to is not the one that takes it out.
+    const again = place.startOnTerminal(['attach', 'web', 'device.ts'], options);
+    const takenOut = ended(again);
+    await until(again.stdout, 'Ctrl-C takes it out again');
+    const alone = until(again.stdout, 'Good goes on, and is announced to the next one');
+    process.kill(pid, 'SIGKILL');
+    await alone;
+    const announced = until(again.stdout, 'is announced to the compute service again, for web');
+    pid = await daemon();
+    await announced;
+    again.stdin.write('\u0003');
+    expect(await takenOut).toMatchObject({
+      code: 130,
+      stdout: expect.stringContaining('hcs: took Good out of web'),
+    });
     expect((await hcs('kill', 'web')).code).toBe(0);
   } finally {
     process.kill(pid, 'SIGTERM');
