@@ -63,6 +63,20 @@ describe('the package, installed into an empty folder', () => {
     expect(run(folder, process.execPath, '--input-type=module', '-e', script).trim()).toBe('true');
   });
 
+  test('has each class once, and the licences of what is joined with its own modules', () => {
+    const built = join(folder, 'node_modules/hdvkit/dist/src');
+    const script = `const [hdvkit, hcs, module] = await Promise.all(
+        ['hdvkit', 'hdvkit/hcs', '${join(built, 'hcs/hcs-error.js')}'].map((name) => import(name)));
+      console.log(hdvkit.HcsError === hcs.HcsError && hcs.HcsError === module.HcsError);`;
+    expect(run(folder, process.execPath, '--input-type=module', '-e', script).trim()).toBe('true');
+    for (const name of ['commander', 'vscode-jsonrpc']) {
+      const text = readFileSync(join(built, `joined/${name}.js`), 'utf8');
+      expect(text).toContain('The above copyright notice and this permission notice shall be');
+    }
+    const shown = run(folder, 'npx', '--no-install', 'hcs', 'error', '0x8037010E');
+    expect(shown).toContain('HCS_E_SYSTEM_NOT_FOUND');
+  });
+
   test('brings what is run on a real Hyper-V host, and none of the doubles', () => {
     const installed = join(folder, 'node_modules/hdvkit/test/windows');
     expect(readdirSync(installed)).toEqual(['smoke.mjs']);

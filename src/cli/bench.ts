@@ -1,6 +1,6 @@
+import { Command } from 'commander';
 import { moduleExtension } from '../transport/typescript-loader.ts';
 import { BENCHMARKS, type BenchmarkEntry } from './bench-catalog.ts';
-import { Command } from './commander.ts';
 import { nonNegativeInteger } from './non-negative-integer.ts';
 import { positiveInteger } from './positive-integer.ts';
 import { colors, print } from './terminal.ts';

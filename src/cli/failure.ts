@@ -1,4 +1,4 @@
-import { CommanderError } from './commander.ts';
+import { CommanderError } from 'commander';
 import { errorColors } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 

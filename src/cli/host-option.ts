@@ -1,5 +1,5 @@
+import { type Command, Option } from 'commander';
 import { HOST_NAMES } from '../hosts/host.ts';
-import { type Command, Option } from './commander.ts';
 
 /** Adds `--host` to a command. */
 export function addHostOption(

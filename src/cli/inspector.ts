@@ -1,6 +1,6 @@
 import inspector from 'node:inspector';
+import { InvalidArgumentError } from 'commander';
 import type { CleanUp } from './clean-up.ts';
-import { InvalidArgumentError } from './commander.ts';
 import { remark } from './terminal.ts';
 
 /** Where Node opens its inspector when nothing else is said. */

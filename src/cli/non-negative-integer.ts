@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from './commander.ts';
+import { InvalidArgumentError } from 'commander';
 
 /** Parses an option that is an integer of at least 0; `0x` makes it hexadecimal. */
 export function nonNegativeInteger(text: string): number {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from './commander.ts';
+import { InvalidArgumentError } from 'commander';
 
 /** Parses an option that is a positive integer. */
 export function positiveInteger(text: string): number {

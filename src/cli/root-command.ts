@@ -1,4 +1,4 @@
-import { Command } from './commander.ts';
+import { Command } from 'commander';
 import { packageVersion } from './package.ts';
 import { colors } from './terminal.ts';
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { CancellationToken, MessageConnection } from 'vscode-jsonrpc/node';
+import { CancellationSenderStrategy, createMessageConnection } from 'vscode-jsonrpc/node';
 import { CallToken } from './call-token.ts';
-import { CancellationSenderStrategy, createMessageConnection } from './json-rpc.ts';
 import { BatchingWriter, BoundedReader, END_OF_STREAM } from './message-stream.ts';
 
 /** Bytes that wait for the other end, from which on nothing more is read of it. */

@@ -6,7 +6,7 @@ import type {
   MessageReader,
   MessageWriter,
 } from 'vscode-jsonrpc/node';
-import { AbstractMessageReader, AbstractMessageWriter } from './json-rpc.ts';
+import { AbstractMessageReader, AbstractMessageWriter } from 'vscode-jsonrpc/node';
 import { DEEPEST_MESSAGE, LONGEST_MESSAGE } from './protocol.ts';
 
 /** Bytes of a header: `Content-Length` with a number, and one more field that others may send. */

@@ -1,7 +1,7 @@
+import { ResponseError } from 'vscode-jsonrpc/node';
 import { failureFrom } from '../compute/failure.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT, signedHresult } from '../hcs/hresult.ts';
-import { ResponseError } from './json-rpc.ts';
 import type { WireFailure } from './protocol.ts';
 
 /** How a failure travels. @param name function that failed, where the error does not say */

@@ -1,4 +1,4 @@
-import { Argument, type Command } from '../commander.ts';
+import { Argument, type Command } from 'commander';
 import { addExamples } from './command-options.ts';
 import type { HcsContext } from './service-host.ts';
 import { SHELLS, type Shell } from './shells.ts';

@@ -1,4 +1,4 @@
-import { Argument, type Command, Option } from '../commander.ts';
+import { Argument, type Command, Option } from 'commander';
 import type { AttachOptions } from './attach.ts';
 import { addExamples, addJsonOption, addServiceOptions, seconds } from './command-options.ts';
 import type { ConsoleOptions } from './console.ts';

@@ -1,4 +1,4 @@
-import { Argument, type Command } from '../commander.ts';
+import { Argument, type Command } from 'commander';
 import { positiveInteger } from '../positive-integer.ts';
 import { addExamples, addJsonOption, addServiceOptions, seconds } from './command-options.ts';
 import type { EventsOptions } from './events.ts';

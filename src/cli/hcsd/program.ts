@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { InvalidArgumentError, Option } from '../commander.ts';
+import { InvalidArgumentError, Option } from 'commander';
 import { createRootCommand } from '../root-command.ts';
 import { type HcsdOptions, runHcsd } from './run.ts';
 

@@ -1,5 +1,5 @@
 import { createInterface, type Interface } from 'node:readline';
-import { CommanderError } from '../commander.ts';
+import { CommanderError } from 'commander';
 import { presentFailure } from '../failure.ts';
 import { errorColors } from '../terminal.ts';
 import type { MachineOutput } from './machine-output.ts';

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { Command } from 'commander';
 import type { System_PropertyType } from '../../hcs/schema/documents.ts';
 import type { Attachment } from '../../hdv/attachment.ts';
-import { Command } from '../commander.ts';
 import { findDeviceFile, loadFailure } from '../device-file.ts';
 import { positiveInteger } from '../positive-integer.ts';
 import { type ScreenshotSize, screenshot } from '../screenshot.ts';
