@@ -48,6 +48,8 @@ describe.skipIf(process.platform === 'win32')('a program under Wine', () => {
   test('gets nothing of the Node that starts it, nor a display', () => {
     const env = wineEnvironment('/prefix');
     expect(env).toMatchObject({ WINEPREFIX: '/prefix', WINEDEBUG: '-all' });
+    // A program that crashes ends at once, with a code: no debugger is started.
+    expect(env.WINEDLLOVERRIDES).toMatch(/(?:^|;)winedbg\.exe=(?:;|$)/);
     for (const name of ['DISPLAY', 'NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS']) {
       expect(env).not.toHaveProperty(name);
     }

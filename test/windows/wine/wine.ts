@@ -42,13 +42,14 @@ export function wineEnvironment(prefix: string): NodeJS.ProcessEnv {
   for (const name of ['DISPLAY', 'WAYLAND_DISPLAY', 'NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS']) {
     delete env[name];
   }
-  // Neither .NET nor a browser is wanted in the prefix, and no dialog that offers them.
+  // Neither .NET nor a browser is wanted in the prefix, and no dialog that offers them; nor a debugger, for which a program
+  // that crashes waits, for ever when it hangs.
   return {
     HDVKIT_LOAD_LIMIT: '180',
     ...env,
     WINEPREFIX: prefix,
     WINEDEBUG: '-all',
-    WINEDLLOVERRIDES: 'mscoree=;mshtml=',
+    WINEDLLOVERRIDES: 'mscoree=;mshtml=;winedbg.exe=',
   };
 }
 
