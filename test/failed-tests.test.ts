@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { describeFailedTests, failedTests, type VitestReport } from './failed-tests.ts';
+import {
+  describeFailedTests,
+  failedTests,
+  retriedTests,
+  type VitestReport,
+} from './failed-tests.ts';
 
 const report = (testResults: VitestReport['testResults']): VitestReport => ({
   success: false,
@@ -35,6 +40,24 @@ test('failed tests are named by file and title, and files that were not loaded b
   expect(describeFailedTests(failed)).toBe(
     '✗ test/a.test.ts › divides\n    expected 1 to be 2\n✗ test/b.test.ts\n    no such module\n',
   );
+});
+
+test('tests that passed at a later attempt are named with what the first one said', () => {
+  const ran = report([
+    {
+      name: '/root/test/a.test.ts',
+      status: 'passed',
+      message: '',
+      assertionResults: [
+        { fullName: 'adds', status: 'passed', failureMessages: [] },
+        { fullName: 'waits', status: 'passed', failureMessages: ['expected 1 to be 2'] },
+        { fullName: 'divides', status: 'failed', failureMessages: ['no', 'no again'] },
+      ],
+    },
+  ]);
+  expect(retriedTests(ran, '/root/')).toEqual([
+    { name: 'test/a.test.ts › waits', text: 'expected 1 to be 2' },
+  ]);
 });
 
 test('of very many failures, and of very long ones, the beginning is told', () => {

@@ -40,7 +40,7 @@ const MOST_LINES = 25;
  */
 export function failedTests(report: VitestReport, root: string): FailedTest[] {
   return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
-    const file = name.startsWith(root) ? name.slice(root.length) : name;
+    const file = fileName(name, root);
     const failed = assertionResults
       .filter((test) => test.status === 'failed')
       .map((test) => ({
@@ -51,6 +51,22 @@ export function failedTests(report: VitestReport, root: string): FailedTest[] {
     if (failed.length === 0 && status === 'failed') return [{ name: file, text: message }];
     return failed;
   });
+}
+
+/** What passed in a run of Vitest, but not at its first attempt, with what that said. */
+export function retriedTests(report: VitestReport, root: string): FailedTest[] {
+  return report.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status, failureMessages }) => status === 'passed' && failureMessages?.length)
+      .map((test) => ({
+        name: `${fileName(name, root)} › ${test.fullName}`,
+        text: (test.failureMessages ?? []).join('\n'),
+      })),
+  );
+}
+
+function fileName(path: string, root: string): string {
+  return path.startsWith(root) ? path.slice(root.length) : path;
 }
 
 /** The failures in words, the first of them only when there are very many; empty when there is none. */

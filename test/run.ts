@@ -1,7 +1,8 @@
 /**
  * `npm test`: type check, lint, build, unit tests, the tests for Windows under Wine, and the tests on a real guest, in
- * that order, each step shown as it runs. `--long` runs the long forms of the repeated tests. At the end what failed is told
- * again; the last line counts the tests of the runners' own reports.
+ * that order, each step shown as it runs. `--long` runs the long forms of the repeated tests. With CI=true a test of Vitest
+ * that fails is tried a second time. At the end what failed is told again, and what passed only then; the last line counts
+ * the tests of the runners' own reports.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -11,6 +12,7 @@ import {
   describeFailedTests,
   type FailedTest,
   failedTests,
+  retriedTests,
   type VitestReport,
 } from './failed-tests.ts';
 import { ensureTools } from './tools.ts';
@@ -35,6 +37,7 @@ interface Counts {
   failed: number;
   skipped: number;
   readonly failures: FailedTest[];
+  readonly retried: FailedTest[];
 }
 
 /** Runs one command with its output shown; resolves to whether it ended with code 0. */
@@ -70,6 +73,7 @@ function count(file: URL, into: Counts): boolean {
   if (report.numFailedTests === 0 && !report.success)
     into.failed += report.numFailedTestSuites || 1;
   into.failures.push(...failedTests(report, root));
+  into.retried.push(...retriedTests(report, root));
   return true;
 }
 
@@ -81,6 +85,7 @@ async function vitest(project: string, into: Counts): Promise<boolean> {
     'run',
     '--project',
     project,
+    ...(inCi ? ['--retry=1'] : []),
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${fileURLToPath(report)}`,
@@ -114,7 +119,7 @@ async function windows(into: Counts): Promise<boolean> {
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
 
-const counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
+const counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [], retried: [] };
 const failedSteps: string[] = [];
 const step = async (title: string, result: Promise<boolean>): Promise<void> => {
   if (!(await result)) failedSteps.push(title);
@@ -142,12 +147,12 @@ if (provisioned) {
   process.stdout.write('Skipped the tests on a real guest, for the reason given above\n');
 }
 
-const { failures } = counts;
-if (failures.length > 0) {
-  process.stdout.write(
-    `\n── what failed\n${stripVTControlCharacters(describeFailedTests(failures))}`,
-  );
-}
+const tell = (title: string, tests: readonly FailedTest[]): void => {
+  if (tests.length === 0) return;
+  process.stdout.write(`\n── ${title}\n${stripVTControlCharacters(describeFailedTests(tests))}`);
+};
+tell('what passed only at its second attempt', counts.retried);
+tell('what failed', counts.failures);
 if (failedSteps.length > 0) process.stdout.write(`\nFailed: ${failedSteps.join(', ')}\n`);
 process.stdout.write(
   `\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`,
