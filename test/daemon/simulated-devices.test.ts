@@ -14,6 +14,7 @@ import { serviceHost } from '../../src/hosts/service-host.ts';
 import { AGENT_PROGRAM, AgentAccess } from '../host/agent-access.ts';
 import { describeHost, type TestHost } from '../host/conformance.ts';
 import { LEVEL_DEVICE } from '../hosts/guest-programs/devices.ts';
+import { endDaemon } from './end-daemon.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
 const socket = join(folder, 'hcsd.sock');
@@ -39,7 +40,10 @@ function openHost(): TestHost & { readonly binding: ProgramHost } {
   };
 }
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await endDaemon(socket);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
+});
 
 describeHost('simulated behind hcsd', async () => openHost());
 

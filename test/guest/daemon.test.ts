@@ -11,6 +11,7 @@ import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { DEVICE_CLASS_ID } from '../../src/hdv/device-host.ts';
 import { until } from '../cli/run-cli.ts';
 import { codeOf, RecordedEndpoint } from '../compute/recording-engine.ts';
+import { endDaemon } from '../daemon/end-daemon.ts';
 import { describeHost } from '../host/conformance.ts';
 import { lastingEngine } from './lasting-machines.ts';
 import { openLinuxHost } from './linux-test-host.ts';
@@ -24,9 +25,10 @@ const service = {
 } as const;
 
 afterAll(async () => {
+  await endDaemon(socket);
   // What a test that failed has left.
   await lastingEngine(join(folder, 'machines')).reap([]);
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
 });
 
 describeHost('linux behind hcsd', () => openLinuxHost({}, { service }));
