@@ -89,7 +89,7 @@ describe.runIf(hasGcc)('the stand-ins as shared objects', () => {
     exercise('address,undefined');
   });
 
-  test.runIf(process.env.HDVKIT_LONG === '1')('have no data race', () => {
+  test('have no data race', () => {
     exercise('thread');
   });
 });
