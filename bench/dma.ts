@@ -3,8 +3,8 @@
  *
  * By an aperture and by copies, both ways, in blocks of 64 B to 1 MiB; on the simulated machine, and where a vfio-user
  * client has lent a file in memory. memcpy is `Buffer.copy` between two plain buffers of the same size. Every block begins
- * at a page, as guest memory does: where one begins within its page decides more than a third of the rate of 4 KiB. Every
- * way copies in every round, in turns; ratios are of one round.
+ * at a page, as guest memory does, and is elsewhere in each round: where blocks are decides a third of the rate of 4 KiB.
+ * Every way copies in every round, in turns; ratios are of one round.
  */
 import { PciDevice } from 'hdvkit';
 import { SimulatedVm } from 'hdvkit/testing';
@@ -27,6 +27,8 @@ const BATCH = 4 * KIB * KIB;
 const BATCHES = 5;
 const GUEST_MEMORY = 16 * KIB * KIB;
 const GPA = 4 * KIB * KIB;
+/** Pages from the block of one round to that of the next. */
+const PLACES = 37;
 
 /** A device whose memory is used from outside. */
 class Borrowed extends PciDevice {
@@ -48,9 +50,14 @@ function block(size: number, value: number): Buffer {
 }
 
 /** Both ways through an aperture, and by copies. */
-function waysOf(name: string, memory: DmaMemory, size: number, cleanUp: CleanUp): Way[] {
+function waysOf(
+  [name, memory]: readonly [string, DmaMemory],
+  size: number,
+  gpa: number,
+  cleanUp: CleanUp,
+): Way[] {
   const local = block(size, 1);
-  const window = memory.aperture(GPA, size);
+  const window = memory.aperture(gpa, size);
   if (window === undefined) throw new Error(`Cannot map ${size} bytes of ${name}`);
   cleanUp.use(window);
   const { bytes } = window;
@@ -60,8 +67,8 @@ function waysOf(name: string, memory: DmaMemory, size: number, cleanUp: CleanUp)
   return [
     { name: `aperture, ${name}, from the guest`, copy: () => bytes.copy(local) },
     { name: `aperture, ${name}, to the guest`, copy: () => local.copy(bytes) },
-    { name: `memory.read, ${name}`, copy: () => check(memory.read(GPA, local)) },
-    { name: `memory.write, ${name}`, copy: () => check(memory.write(GPA, local)) },
+    { name: `memory.read, ${name}`, copy: () => check(memory.read(gpa, local)) },
+    { name: `memory.write, ${name}`, copy: () => check(memory.write(gpa, local)) },
   ];
 }
 
@@ -130,34 +137,32 @@ async function main(): Promise<void> {
   else remark(`Without vfio-user, which needs Linux and not ${process.platform}`);
   const measurements: Measurement[] = [];
   const ratios: Measurement[] = [];
-  const bySize = SIZES.map((size) => ({
-    size,
-    ways: [
-      memcpy(size),
-      ...memories.flatMap(([name, memory]) => waysOf(name, memory, size, cleanUp)),
-    ],
-    rates: new Map<string, number[]>(),
-  }));
+  const bySize = SIZES.map((size) => ({ size, rates: new Map<string, number[]>() }));
   await eachRound(
     'copy',
     ROUNDS,
     (round, counts) => {
-      for (const { size, ways, rates } of bySize) {
+      for (const { size, rates } of bySize) {
+        const gpa = GPA + ((round * PLACES * PAGE) % (GUEST_MEMORY / 2));
+        const ways = [
+          memcpy(size),
+          ...memories.flatMap((memory) => waysOf(memory, size, gpa, cleanUp)),
+        ];
+        for (const { name } of ways) if (!rates.has(name)) rates.set(name, []);
         // Each way follows another one in the next round, as the first finds a colder cache.
         for (let i = 0; i < ways.length; i++) {
           const way = ways[(i + round + 1) % ways.length]!;
           const measured = rate(way, size);
-          if (counts) rates.set(way.name, [...(rates.get(way.name) ?? []), measured]);
+          if (counts) rates.get(way.name)?.push(measured);
         }
       }
     },
     { signal: cleanUp.signal },
   );
-  for (const { size, ways, rates } of bySize) {
+  for (const { size, rates } of bySize) {
     const xLabel = label(size);
     const reference = rates.get('memcpy');
-    for (const { name } of ways) {
-      const samples = rates.get(name) ?? [];
+    for (const [name, samples] of rates) {
       const place = { series: name, x: size, xLabel };
       measurements.push({ name: `${name}, ${xLabel}`, unit: 'GB/s', samples, ...place });
       if (name === 'memcpy') continue;

@@ -5,8 +5,11 @@ import type { StoredReport } from '../../bench/report.ts';
 import { ended, until, Workplace } from '../cli/run-cli.ts';
 import { type ReadScript, ScriptedServer } from './scripted-server.ts';
 
-/** Milliseconds that a server has to answer: more than a busy machine needs, as the servers are on this thread. */
+/** Milliseconds that a server has to answer which does not. */
 const TIMEOUT = '2000';
+
+/** The same of one that does: more than a busy machine needs, as the servers are on this thread. */
+const PATIENT = ['--timeout', '60000'];
 
 /** The command line of a process; empty when it has ended. */
 function commandOf(id: string): string {
@@ -40,7 +43,7 @@ describe.runIf(process.platform === 'linux').concurrent('hdvkit bench vfio-user'
   test('compares the sample device with the server in C, and stores every sample', async () => {
     using place = new Workplace();
     const file = join(place.path, 'deep/vfio-user.json');
-    const args = ['bench', 'vfio-user', '--rounds', '2', '--json', file];
+    const args = ['bench', 'vfio-user', '--rounds', '2', '--json', file, ...PATIENT];
     const { code, stdout, stderr } = await place.run(args);
     expect(code, stderr).toBe(0);
     expect(stdout).toContain('hdvkit: 1234:11e8, class 00ff00, revision 10');
@@ -67,7 +70,7 @@ describe.runIf(process.platform === 'linux').concurrent('hdvkit bench vfio-user'
     using place = new Workplace();
     const versus = join(place.path, 'v.sock');
     await using _server = await ScriptedServer.listen(versus, () => 'answer');
-    const args = ['--versus', versus, '--read-only', '--rounds', '1'];
+    const args = ['--versus', versus, '--read-only', '--rounds', '1', ...PATIENT];
     const { code, stdout, stderr } = await place.run(['bench', 'vfio-user', ...args]);
     expect(code, stderr).toBe(0);
     expect(stdout).toContain(`${versus}: 1212:1212, class 121212, revision 12`);
@@ -77,7 +80,7 @@ describe.runIf(process.platform === 'linux').concurrent('hdvkit bench vfio-user'
 
   test('ends what it started when it is interrupted', async () => {
     using place = new Workplace();
-    const child = place.start(['bench', 'vfio-user', '--rounds', '1000']);
+    const child = place.start(['bench', 'vfio-user', '--rounds', '1000', ...PATIENT]);
     const result = ended(child);
     await until(child.stderr, 'measure: 0 %');
     child.kill('SIGINT');
@@ -131,8 +134,8 @@ describe.runIf(process.platform === 'linux').concurrent('hdvkit bench vfio-user'
     ['goes', (reads) => (reads < 100 ? 'answer' : 'close'), 'it has closed the connection'],
     ['sends a short answer', () => 'short', 'its answer has 32 bytes and not 36'],
   ];
-  test.each(broken)('says of a server that %s', async (_, script, reason) => {
-    const { code, stderr, leftovers } = await measure(script);
+  test.each(broken)('says of a server that %s', async (how, script, reason) => {
+    const { code, stderr, leftovers } = await measure(script, how === 'hangs' ? [] : PATIENT);
     expect(stderr).toMatch(/hdvkit: Cannot measure the server at .*s\.sock: REGION_READ: /);
     expect(stderr).toContain(reason);
     expect(code).toBe(2);
