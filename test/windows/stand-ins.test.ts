@@ -99,6 +99,33 @@ describe.runIf(standInsUnavailable === undefined)('the stand-in of computecore',
     ]);
   });
 
+  test('documents are counted until they are freed, whatever comes into their places', async () => {
+    const system = await created();
+    const operation = hcs.createOperation();
+    hcs.call('HcsGetComputeSystemProperties', system, operation);
+    await hcs.wait(operation);
+    const take = (): number | bigint => {
+      const out: [number | bigint] = [0];
+      expect(hcs.library.function('HcsGetOperationResult')(operation, out)).toBe(HRESULT.S_OK);
+      return out[0];
+    };
+    let live: (number | bigint)[] = [];
+    for (let round = 0; round < 20; round++) {
+      const more = Array.from({ length: 10 }, take);
+      expect(standIns.liveBlocks()).toBe(blocksBefore + live.length + more.length);
+      // Memory of other sizes in the places of those that are freed.
+      for (const address of live) expect(hcs.system.takeString(address)).toContain(id);
+      const others = Array.from({ length: 50 }, (_, i) => Buffer.alloc(1 << (i % 22), 'US'));
+      expect(standIns.liveBlocks()).toBe(blocksBefore + more.length);
+      expect(others).toHaveLength(50);
+      live = more;
+    }
+    for (const address of live) hcs.system.takeString(address);
+    expect(standIns.liveBlocks()).toBe(blocksBefore);
+    hcs.closeOperation(operation);
+    await gone(system);
+  });
+
   test('creation gives a handle at once, and may fail later', async () => {
     standIns.hold('HcsCreateComputeSystem', { id });
     const operation = hcs.createOperation();

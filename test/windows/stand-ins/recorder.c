@@ -434,46 +434,70 @@ STAND_IN_EXPORT void StandInClearTranscript(void) {
 #ifdef _WIN32
 
 /*
- * Windows frees them without asking us. A block counts as live while it has the size it was made with and still ends
- * with what was written there.
+ * Windows frees them without asking us, and a block that was freed must not be asked about: even LocalSize reads what is
+ * in the place of its header. So large are they that each has pages of its own, which go with it: a block counts as live
+ * while its pages are as they were when it was made, and end with what was written there.
  */
+#define ALONE ((2u << 20) + 0x50000)
+
 typedef struct Block {
   char *start;
-  size_t size;
-  uint64_t mark;
+  void *pages;
+  size_t length;
+  uint64_t *mark;
+  uint64_t value;
 } Block;
 
 static Block *blocks;
 static size_t block_count;
 
+/* Finds the pages of a block. Reads nothing of it. */
+static void find_pages(Block *block) {
+  MEMORY_BASIC_INFORMATION memory = { 0 };
+  int is_there = VirtualQuery(block->start, &memory, sizeof memory) != 0 && memory.State == MEM_COMMIT;
+  block->pages = is_there ? memory.AllocationBase : NULL;
+  block->length = is_there ? memory.RegionSize : 0;
+}
+
+static int is_live(const Block *block) {
+  Block now = { .start = block->start };
+  find_pages(&now);
+  return now.pages == block->pages && now.length == block->length && *block->mark == block->value;
+}
+
+/* With the lock held: forgets what was freed. */
+static void forget_freed(void) {
+  size_t kept = 0;
+  for (size_t i = 0; i < block_count; i++) {
+    if (is_live(&blocks[i])) blocks[kept++] = blocks[i];
+  }
+  block_count = kept;
+}
+
 STAND_IN_EXPORT wchar_t *RecorderDocument(const wchar_t *text) {
   if (text == NULL) return NULL;
   static uint64_t serial;
   size_t bytes = (wide_length(text) + 1) * sizeof(wchar_t);
-  size_t size = (bytes + 7) / 8 * 8 + 8;
+  size_t size = (ALONE + bytes) / 8 * 8;
+  lock(&state);
   char *start = LocalAlloc(LMEM_FIXED, size);
   memcpy(start, text, bytes);
-  lock(&state);
-  uint64_t mark = 0x68647620626c6f63ull ^ ++serial << 32;
-  memcpy(start + size - 8, &mark, 8);
+  Block block = { .start = start, .mark = (uint64_t *)(start + size) - 1, .value = 0x68647620626c6f63ull ^ ++serial << 32 };
+  *block.mark = block.value;
+  find_pages(&block);
+  forget_freed();
   blocks = realloc(blocks, (block_count + 1) * sizeof *blocks);
-  blocks[block_count++] = (Block){ start, size, mark };
+  blocks[block_count++] = block;
   unlock(&state);
   return (wchar_t *)start;
 }
 
 STAND_IN_EXPORT uint32_t StandInLiveBlocks(void) {
   lock(&state);
-  size_t kept = 0;
-  for (size_t i = 0; i < block_count; i++) {
-    uint64_t mark = 0;
-    if (LocalSize(blocks[i].start) != blocks[i].size) continue;
-    memcpy(&mark, blocks[i].start + blocks[i].size - 8, 8);
-    if (mark == blocks[i].mark) blocks[kept++] = blocks[i];
-  }
-  block_count = kept;
+  forget_freed();
+  size_t count = block_count;
   unlock(&state);
-  return (uint32_t)kept;
+  return (uint32_t)count;
 }
 
 STAND_IN_EXPORT int RecorderFreeBlock(void *block) { return LocalFree(block) == NULL; }
