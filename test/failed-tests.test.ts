@@ -1,8 +1,14 @@
-import { expect, test } from 'vitest';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
 import {
   describeFailedTests,
   failedTests,
   retriedTests,
+  skippedTests,
   type VitestReport,
 } from './failed-tests.ts';
 
@@ -42,22 +48,43 @@ test('failed tests are named by file and title, and files that were not loaded b
   );
 });
 
-test('tests that passed at a later attempt are named with what the first one said', () => {
-  const ran = report([
-    {
-      name: '/root/test/a.test.ts',
-      status: 'passed',
-      message: '',
-      assertionResults: [
-        { fullName: 'adds', status: 'passed', failureMessages: [] },
-        { fullName: 'waits', status: 'passed', failureMessages: ['expected 1 to be 2'] },
-        { fullName: 'divides', status: 'failed', failureMessages: ['no', 'no again'] },
-      ],
-    },
+/** What Vitest itself reports of a file, whose tests are tried twice. */
+function reportOf(source: string): { folder: string; report: VitestReport } {
+  const folder = mkdtempSync(join(tmpdir(), 'hdvkit-vitest-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'a.test.ts'), source);
+  const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
+  const json = join(folder, 'report.json');
+  const options = ['--globals', '--retry=1', '--reporter=json', `--outputFile.json=${json}`];
+  const args = [vitest, 'run', '--root', folder, ...options];
+  spawnSync(process.execPath, args, { cwd: folder });
+  return { folder, report: JSON.parse(readFileSync(json, 'utf8')) as VitestReport };
+}
+
+test('of a real run are told what failed, what passed at its second attempt, and what did not run', () => {
+  const { folder, report } = reportOf(`
+    let added = 0;
+    let ended = 0;
+    test('adds', () => {});
+    test('waits', () => { expect(++added).toBe(2); });
+    describe('ends', () => {
+      afterEach(() => { expect(++ended).toBe(2); });
+      test('well', () => {});
+    });
+    test('divides', () => { throw new Error('no'); });
+    test.fails('fails as it must', () => { throw new Error('yes'); });
+    test.skip('rests', () => {});
+  `);
+  const root = `${folder}/`;
+  expect(failedTests(report, root)).toEqual([
+    { name: 'a.test.ts › divides', text: expect.stringMatching(/^Error: no\n/) },
   ]);
-  expect(retriedTests(ran, '/root/')).toEqual([
-    { name: 'test/a.test.ts › waits', text: 'expected 1 to be 2' },
+  const once = expect.stringMatching(/^AssertionError: expected 1 to be 2 .*\n/);
+  expect(retriedTests(report, root)).toEqual([
+    { name: 'a.test.ts › waits', text: once },
+    { name: 'a.test.ts › ends well', text: once },
   ]);
+  expect(skippedTests(report, root)).toEqual([{ name: 'a.test.ts › rests', text: '' }]);
 });
 
 test('of very many failures, and of very long ones, the beginning is told', () => {

@@ -55,13 +55,28 @@ export function failedTests(report: VitestReport, root: string): FailedTest[] {
 
 /** What passed in a run of Vitest, but not at its first attempt, with what that said. */
 export function retriedTests(report: VitestReport, root: string): FailedTest[] {
+  return namedTests(report, root, ({ status, failureMessages }) => {
+    return status === 'passed' && (failureMessages ?? []).length > 0;
+  });
+}
+
+/** What did not run. */
+export function skippedTests(report: VitestReport, root: string): FailedTest[] {
+  return namedTests(report, root, ({ status }) => status !== 'passed' && status !== 'failed');
+}
+
+type TestResult = VitestReport['testResults'][number]['assertionResults'][number];
+
+function namedTests(
+  report: VitestReport,
+  root: string,
+  isWanted: (test: TestResult) => boolean,
+): FailedTest[] {
   return report.testResults.flatMap(({ name, assertionResults }) =>
-    assertionResults
-      .filter(({ status, failureMessages }) => status === 'passed' && failureMessages?.length)
-      .map((test) => ({
-        name: `${fileName(name, root)} › ${test.fullName}`,
-        text: (test.failureMessages ?? []).join('\n'),
-      })),
+    assertionResults.filter(isWanted).map((test) => ({
+      name: `${fileName(name, root)} › ${test.fullName}`,
+      text: (test.failureMessages ?? []).join('\n'),
+    })),
   );
 }
 

@@ -1,8 +1,8 @@
 /**
  * `npm test`: type check, lint, build, unit tests, the tests for Windows under Wine, and the tests on a real guest, in
  * that order, each step shown as it runs. `--long` runs the long forms of the repeated tests. With CI=true a test of Vitest
- * that fails is tried a second time. At the end what failed is told again, and what passed only then; the last line counts
- * the tests of the runners' own reports.
+ * that fails is tried a second time. At the end what failed is told again, what passed only then, and what was skipped; the
+ * last line counts the tests of the runners' own reports.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -13,6 +13,7 @@ import {
   type FailedTest,
   failedTests,
   retriedTests,
+  skippedTests,
   type VitestReport,
 } from './failed-tests.ts';
 import { ensureTools } from './tools.ts';
@@ -38,6 +39,7 @@ interface Counts {
   skipped: number;
   readonly failures: FailedTest[];
   readonly retried: FailedTest[];
+  readonly notRun: FailedTest[];
 }
 
 /** Runs one command with its output shown; resolves to whether it ended with code 0. */
@@ -74,6 +76,7 @@ function count(file: URL, into: Counts): boolean {
     into.failed += report.numFailedTestSuites || 1;
   into.failures.push(...failedTests(report, root));
   into.retried.push(...retriedTests(report, root));
+  into.notRun.push(...skippedTests(report, root));
   return true;
 }
 
@@ -119,7 +122,7 @@ async function windows(into: Counts): Promise<boolean> {
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
 
-const counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [], retried: [] };
+const counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [], retried: [], notRun: [] };
 const failedSteps: string[] = [];
 const step = async (title: string, result: Promise<boolean>): Promise<void> => {
   if (!(await result)) failedSteps.push(title);
@@ -151,6 +154,7 @@ const tell = (title: string, tests: readonly FailedTest[]): void => {
   if (tests.length === 0) return;
   process.stdout.write(`\n── ${title}\n${stripVTControlCharacters(describeFailedTests(tests))}`);
 };
+tell('what was skipped', counts.notRun);
 tell('what passed only at its second attempt', counts.retried);
 tell('what failed', counts.failures);
 if (failedSteps.length > 0) process.stdout.write(`\nFailed: ${failedSteps.join(', ')}\n`);

@@ -65,12 +65,11 @@ describe('the machine code of the gate', () => {
 
   if (process.platform === 'linux') {
     for (const target of ['sysv', 'win64'] as const) {
-      test.runIf(compilerVersion(target) === GATE_COMPILERS[target])(
-        `is byte for byte what ${GATE_COMPILERS[target]} makes of gate.c`,
-        () => {
-          expect(compileGate(target)).toEqual(GATE_CODE[target]);
-        },
-      );
+      // Another compiler makes other code of it, which is as good.
+      if (compilerVersion(target) !== GATE_COMPILERS[target]) continue;
+      test(`is byte for byte what ${GATE_COMPILERS[target]} makes of gate.c`, () => {
+        expect(compileGate(target)).toEqual(GATE_CODE[target]);
+      });
     }
 
     test.runIf(hasCompiler('sysv'))('serves when it is compiled here, too', async () => {
