@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
+import { BUILD_VARIABLE, sourceDigest } from './built-package.ts';
 import {
   describeFailedTests,
   type FailedTest,
@@ -22,7 +23,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const reports = new URL('../.test-report/', import.meta.url);
 const inCi = process.env.CI === 'true';
 const long = process.argv.includes('--long');
-const environment = {
+const environment: NodeJS.ProcessEnv = {
   ...process.env,
   ...(long ? { HDVKIT_LONG: '1' } : {}),
 };
@@ -132,7 +133,10 @@ const bin = (name: string): string => `node_modules/.bin/${name}`;
 await step('tools', ensureTools());
 await step('type check', run('type check', bin('tsc'), ['-p', 'tsconfig.json']));
 await step('lint', run('lint', bin('biome'), ['check', '--error-on-warnings', '.']));
+const source = sourceDigest();
 await step('build', run('build', 'npm', ['run', '--silent', 'build']));
+// Tests run the commands that were built: of what was there when the build began.
+if (!failedSteps.includes('build')) environment[BUILD_VARIABLE] = source;
 await step('unit tests', vitest('unit', counts));
 
 await step('tests for Windows', windows(counts));

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { StoredReport } from '../../bench/report.ts';
+import { builtPackage } from '../built-package.ts';
 import { Workplace } from '../cli/run-cli.ts';
 
 /** Runs a benchmark as a user does. @returns what it stored */
@@ -33,8 +34,11 @@ describe.concurrent('hdvkit bench', () => {
 
   test('measures what a further device takes', async () => {
     const { measurements } = await bench('attach', '--rounds', '1', '--devices', '2');
+    const ways = ['on this thread', 'one worker for all', 'a worker each'];
+    // The device as JavaScript is in a build only.
+    if (builtPackage() !== undefined) ways.push('a worker each, compiled');
     expect(measurements.map(({ name, unit }) => `${name}, ${unit}`)).toEqual(
-      ['on this thread', 'one worker for all', 'a worker each'].flatMap((way) => [
+      ways.flatMap((way) => [
         `${way}: first device, ms`,
         `${way}: further device, ms`,
         `${way}: memory of a further device, MiB`,

@@ -2,25 +2,49 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { builtPackage } from '../built-package.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What runs a program from its source. */
-const NODE = [
-  process.execPath,
-  '--import',
-  join(root, 'node_modules/tsx/dist/loader.mjs'),
-  '--conditions=hdvkit-source',
-] as const;
+/** The package as it was built of this source, or undefined: commands run from their source then. */
+const built = builtPackage();
 
-/** The programs that are run from their source: the commands of this package, and those for tests of `hcs`. */
+const TYPESCRIPT = ['--import', join(root, 'node_modules/tsx/dist/loader.mjs')] as const;
+
+/** What runs a program in TypeScript that uses this package: its build, or its source. */
+const NODE: readonly string[] =
+  built === undefined
+    ? [process.execPath, ...TYPESCRIPT, '--conditions=hdvkit-source']
+    : [process.execPath, ...TYPESCRIPT];
+
+/** How a command of this package is run. */
+const command = (name: string): readonly string[] =>
+  built === undefined
+    ? [...NODE, join(root, 'src', `${name}.ts`)]
+    : [process.execPath, join(built, 'src', `${name}.js`)];
+
+/** How programs are run: the commands of this package, and those for tests of `hcs`. */
 const PROGRAMS = {
-  hdvkit: join(root, 'src/cli/main.ts'),
-  hcs: join(root, 'src/cli/hcs/main.ts'),
-  hcsInTurn: join(root, 'test/cli/hcs/commands-in-turn.ts'),
-  hcsdOfOtherVersion: join(root, 'test/daemon/other-version.ts'),
+  hdvkit: command('cli/main'),
+  hcs: command('cli/hcs/main'),
+  hcsInTurn: [
+    ...NODE,
+    join(root, 'test/cli/hcs/commands-in-turn.ts'),
+    pathToFileURL(join(built ?? root, 'src/')).href,
+  ],
+  hcsdOfOtherVersion: [
+    process.execPath,
+    ...TYPESCRIPT,
+    '--conditions=hdvkit-source',
+    join(root, 'test/daemon/other-version.ts'),
+  ],
 } as const;
+
+/** The same, for a shell. */
+export function programLine(program: keyof typeof PROGRAMS): string {
+  return PROGRAMS[program].map(quoted).join(' ');
+}
 
 /** How a run of the command ended. */
 export interface CliResult {
@@ -65,14 +89,13 @@ export class Workplace implements Disposable {
     return path;
   }
 
-  /** Starts the command from its source. */
+  /** Starts the command. */
   start(
     args: readonly string[],
     { env = {}, program = 'hdvkit' }: CliOptions = {},
   ): ChildProcessWithoutNullStreams {
-    const [command, ...before] = NODE;
-    const all = [...before, PROGRAMS[program], ...args];
-    return spawn(command, all, { cwd: this.path, env: this.#environment(env) });
+    const [node = '', ...before] = PROGRAMS[program];
+    return spawn(node, [...before, ...args], { cwd: this.path, env: this.#environment(env) });
   }
 
   /** The same, on a terminal of its own, by script(1) of util-linux. */
@@ -80,7 +103,7 @@ export class Workplace implements Disposable {
     args: readonly string[],
     { env = {}, program = 'hdvkit' }: CliOptions = {},
   ): ChildProcessWithoutNullStreams {
-    const line = [...NODE, PROGRAMS[program], ...args].map(quoted).join(' ');
+    const line = [programLine(program), ...args.map(quoted)].join(' ');
     return spawn('script', ['-qec', line, '/dev/null'], {
       cwd: this.path,
       env: this.#environment({ TERM: 'xterm', ...env }),
@@ -94,16 +117,17 @@ export class Workplace implements Disposable {
     return await ended(child);
   }
 
-  /** Runs a program that is here, with this package from its source. */
+  /** Runs a program that is here, with this package. */
   async node(args: readonly string[]): Promise<CliResult> {
-    const [command, ...before] = NODE;
+    const [node = '', ...before] = NODE;
     const env = this.#environment({});
-    return await ended(spawn(command, [...before, ...args], { cwd: this.path, env }));
+    return await ended(spawn(node, [...before, ...args], { cwd: this.path, env }));
   }
 
-  /** Runs `npm test` of a folder below, with this package's source in place of its build. */
+  /** Runs `npm test` of a folder below, with this package. */
   async npmTest(folder: string): Promise<CliResult> {
-    const env = { ...process.env, NODE_OPTIONS: '--conditions=hdvkit-source' };
+    const options = built === undefined ? { NODE_OPTIONS: '--conditions=hdvkit-source' } : {};
+    const env = { ...process.env, ...options };
     return await ended(spawn('npm', ['test'], { cwd: folder, env }));
   }
 

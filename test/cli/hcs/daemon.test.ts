@@ -3,13 +3,17 @@ import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GOOD } from '../devices.ts';
-import { type CliOptions, type CliResult, ended, until, Workplace } from '../run-cli.ts';
+import {
+  type CliOptions,
+  type CliResult,
+  ended,
+  programLine,
+  until,
+  Workplace,
+} from '../run-cli.ts';
 import { MACHINE } from './in-turn.ts';
-
-const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 let place: Workplace;
 let options: CliOptions;
@@ -33,10 +37,7 @@ beforeAll(async () => {
     PATH: `${place.path}:${process.env.PATH}`,
   };
   options = { program: 'hcs', env };
-  const loader = join(root, 'node_modules/tsx/dist/loader.mjs');
-  const main = join(root, 'src/cli/hcs/main.ts');
-  const line = `exec '${process.execPath}' --import '${loader}' --conditions=hdvkit-source '${main}' "$@"`;
-  chmodSync(place.write('hcs', `#!/bin/sh\n${line}\n`), 0o755);
+  chmodSync(place.write('hcs', `#!/bin/sh\nexec ${programLine('hcs')} "$@"\n`), 0o755);
 });
 
 afterAll(async () => {
