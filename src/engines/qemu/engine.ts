@@ -27,6 +27,7 @@ import type { MachinePlan, NetworkEndpoints } from './machine-plan.ts';
 import { giveFolderTo } from './own-file.ts';
 import { type OwnMonitorSocket, ownMonitorSocket } from './own-monitor-socket.ts';
 import { removeOwned } from './owned-files.ts';
+import { removeDeadControlGroups } from './processor-cgroup.ts';
 import { listenForControl, QemuProcess } from './qemu-process.ts';
 import { requireHvSocket } from './resources/hv-socket.ts';
 import { setLink } from './resources/network-adapter.ts';
@@ -339,6 +340,7 @@ export class QemuEngine implements Engine {
       records.map((record) => readEngineRecord(record).folder),
     );
     if (orphaned !== undefined) await removeOwned(orphaned);
+    removeDeadControlGroups();
     return count;
   }
 

@@ -1,4 +1,11 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { resourceFailure } from './resources/resource-failure.ts';
@@ -12,6 +19,9 @@ const USUAL_WEIGHT = 100;
 /** Milliseconds that threads of a process that has ended may take. */
 const RELEASE_LIMIT_MS = 1000;
 const POLL_MS = 5;
+
+/** Begins the name of a group, which goes on with the id of its process. */
+const PREFIX = 'hdvkit-';
 
 /** The control group that limits the processor time of one process, below that of this process. */
 export class ProcessorCgroup {
@@ -31,7 +41,8 @@ export class ProcessorCgroup {
    */
   static create(pid: number, about: (path: string) => void = () => {}): ProcessorCgroup {
     const { folder, version } = cpuController();
-    const path = join(folder, `hdvkit-${pid}`);
+    removeDead(folder);
+    const path = join(folder, `${PREFIX}${pid}`);
     about(path);
     try {
       mkdirSync(path, { recursive: true });
@@ -93,6 +104,26 @@ export async function removeControlGroup(path: string): Promise<boolean> {
     await delay(POLL_MS);
   }
   return true;
+}
+
+/**
+ * Removes groups beside which this process would make one, and whose processes are no more: whoever made them was killed, and
+ * nobody else knows of them. Never throws.
+ */
+export function removeDeadControlGroups(): void {
+  try {
+    removeDead(cpuController().folder);
+  } catch {
+    // There are none here.
+  }
+}
+
+function removeDead(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length)) : Number.NaN;
+    // The kernel keeps one that a process is in after all.
+    if (Number.isInteger(pid) && !existsSync(`/proc/${pid}`)) isRemoved(join(folder, name));
+  }
 }
 
 function isRemoved(path: string): boolean {

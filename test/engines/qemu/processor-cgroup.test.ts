@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ProcessorCgroup } from '../../../src/engines/qemu/processor-cgroup.ts';
+import {
+  ProcessorCgroup,
+  removeDeadControlGroups,
+} from '../../../src/engines/qemu/processor-cgroup.ts';
 import { HcsError } from '../../../src/hcs/hcs-error.ts';
 
 let child: ChildProcess;
@@ -61,6 +64,29 @@ test('a group goes as soon as the last thread of its process has, which may be a
     expect(group instanceof HcsError || !existsSync(group.path)).toBe(true);
   } finally {
     late.kill('SIGKILL');
+  }
+});
+
+test('the group of a process that is no more goes with the next look, and no other', async () => {
+  const other = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  try {
+    const group = create(other.pid!);
+    if (group instanceof HcsError) return;
+    const parent = dirname(group.path);
+    const left = join(parent, `hdvkit-${2 ** 22 - 2}`);
+    const foreign = join(parent, `hdvkit-test-${process.pid}`);
+    for (const path of [left, foreign]) mkdirSync(path);
+    removeDeadControlGroups();
+    expect([left, foreign, group.path].map((path) => existsSync(path))).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    rmdirSync(foreign);
+    other.kill('SIGKILL');
+    expect(await group.remove()).toBe(true);
+  } finally {
+    other.kill('SIGKILL');
   }
 });
 
