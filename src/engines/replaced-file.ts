@@ -6,7 +6,15 @@ import { fileFailure } from '../compute/file-failure.ts';
 import { HcsError } from '../hcs/hcs-error.ts';
 import { HRESULT, type HresultName } from '../hcs/hresult.ts';
 
-const NAME = 'HcsSaveComputeSystem';
+/** What a file is written for. */
+export interface ReplacedFor {
+  /** Function that fails where it cannot be written. */
+  readonly function: string;
+  /** Where options or document name the path. */
+  readonly at: string;
+}
+
+const SAVE: ReplacedFor = { function: 'HcsSaveComputeSystem', at: '$.SaveStateFilePath' };
 
 /**
  * Writes a file that a machine is saved to, or what is left of its guest. What the path had before stays until the new file is whole and on the disk;
@@ -14,16 +22,15 @@ const NAME = 'HcsSaveComputeSystem';
  * @param watch is told of that file before it is there, and when it is no more
  * @param write fills a file of another name in the same folder, which is there and empty, and sees to it that all of it is
  * on the disk
- * @param at where options or document name the path
  * @throws HcsError for a path that is not absolute, or where no file can be made, and for what `write` throws
  */
 export async function replaceFile(
   path: string,
   watch: { watchFile(path: string): void; leaveFile(path: string): void } | undefined,
   write: (part: string) => Promise<void>,
-  at = '$.SaveStateFilePath',
+  reason = SAVE,
 ): Promise<void> {
-  checkPath(path, at);
+  checkPath(path, reason);
   const part = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
   watch?.watchFile(part);
   try {
@@ -37,7 +44,7 @@ export async function replaceFile(
       throw error;
     }
   } catch (error) {
-    throw fileFailure(NAME, path, error, at);
+    throw fileFailure(reason.function, path, error, reason.at);
   } finally {
     watch?.leaveFile(part);
   }
@@ -55,15 +62,15 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-function checkPath(path: string, at: string): void {
+function checkPath(path: string, { function: name, at }: ReplacedFor): void {
   if (!isAbsolute(path)) {
-    throw failure('E_INVALIDARG', `${at} is "${path}": use an absolute path`);
+    throw failure(name, 'E_INVALIDARG', `${at} is "${path}": use an absolute path`);
   }
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw failure('ERROR_FILE_EXISTS', `${at} is "${path}", which is a folder`);
+    throw failure(name, 'ERROR_FILE_EXISTS', `${at} is "${path}", which is a folder`);
   }
 }
 
-function failure(code: HresultName, message: string): HcsError {
-  return new HcsError({ function: NAME, hresult: HRESULT[code], message });
+function failure(name: string, code: HresultName, message: string): HcsError {
+  return new HcsError({ function: name, hresult: HRESULT[code], message });
 }

@@ -67,7 +67,7 @@ export async function dumpMemory(
     }
     await syncFile(part);
   };
-  await replaceFile(path, folder, write, DUMP_FILE);
+  await replaceFile(path, folder, write, { function: 'HcsCrashComputeSystem', at: DUMP_FILE });
 }
 
 /** Resolves when QEMU has written a dump. */
