@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { ComputeSystem } from '../../hcs/schema/documents.ts';
 import type { HostName } from '../../hosts/host.ts';
+import { identifyProcess } from '../../provision/process-identity.ts';
 import { UsageError } from '../usage-error.ts';
 
 /** Begins the name of each console that this command gave to a system. */
@@ -60,6 +61,7 @@ function folderPath(): string {
 export function removeEmptyConsoleFolder(): void {
   if (process.platform === 'win32') return;
   try {
+    removeMarksOfDead(folderPath());
     rmdirSync(folderPath());
   } catch {
     // There is none, or there are consoles in it.
@@ -84,16 +86,28 @@ export function holdConsoleFolder(host: HostName): () => void {
   }
 }
 
+/** A command that was killed lets go of nothing. */
+function removeMarksOfDead(folder: string): void {
+  if (!isOwn(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const [, pid] = /^\.(\d+)$/.exec(name) ?? [];
+    if (pid === undefined || identifyProcess(Number(pid)) !== undefined) continue;
+    rmSync(join(folder, name), { force: true });
+  }
+}
+
 /** The folder of the consoles of this user; nobody else may have made it. */
 function openFolder(): string {
   const path = folderPath();
   mkdirSync(path, { recursive: true, mode: 0o700 });
-  const found = lstatSync(path);
-  if (found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0) {
-    return path;
-  }
+  if (isOwn(path)) return path;
   throw new UsageError(
     `Cannot put a console in ${path}: it is no folder that only this user may open`,
     'remove it, or name a pipe for the first COM port in the document',
   );
+}
+
+function isOwn(folder: string): boolean {
+  const found = lstatSync(folder);
+  return found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
 }

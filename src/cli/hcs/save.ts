@@ -26,7 +26,7 @@ export async function save(
   options: SaveCommand,
 ): Promise<void> {
   check(file, options);
-  await withService(context, options, async ({ open, signal }) => {
+  await withService(context, options, async ({ open, signal, host }) => {
     const system = await open(id);
     const name = shownId(system.id);
     using document = await documentFor(file, system, signal);
@@ -40,7 +40,9 @@ export async function save(
     try {
       await withPatience(`Saving ${name}`, system.save(target, { signal }));
     } catch (error) {
-      if (!wasPaused && !signal.aborted) await goOn(system, name);
+      if (!signal.aborted && !wasPaused) await goOn(system, name);
+      // Its service goes on saving: what comes to be there has its document then.
+      if (signal.aborted && host.outlivesCommand) document?.keep();
       throw error;
     }
     if (file === undefined) {

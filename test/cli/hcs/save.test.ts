@@ -71,3 +71,17 @@ test('who could not be saved hears why, also where the system cannot run on', as
   expect(said).toMatch(/^hcs: web stays paused: .*it hangs/m);
   expect(readdirSync(folder)).toEqual([]);
 });
+
+test('the document is beside a state that is whole only after the command was interrupted', async () => {
+  const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
+  const goOn = engine.hold('save');
+  const file = join(folder, 'web.vmrs');
+  const saving = save(context, 'web', file, {});
+  await expect.poll(() => engine.log).toContain(`save ${file}`);
+  const interrupt = process.listeners('SIGTERM').at(-1)!;
+  interrupt('SIGTERM');
+  await saving;
+  await expect.poll(() => exit.mock.calls).toEqual([[143]]);
+  goOn();
+  expect(readdirSync(folder)).toEqual(['web.vmrs.json']);
+});
