@@ -34,7 +34,12 @@ async function leave(): Promise<unknown[]> {
   owner = spawn(process.execPath, [...options, OWNER, JSON.stringify(request)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [text] = (await once(owner.stdout!.setEncoding('utf8'), 'data')) as [string];
+  let text = '';
+  // Many records are more than a pipe holds.
+  while (!text.endsWith('\n')) {
+    const [part] = (await once(owner.stdout!.setEncoding('utf8'), 'data')) as [string];
+    text += part;
+  }
   owner.kill('SIGKILL');
   await once(owner, 'exit');
   return JSON.parse(text) as unknown[];
