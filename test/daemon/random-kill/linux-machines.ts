@@ -49,7 +49,7 @@ const SHARES: readonly ShareName[] = ['plan9', 'smb'];
 export class LinuxMachines implements KilledHost {
   readonly name = 'linux';
   readonly outlives = true;
-  readonly mostSteps = 16;
+  readonly mostSteps = 14;
   readonly kinds: readonly OperationKind[];
   readonly socket: string;
   readonly options: readonly string[];
