@@ -335,7 +335,8 @@ export class RandomKill {
       if (this.#touched.has(id)) continue;
       const fits = seen.get(id);
       if (fits === undefined) {
-        this.#observe(id, 'it has no QEMU', (state) => !isThere(state));
+        const words = this.#host.lastWords();
+        this.#observe(id, `it has no QEMU${words}`, (state) => !isThere(state));
         continue;
       }
       this.#look(id, 'QEMU has', fits);

@@ -44,6 +44,8 @@ export interface KilledHost {
    * machine; a machine that has no process is not among them.
    */
   look(): Promise<ReadonlyMap<string, Seen>>;
+  /** What machines have said that have no process any more. */
+  lastWords(): string;
   /** Looks at what is beside the machine of an id: processes, files, and rights on files. */
   beside(id: string): Seen;
   /** Kills the machine of an id behind everybody's back. */

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -23,6 +24,7 @@ import { lastingEngine } from '../../guest/lasting-machines.ts';
 import { tinyKernel } from '../../guest/tiny-kernel.ts';
 import { besideMachine } from './beside-machine.ts';
 import { ControlGroups } from './control-groups.ts';
+import { Violation } from './history.ts';
 import type { KilledHost, Made, Seen } from './killed-host.ts';
 import {
   type MachineProcess,
@@ -192,8 +194,12 @@ export class LinuxMachines implements KilledHost {
 
   async look(): Promise<ReadonlyMap<string, Seen>> {
     const views = machineProcesses(this.#machines).map(async ({ pid, folder, id }) => {
-      const view = await viewOf(folder).catch(() => undefined); // One that is ending.
-      if (id === undefined || view === undefined) return [];
+      if (id === undefined) return [];
+      const view = await viewOf(folder).catch((error: Error) => {
+        if (!existsSync(`/proc/${pid}`)) return undefined; // It was ending.
+        throw new Violation(`QEMU of ${id} does not answer: ${error.message}`, id);
+      });
+      if (view === undefined) return [];
       return [[id, this.#seen(view, this.#groups.quota(pid))] as const];
     });
     return new Map((await Promise.all(views)).flat());
@@ -212,6 +218,17 @@ export class LinuxMachines implements KilledHost {
       if (Object.values(wrong).every((isRight) => isRight)) return undefined;
       return JSON.stringify({ ...view, quota });
     };
+  }
+
+  lastWords(): string {
+    const there = machineProcesses(this.#machines);
+    return readdirSync(this.#machines)
+      .map((name) => join(this.#machines, name))
+      .filter((folder) => !there.some((one) => one.folder === folder && one.id !== undefined))
+      .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+      .filter((path) => path.endsWith('.log') || path.endsWith('/output'))
+      .map((path) => ` (${path}: ${readFileSync(path, 'utf8').slice(-500)})`)
+      .join('');
   }
 
   beside(id: string): Seen {

@@ -61,6 +61,10 @@ export class SimulatedMachines implements KilledHost {
     return new Map();
   }
 
+  lastWords(): string {
+    return '';
+  }
+
   beside(): Seen {
     return () => undefined;
   }
