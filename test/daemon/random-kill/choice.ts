@@ -6,33 +6,20 @@ import {
   type MachineState,
   type Operation,
   type OperationKind,
-  type ShareName,
 } from './machine-model.ts';
 import type { PossibleStates } from './possible-states.ts';
 
 /** What is usually done next with a machine. */
 const NEXT: Readonly<Record<MachineState['life'], readonly OperationKind[]>> = {
-  absent: ['create', 'create', 'create', 'restore', 'clone', 'clone', 'look', 'grant', 'revoke'],
-  Ended: ['create', 'restore', 'clone', 'look'],
-  Created: [
-    ...(['start', 'start', 'start', 'start', 'addDisk', 'addAdapter', 'addShare'] as const),
-    ...(['addService', 'terminate', 'limit', 'look', 'lend'] as const),
-  ],
+  absent: ['create', 'create', 'restore', 'look'],
+  Ended: ['create', 'restore', 'look'],
+  Created: ['start', 'start', 'start', 'addDisk', 'addAdapter', 'terminate', 'limit', 'look'],
   Running: [
-    ...(['pause', 'pause', 'pause', 'pause', 'addDisk', 'addDisk', 'removeDisk'] as const),
-    ...(['removeDisk', 'updateDisk', 'addAdapter', 'addShare', 'addService'] as const),
-    ...(['removeService', 'removeService', 'limit', 'limit', 'look'] as const),
-    ...(['terminate', 'closeLast', 'grant', 'revoke', 'lend'] as const),
+    ...(['pause', 'pause', 'pause', 'addDisk', 'addDisk', 'removeDisk', 'removeDisk'] as const),
+    ...(['updateDisk', 'addAdapter', 'limit', 'limit', 'look', 'terminate', 'closeLast'] as const),
   ],
-  Paused: [
-    ...(['save', 'save', 'saveTemplate', 'saveTemplate', 'resume', 'resume'] as const),
-    ...(['look', 'terminate', 'closeLast'] as const),
-  ],
-  SavedAsTemplate: ['look', 'look', 'lend', 'grant', 'revoke', 'terminate'],
+  Paused: ['save', 'save', 'resume', 'resume', 'look', 'terminate', 'closeLast'],
 };
-/** One machine in so many has a TPM: its firmware takes processor time. */
-const TPM_IN = 8;
-const SHARES: readonly ShareName[] = ['plan9', 'smb'];
 /** One choice in so many is made without a look at the state. */
 const ANY_IN = 10;
 
@@ -43,17 +30,14 @@ export interface ChoiceOptions {
   readonly holds: boolean;
   /** What is to be done now, where it can. */
   readonly wanted: OperationKind | undefined;
-  /** All machines by their ids. */
-  readonly machines: ReadonlyMap<string, PossibleStates>;
 }
 
 /** Chooses what a client does next with a machine; undefined: nothing now. */
 export function chooseOperation(
   random: SeededRandom,
   machine: PossibleStates,
-  options: ChoiceOptions,
+  { kinds, holds, wanted }: ChoiceOptions,
 ): Operation | undefined {
-  const { kinds, holds, wanted } = options;
   const { states, pending } = machine;
   const state = random.pick(states);
   const next = NEXT[state.life];
@@ -63,7 +47,7 @@ export function chooseOperation(
   if (!kinds.includes(kind)) return undefined;
   // A machine that is made while calls to the one before are under way would be mistaken for it.
   const creations = pending.filter(({ operation }) => isCreation(operation));
-  const creates = kind === 'create' || kind === 'restore' || kind === 'clone';
+  const creates = kind === 'create' || kind === 'restore';
   if (pending.length > 0 && creates !== creations.length > 0) return undefined;
   if (pending.length > creations.length && creates) return undefined;
   switch (kind) {
@@ -71,7 +55,6 @@ export function chooseOperation(
       return {
         kind,
         disks: kinds.includes('addDisk') ? LUNS.filter(() => random.below(3) === 0) : [],
-        tpm: kinds.includes('addDisk') && random.below(TPM_IN) === 0,
         isHeld: random.below(5) === 0,
       };
     case 'restore': {
@@ -81,27 +64,6 @@ export function chooseOperation(
       if (saved === undefined || !isKnown || states.some(isThere)) return undefined;
       return { kind, parts: saved };
     }
-    case 'clone': {
-      const found = templates(options.machines);
-      if (found.length === 0 || states.some(isThere)) return undefined;
-      const [template, adapter] = random.pick(found);
-      return { kind, template, adapter };
-    }
-    case 'save':
-    case 'saveTemplate':
-      // The guest would be asked to let go of its sockets, and the kernel here does nothing.
-      if (states.some(({ sockets }) => sockets) || isPending(machine, 'addService')) {
-        return undefined;
-      }
-      return kind === 'saveTemplate' && states.some(({ tpm }) => tpm) ? undefined : { kind };
-    case 'addService':
-      return isPending(machine, 'save', 'saveTemplate') ? undefined : { kind };
-    case 'addShare':
-      return { kind, share: random.pick(SHARES) };
-    case 'lend':
-      return states.every(isThere) ? { kind } : undefined;
-    case 'terminate':
-      return isBeingCloned(options) ? undefined : { kind };
     case 'addDisk':
     case 'removeDisk':
     case 'updateDisk':
@@ -109,30 +71,8 @@ export function chooseOperation(
     case 'limit':
       return { kind, limit: 10_000 * (1 + random.below(9)) };
     case 'closeLast':
-      if (!holds || isBeingCloned(options)) return undefined;
-      return states.every(({ isHeld }) => isHeld) ? { kind } : undefined;
+      return holds && states.every(({ isHeld }) => isHeld) ? { kind } : undefined;
     default:
       return { kind };
   }
-}
-
-function isPending({ pending }: PossibleStates, ...kinds: readonly OperationKind[]): boolean {
-  return pending.some(({ operation }) => kinds.includes(operation.kind));
-}
-
-/** Whether somebody makes a clone of any machine now: it would come to whatever the end of its template leaves. */
-function isBeingCloned({ machines }: ChoiceOptions): boolean {
-  return [...machines.values()].some((machine) => isPending(machine, 'clone'));
-}
-
-/** Machines that are surely templates, with nothing going on, and whether they have an adapter. Disks are one machine's. */
-function templates(machines: ChoiceOptions['machines']): readonly (readonly [string, boolean])[] {
-  return [...machines].flatMap(([id, { states, pending }]) => {
-    const [state] = states;
-    const isSure = states.every(
-      ({ life, disks, adapter }) =>
-        life === 'SavedAsTemplate' && disks.length === 0 && adapter === state?.adapter,
-    );
-    return isSure && pending.length === 0 && state !== undefined ? [[id, state.adapter]] : [];
-  });
 }

@@ -1,9 +1,9 @@
 import type { ServiceConnection } from '../../../src/daemon/connect-service.ts';
 import { ComputeSystem } from '../../../src/hcs/compute-system.ts';
 import { HcsError } from '../../../src/hcs/hcs-error.ts';
-import type { KilledHost, Made } from './killed-host.ts';
-import { ADAPTER, type LinuxMachines, SERVICE } from './linux-machines.ts';
-import type { Change, Operation } from './machine-model.ts';
+import type { KilledHost } from './killed-host.ts';
+import { ADAPTER, type LinuxMachines } from './linux-machines.ts';
+import type { Operation } from './machine-model.ts';
 
 /** What a call comes to when the service goes away before it answers. */
 export const LOST = 'lost';
@@ -11,11 +11,6 @@ export const LOST = 'lost';
 const GONE = ['HCS_E_SERVICE_DISCONNECT', 'HCS_E_SERVICE_NOT_AVAILABLE'];
 /** Milliseconds after which a system that ends with its last handle is missed. */
 const END_LIMIT_MS = 30_000;
-
-const NOTHING: Made = {
-  ...{ disks: [], adapter: false, shares: [], tpm: false },
-  ...{ isHeld: false, restores: false, template: undefined },
-};
 
 /** One program that uses the service, over a connection of its own. */
 export class Client {
@@ -45,10 +40,6 @@ export class Client {
     const handle = this.#handles.get(id);
     this.#handles.delete(id);
     await handle?.close().catch(() => {});
-  }
-
-  prepare(): Promise<void> {
-    return this.#host.prepare(this.#connection.core);
   }
 
   /** Lets the machine of an id open its files. */
@@ -94,26 +85,12 @@ export class Client {
   }
 
   async #run(id: string, operation: Operation): Promise<string> {
-    switch (operation.kind) {
-      case 'create':
-        return await this.#create(id, { ...NOTHING, ...operation });
-      case 'restore':
-        await this.grant(id);
-        return await this.#create(id, { ...NOTHING, ...operation.parts, restores: true });
-      case 'clone':
-        return await this.#create(id, { ...NOTHING, ...operation });
-      case 'closeLast':
-        return await this.#closeLast(id);
-      case 'grant':
-      case 'revoke':
-      case 'lend':
-        return await this.#grantOne(id, operation.kind);
-      default:
-        return await this.#withHandle(id, operation);
+    if (operation.kind === 'create') return await this.#create(id, operation.isHeld, operation);
+    if (operation.kind === 'restore') {
+      await this.grant(id);
+      return await this.#create(id, false, { ...operation.parts, restores: true });
     }
-  }
-
-  async #withHandle(id: string, operation: Operation): Promise<string> {
+    if (operation.kind === 'closeLast') return await this.#closeLast(id);
     const held = this.#handles.get(id);
     if (held !== undefined) return await this.#call(held, operation);
     const system = await ComputeSystem.open(id, this.#connection);
@@ -124,19 +101,22 @@ export class Client {
     }
   }
 
-  async #create(id: string, made: Made): Promise<string> {
-    const document = this.#host.document(id, made);
+  async #create(
+    id: string,
+    isHeld: boolean,
+    {
+      disks,
+      adapter = false,
+      restores = false,
+    }: {
+      readonly disks: readonly number[];
+      readonly adapter?: boolean;
+      readonly restores?: boolean;
+    },
+  ): Promise<string> {
+    const document = this.#host.document(id, { disks, adapter }, isHeld, restores);
     const system = await ComputeSystem.create(id, document, this.#connection);
     this.#handles.set(id, system);
-    return 'ok';
-  }
-
-  async #grantOne(id: string, kind: 'grant' | 'revoke' | 'lend'): Promise<string> {
-    const { core, remote } = this.#connection;
-    const { granted, lent } = (this.#host as LinuxMachines).filesOf(id);
-    if (kind === 'lend') await remote.grantUntilEnd(id, lent);
-    else if (kind === 'grant') await core.HcsGrantVmAccess(id, granted);
-    else await core.HcsRevokeVmAccess(id, granted);
     return 'ok';
   }
 
@@ -170,18 +150,15 @@ export class Client {
         await system.save({ SaveType: 'ToFile', SaveStateFilePath });
         break;
       }
-      case 'saveTemplate':
-        await system.save({ SaveType: 'AsTemplate' });
-        break;
       case 'look':
         return (await system.properties()).State ?? 'nothing';
       default:
-        await system.modify(this.#change(id, operation as Change));
+        await system.modify(this.#change(id, operation));
     }
     return 'ok';
   }
 
-  #change(id: string, operation: Change): Parameters<ComputeSystem['modify']>[0] {
+  #change(id: string, operation: Operation): Parameters<ComputeSystem['modify']>[0] {
     const host = this.#host as LinuxMachines;
     switch (operation.kind) {
       case 'addDisk':
@@ -206,18 +183,8 @@ export class Client {
           RequestType: 'Update',
           Settings: { Limit: operation.limit },
         };
-      case 'addShare': {
-        const { type, Settings } = host.share(operation.share);
-        const ResourcePath = `VirtualMachine/Devices/${type}/Shares`;
-        return { ResourcePath, RequestType: 'Add', Settings };
-      }
-      case 'addService':
-      case 'removeService': {
-        const ResourcePath = `VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/${SERVICE}`;
-        return operation.kind === 'addService'
-          ? { ResourcePath, RequestType: 'Update', Settings: {} }
-          : { ResourcePath, RequestType: 'Remove' };
-      }
+      default:
+        throw new Error(`There is no change ${operation.kind}`);
     }
   }
 }

@@ -8,7 +8,7 @@ import { Client, LOST } from './client.ts';
 import { DaemonProcess } from './daemon-process.ts';
 import { History, Violation } from './history.ts';
 import { type Aim, KillMoment } from './kill-moment.ts';
-import type { KilledHost, Seen } from './killed-host.ts';
+import type { KilledHost } from './killed-host.ts';
 import {
   ended,
   endsMachine,
@@ -156,9 +156,7 @@ export class RandomKill {
   }
 
   async #grantAll(): Promise<void> {
-    const client = this.#clients[0]!;
-    await client.prepare();
-    for (const id of this.#options.ids) await client.grant(id);
+    for (const id of this.#options.ids) await this.#clients[0]!.grant(id);
   }
 
   #prepared(): DaemonProcess {
@@ -186,7 +184,6 @@ export class RandomKill {
         if (machine.states.some(({ isHeld }) => isHeld)) await first.hold(id);
       }
       await this.#readSaved(id);
-      this.#look(id, 'beside it is', this.#host.beside(id));
     }
     this.#noLeftovers([...listed.keys()]);
     for (const id of this.#touched) if (listed.has(id)) await this.#probe(first, id);
@@ -241,15 +238,6 @@ export class RandomKill {
     if (found.length === 0) return;
     const [id] = this.#options.ids.filter((one) => found[0]!.includes(one));
     throw new Violation(`There is ${found.join('; ')}, with machines ${ids.join(', ')}`, id);
-  }
-
-  /** Compares what somebody else has seen. */
-  #look(id: string, what: string, fits: Seen): void {
-    const problem = this.#machines
-      .get(id)!
-      .states.map(fits)
-      .find((text) => text !== undefined);
-    this.#observe(id, `${what} ${problem}`, (state) => fits(state) === undefined);
   }
 
   #observe(id: string, seen: string, fits: (state: MachineState) => boolean): void {
@@ -321,9 +309,7 @@ export class RandomKill {
     machine.change((state) => {
       if (isThere(state)) return [this.#host.outlives ? state : ended(state, 'UnexpectedExit')];
       const { exit } = state;
-      const past = exit === undefined ? [state] : [ended(state, exit), gone(state)];
-      // What was granted until an end is nobody's now.
-      return past.map((one) => ({ ...one, lent: 'no' as const }));
+      return exit === undefined ? [state] : [ended(state, exit), gone(state)];
     });
   }
 
@@ -331,16 +317,15 @@ export class RandomKill {
   async #lookAround(): Promise<void> {
     if (!this.#host.outlives) return;
     const seen = await this.#host.look();
-    for (const id of this.#machines.keys()) {
+    for (const [id, machine] of this.#machines) {
       if (this.#touched.has(id)) continue;
       const fits = seen.get(id);
       if (fits === undefined) {
-        const words = this.#host.lastWords();
-        this.#observe(id, `it has no QEMU${words}`, (state) => !isThere(state));
+        this.#observe(id, 'it has no QEMU', (state) => !isThere(state));
         continue;
       }
-      this.#look(id, 'QEMU has', fits);
-      this.#look(id, 'beside it is', this.#host.beside(id));
+      const problem = machine.states.map(fits).find((text) => text !== undefined);
+      this.#observe(id, `QEMU has ${problem}`, (state) => fits(state) === undefined);
     }
     if (this.#random.below(MACHINES_KILLED_IN) > 0) return;
     const there = [...this.#machines].filter(
@@ -363,7 +348,6 @@ export class RandomKill {
         kinds: this.#host.kinds,
         holds: client.holds(id),
         wanted: this.#wanted,
-        machines: this.#machines,
       });
       if (operation === undefined) {
         await new Promise((resolve) => setTimeout(resolve, 1));

@@ -2,17 +2,8 @@ import type { ComputeCore } from '../../../src/hcs/compute-core.ts';
 import type { ComputeSystem } from '../../../src/hcs/schema/documents.ts';
 import type { MachineState, OperationKind, Parts } from './machine-model.ts';
 
-/** What a machine is seen to be by somebody who does not ask the service: undefined for a state that it may be in. */
+/** What a machine is seen to be by somebody who does not ask the service. */
 export type Seen = (state: MachineState) => string | undefined;
-
-/** What a machine is made with. */
-export interface Made extends Parts {
-  readonly isHeld: boolean;
-  /** Whether it goes on from the file of its id. */
-  readonly restores: boolean;
-  /** Id of the template that it goes on from. */
-  readonly template: string | undefined;
-}
 
 /** The machines of one host, and what they leave. */
 export interface KilledHost {
@@ -30,11 +21,10 @@ export interface KilledHost {
   readonly state: string;
   /** A daemon is about to begin. */
   adopt(pid: number): void;
-  document(id: string, made: Made): ComputeSystem;
+  /** The document of a machine; with `restores`, one that goes on from the file of the id. */
+  document(id: string, parts: Parts, isHeld: boolean, restores: boolean): ComputeSystem;
   /** File that the machine of an id is saved in. */
   savedFile(id: string): string;
-  /** Makes what all machines need that the service makes, before the first of them. */
-  prepare(core: ComputeCore): Promise<void>;
   /** Lets the machine of an id open its files. */
   grant(core: ComputeCore, id: string): Promise<void>;
   /** What a saved file has; undefined: there is none. @throws when it is not whole */
@@ -44,10 +34,6 @@ export interface KilledHost {
    * machine; a machine that has no process is not among them.
    */
   look(): Promise<ReadonlyMap<string, Seen>>;
-  /** What machines have said that have no process any more. */
-  lastWords(): string;
-  /** Looks at what is beside the machine of an id: processes, files, and rights on files. */
-  beside(id: string): Seen;
   /** Kills the machine of an id behind everybody's back. */
   killMachine(id: string): Promise<void>;
   /**

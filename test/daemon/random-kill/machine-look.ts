@@ -12,8 +12,6 @@ export interface MachineProcess {
   readonly folder: string;
   /** Its system; undefined for a program beside QEMU. */
   readonly id: string | undefined;
-  /** Its arguments, with the program. */
-  readonly command: readonly string[];
 }
 
 /** What QEMU says of a machine. */
@@ -24,9 +22,6 @@ export interface QemuView {
   readonly nodes: readonly number[];
   readonly hasAdapter: boolean;
   readonly hasNetwork: boolean;
-  /** Tags of virtiofs devices whose connections are there too. */
-  readonly shares: readonly string[];
-  readonly hasSockets: boolean;
 }
 
 /** Status of QEMU in each state. */
@@ -37,7 +32,6 @@ export const STATUS: Readonly<Record<Life, readonly string[]>> = {
   Created: ['prelaunch', 'inmigrate', 'paused'],
   Running: ['running'],
   Paused: ['paused', 'postmigrate'],
-  SavedAsTemplate: ['postmigrate'],
 };
 
 /** Processes that run for machines whose folders are in a folder. */
@@ -52,8 +46,7 @@ export function machineProcesses(machines: string): readonly MachineProcess[] {
         if (variable === undefined) return [];
         const folder = variable.slice(MACHINE_VARIABLE.length + 1);
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8');
-        const id = /guest=([^,]+),/.exec(command)?.[1];
-        return [{ pid: Number(name), folder, id, command: command.split('\0') }];
+        return [{ pid: Number(name), folder, id: /guest=([^,]+),/.exec(command)?.[1] }];
       } catch {
         return []; // It has ended, or is another user's.
       }
@@ -76,8 +69,6 @@ export async function viewOf(folder: string): Promise<QemuView> {
     const devices = await ask<readonly Named[]>('qom-list', { path: '/machine/peripheral' });
     const nodes = await ask<readonly Named[]>('query-named-block-nodes');
     const objects = await ask<string>('human-monitor-command', { 'command-line': 'info network' });
-    const chardevs = await ask<readonly { readonly label: string }[]>('query-chardev');
-    const labels = chardevs.map(({ label }) => label);
     const numbers = (names: readonly (string | undefined)[]): number[] =>
       names
         .flatMap((name = '') => /^disk0-(\d+)$/.exec(name)?.[1] ?? [])
@@ -89,12 +80,6 @@ export async function viewOf(folder: string): Promise<QemuView> {
       nodes: numbers(nodes.map((node) => node['node-name'])),
       hasAdapter: devices.some(({ name = '' }) => name.startsWith('net-')),
       hasNetwork: objects.includes('net-of-'),
-      shares: devices
-        .flatMap(({ name = '' }) =>
-          labels.includes(name) ? (/^fs-(.+)$/.exec(name)?.[1] ?? []) : [],
-        )
-        .sort(),
-      hasSockets: devices.some(({ name }) => name === 'vsock') && labels.includes('vsock'),
     };
   } finally {
     qmp.close();

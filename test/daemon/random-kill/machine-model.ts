@@ -1,34 +1,17 @@
 /** What becomes of one machine by the calls that clients make, as the contract of the service has it. */
 
 /** `Ended`: it has ended, and nobody has heard of it yet. */
-export type Life = 'absent' | 'Created' | 'Running' | 'Paused' | 'SavedAsTemplate' | 'Ended';
-
-/** A folder that a machine may share, by the kind of share and its tag. */
-export type ShareName = 'plan9' | 'smb';
+export type Life = 'absent' | 'Created' | 'Running' | 'Paused' | 'Ended';
 
 /** What of a machine is kept when it is saved. */
 export interface Parts {
   /** Numbers of its disks on the controller, in order. */
   readonly disks: readonly number[];
   readonly adapter: boolean;
-  /** In order. */
-  readonly shares: readonly ShareName[];
-  /** With it, it boots by UEFI. */
-  readonly tpm: boolean;
-}
-
-/** What stays when a machine is no more. */
-export interface Kept {
-  /** What is in the file of the id. */
-  readonly saved: Parts | undefined;
-  /** Whether the file of its TPM is beside that of its firmware. */
-  readonly tpmFile: boolean;
-  /** Whether the machine was granted a file, for good. */
-  readonly granted: boolean;
 }
 
 /** One machine under one id. */
-export interface MachineState extends Parts, Kept {
+export interface MachineState extends Parts {
   readonly life: Life;
   /** Whether it waits for a saved state, and takes no changes until it is started. */
   readonly waits: boolean;
@@ -36,16 +19,8 @@ export interface MachineState extends Parts, Kept {
   readonly isHeld: boolean;
   /** Processors/Limit; 0: none. */
   readonly limit: number;
-  /** Whether its guest's socket device is there, which stays when services go. */
-  readonly sockets: boolean;
-  /** Whether its guest may be connected to. */
-  readonly service: boolean;
-  /** Whether its memory is partly a template's. */
-  readonly isClone: boolean;
-  /** Whether its state was written since it was paused. */
-  readonly isWritten: boolean;
-  /** Whether it was granted a file until its end; `maybe` once it has ended, until the daemon has, too. */
-  readonly lent: 'no' | 'yes' | 'maybe';
+  /** What is in the file of the id. */
+  readonly saved: Parts | undefined;
   /** How it has ended: told when it is `Ended`; when it is `absent`, the next daemon may tell it once more. */
   readonly exit: ExitType | undefined;
 }
@@ -53,35 +28,19 @@ export interface MachineState extends Parts, Kept {
 /** `ExitType` of SystemExitStatus. */
 export type ExitType = 'ForcedExit' | 'UnexpectedExit';
 
-/** Calls that change the parts of a machine. */
-export type Change =
-  | { readonly kind: 'addDisk' | 'removeDisk' | 'updateDisk'; readonly lun: number }
-  | { readonly kind: 'addShare'; readonly share: ShareName }
-  | { readonly kind: 'limit'; readonly limit: number }
-  | { readonly kind: 'addAdapter' | 'addService' | 'removeService' };
-
-/** Calls that clients make. */
+/** Calls that a client makes. */
 export type Operation =
-  | Change
-  | {
-      readonly kind: 'create';
-      readonly disks: readonly number[];
-      readonly tpm: boolean;
-      readonly isHeld: boolean;
-    }
+  | { readonly kind: 'create'; readonly disks: readonly number[]; readonly isHeld: boolean }
   | { readonly kind: 'restore'; readonly parts: Parts }
-  /** What goes on from a template that has no disks and shares. */
-  | { readonly kind: 'clone'; readonly template: string; readonly adapter: boolean }
+  | { readonly kind: 'addDisk' | 'removeDisk' | 'updateDisk'; readonly lun: number }
+  | { readonly kind: 'limit'; readonly limit: number }
   | {
       readonly kind:
         | 'start'
         | 'pause'
         | 'resume'
         | 'save'
-        | 'saveTemplate'
-        | 'grant'
-        | 'revoke'
-        | 'lend'
+        | 'addAdapter'
         | 'look'
         | 'terminate'
         | 'closeLast';
@@ -106,33 +65,27 @@ export interface Circumstances {
 
 export const STOPPED = 'HCS_E_SYSTEM_ALREADY_STOPPED';
 export const INVALID = 'HCS_E_INVALID_STATE';
-export const NOT_SUPPORTED = 'ERROR_NOT_SUPPORTED';
 const NOTHING: MachineState = {
   ...{ life: 'absent', waits: false, isHeld: false, disks: [], adapter: false, limit: 0 },
-  ...{ shares: [], tpm: false, sockets: false, service: false, isClone: false, isWritten: false },
-  ...{ saved: undefined, tpmFile: false, granted: false, lent: 'no', exit: undefined },
+  ...{ saved: undefined, exit: undefined },
 };
 
 /** An id before anything was created. */
 export const NEVER_WAS: MachineState = NOTHING;
 
-/** A machine that is no more; its files stay. */
-export function gone(state: MachineState): MachineState {
-  return { ...NOTHING, ...keptOf(state), lent: state.lent === 'no' ? 'no' : 'maybe' };
+/** A machine that is no more; its file stays. */
+export function gone({ saved }: MachineState): MachineState {
+  return { ...NOTHING, saved };
 }
 
 /** A machine that has ended, of which nobody has heard. */
-export function ended(state: MachineState, exit: ExitType): MachineState {
-  return { ...gone(state), life: 'Ended', exit };
+export function ended({ saved }: MachineState, exit: ExitType): MachineState {
+  return { ...NOTHING, life: 'Ended', saved, exit };
 }
 
 /** A machine that a client has ended. Whoever has a handle when the daemon is killed may ask the next one what became of it. */
-export function terminated(state: MachineState): MachineState {
-  return { ...gone(state), exit: 'ForcedExit' };
-}
-
-export function keptOf({ saved, tpmFile, granted }: MachineState): Kept {
-  return { saved, tpmFile, granted };
+function terminated({ saved }: MachineState): MachineState {
+  return { ...NOTHING, saved, exit: 'ForcedExit' };
 }
 
 export function isThere({ life }: MachineState): boolean {
@@ -145,5 +98,108 @@ export function endsMachine({ kind }: Operation): boolean {
 }
 
 export function isCreation({ kind }: Operation): boolean {
-  return kind === 'create' || kind === 'restore' || kind === 'clone';
+  return kind === 'create' || kind === 'restore';
+}
+
+/** All ways in which an operation may end that finds the machine so. */
+export function outcomes(
+  operation: Operation,
+  state: MachineState,
+  circumstances: Circumstances,
+): readonly Outcome[] {
+  if (isCreation(operation)) return created(operation, state, circumstances);
+  if (operation.kind === 'closeLast') return [{ result: 'ok', state: terminated(state) }];
+  const { metEnd, isHeld } = circumstances;
+  const stopped = { result: STOPPED, state };
+  if (state.life === 'absent') {
+    const late = metEnd || isHeld ? [stopped] : [];
+    const told = late.length > 0 && operation.kind === 'look' ? [{ result: 'Stopped', state }] : [];
+    return [{ result: 'HCS_E_SYSTEM_NOT_FOUND', state }, ...late, ...told];
+  }
+  if (state.life === 'Ended') {
+    const result = operation.kind === 'look' ? 'Stopped' : STOPPED;
+    return [
+      { result, state: gone(state) },
+      { result, state },
+    ];
+  }
+  const usual = [whileThere(operation, state)];
+  if (!metEnd) return usual;
+  // The end overtakes calls; a save may have written its file.
+  const written = { ...state, saved: partsOf(state) };
+  return [
+    ...usual,
+    stopped,
+    ...(operation.kind === 'start' ? [{ result: 'HCS_E_TERMINATED_DURING_START', state }] : []),
+    ...(operation.kind === 'save' ? [{ result: STOPPED, state: written }] : []),
+  ];
+}
+
+function created(
+  operation: Operation,
+  state: MachineState,
+  { metCreation }: Circumstances,
+): readonly Outcome[] {
+  const taken = { result: 'HCS_E_SYSTEM_ALREADY_EXISTS', state };
+  if (isThere(state)) return [taken];
+  const { saved } = state;
+  const fresh: MachineState =
+    operation.kind === 'restore'
+      ? { ...NOTHING, ...operation.parts, life: 'Created', waits: true, saved }
+      : operation.kind === 'create'
+        ? {
+            ...{ ...NOTHING, life: 'Created', saved },
+            ...{ disks: operation.disks, isHeld: operation.isHeld },
+          }
+        : state;
+  return [{ result: 'ok', state: fresh }, ...(metCreation ? [taken] : [])];
+}
+
+function whileThere(operation: Operation, state: MachineState): Outcome {
+  const { life, disks } = state;
+  const invalid = { result: INVALID, state };
+  const changed = (change: Partial<MachineState>): Outcome => ({
+    result: 'ok',
+    state: { ...state, ...change },
+  });
+  const from = (legal: Life, change: Partial<MachineState>): Outcome =>
+    life === legal ? changed(change) : invalid;
+  switch (operation.kind) {
+    case 'look':
+      return { result: life, state };
+    case 'start':
+      return from('Created', { life: 'Running', waits: false });
+    case 'pause':
+      return from('Running', { life: 'Paused' });
+    case 'resume':
+      return from('Paused', { life: 'Running' });
+    case 'save':
+      return from('Paused', { saved: partsOf(state) });
+    case 'terminate':
+      return { result: 'ok', state: terminated(state) };
+    default:
+  }
+  if (life === 'Paused' || state.waits) return invalid;
+  const missing = { result: 'ERROR_NOT_FOUND', state };
+  const there = { result: 'ERROR_ALREADY_EXISTS', state };
+  switch (operation.kind) {
+    case 'addDisk':
+      if (disks.includes(operation.lun)) return there;
+      return changed({ disks: [...disks, operation.lun].sort() });
+    case 'removeDisk':
+      if (!disks.includes(operation.lun)) return missing;
+      return changed({ disks: disks.filter((lun) => lun !== operation.lun) });
+    case 'updateDisk':
+      return disks.includes(operation.lun) ? changed({}) : missing;
+    case 'addAdapter':
+      return state.adapter ? there : changed({ adapter: true });
+    case 'limit':
+      return changed({ limit: operation.limit });
+    default:
+      throw new Error(`The model does not know ${operation.kind}`);
+  }
+}
+
+function partsOf({ disks, adapter }: MachineState): Parts {
+  return { disks, adapter };
 }

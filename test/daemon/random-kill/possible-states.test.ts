@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Operation } from './machine-model.ts';
 import { PossibleStates } from './possible-states.ts';
 
-const CREATE: Operation = { kind: 'create', disks: [0], tpm: false, isHeld: false };
+const CREATE: Operation = { kind: 'create', disks: [0], isHeld: false };
 
 function made(): PossibleStates {
   const machine = new PossibleStates();

@@ -3,12 +3,11 @@ import {
   endsMachine,
   isCreation,
   isThere,
-  keptOf,
   type MachineState,
   NEVER_WAS,
   type Operation,
+  outcomes,
 } from './machine-model.ts';
-import { outcomes } from './outcomes.ts';
 
 /** One call of a client, from when it was made. */
 export interface PendingCall {
@@ -35,7 +34,7 @@ export interface CutOff {
 
 /** Tells states apart that are not the same machine; how one has ended does not matter. */
 export function keyOf(state: MachineState): string {
-  return JSON.stringify(isThere(state) ? state : keptOf(state));
+  return JSON.stringify(isThere(state) ? state : { saved: state.saved });
 }
 
 /**

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkSavedFile } from '../../../src/engines/simulated/saved-file.ts';
 import type { ComputeSystem } from '../../../src/hcs/schema/documents.ts';
-import type { KilledHost, Made, Seen } from './killed-host.ts';
+import type { KilledHost, Seen } from './killed-host.ts';
 import type { OperationKind, Parts } from './machine-model.ts';
 
-const NO_PARTS: Parts = { disks: [], adapter: false, shares: [], tpm: false };
+const NO_PARTS: Parts = { disks: [], adapter: false };
 
 /** Simulated machines, which live in the daemon and end with it. */
 export class SimulatedMachines implements KilledHost {
@@ -32,7 +32,7 @@ export class SimulatedMachines implements KilledHost {
 
   adopt(): void {}
 
-  document(id: string, { isHeld, restores }: Made): ComputeSystem {
+  document(id: string, _parts: Parts, isHeld: boolean, restores: boolean): ComputeSystem {
     return {
       SchemaVersion: { Major: 2, Minor: 1 },
       ShouldTerminateOnLastHandleClosed: isHeld,
@@ -47,8 +47,6 @@ export class SimulatedMachines implements KilledHost {
     return join(this.#files, `${id}.saved`);
   }
 
-  async prepare(): Promise<void> {}
-
   async grant(): Promise<void> {}
 
   async readSaved(id: string): Promise<Parts | undefined> {
@@ -59,14 +57,6 @@ export class SimulatedMachines implements KilledHost {
 
   async look(): Promise<ReadonlyMap<string, Seen>> {
     return new Map();
-  }
-
-  lastWords(): string {
-    return '';
-  }
-
-  beside(): Seen {
-    return () => undefined;
   }
 
   async killMachine(): Promise<void> {}
