@@ -28,6 +28,7 @@ const command = (name: string): readonly string[] =>
 const PROGRAMS = {
   hdvkit: command('cli/main'),
   hcs: command('cli/hcs/main'),
+  hcsd: command('cli/hcsd/main'),
   hcsInTurn: [
     ...NODE,
     join(root, 'test/cli/hcs/commands-in-turn.ts'),
@@ -40,6 +41,11 @@ const PROGRAMS = {
     join(root, 'test/daemon/other-version.ts'),
   ],
 } as const;
+
+/** How a program is run: Node and its arguments. */
+export function programCommand(program: keyof typeof PROGRAMS): readonly string[] {
+  return PROGRAMS[program];
+}
 
 /** The same, for a shell. */
 export function programLine(program: keyof typeof PROGRAMS): string {

@@ -12,7 +12,6 @@ import {
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connectService } from '../../src/daemon/connect-service.ts';
 import { ServiceSocket } from '../../src/daemon/service-socket.ts';
@@ -22,10 +21,10 @@ import { closeFd } from '../../src/ffi/descriptors.ts';
 import { listenUnix } from '../../src/ffi/unix-socket.ts';
 import { GENERIC_ALL, HCS_EVENT_TYPE, INFINITE } from '../../src/hcs/core/constants.ts';
 import type { HCS_OPERATION, HCS_SYSTEM } from '../../src/hcs/core/handles.ts';
+import { programCommand } from '../cli/run-cli.ts';
 import { codeOf } from '../compute/recording-engine.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/hcsd/main.ts', import.meta.url));
-const ARGUMENTS = ['--import', import.meta.resolve('tsx'), '--conditions=hdvkit-source', MAIN];
+const [NODE = '', ...ARGUMENTS] = programCommand('hcsd');
 
 let folder: string;
 let socket: string;
@@ -51,7 +50,7 @@ async function start(
   ...options: string[]
 ): Promise<{ readonly child: ChildProcess; readonly code?: number | null; readonly said: string }> {
   const child = spawn(
-    process.execPath,
+    NODE,
     [...ARGUMENTS, '--host', 'simulated', '--state', folder, '--socket', socket, ...options],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
@@ -153,7 +152,7 @@ test('serves a socket that a service manager passes, and leaves it in its place'
       '-c',
       'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"',
       'sh',
-      process.execPath,
+      NODE,
       ...ARGUMENTS,
       '--host',
       'simulated',

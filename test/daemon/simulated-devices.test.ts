@@ -1,16 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { BUFFER, Dma, EDU, Vector } from '../../sample-devices/edu.ts';
 import { openService } from '../../src/daemon/connect-service.ts';
 import { ComputeSystem } from '../../src/hcs/compute-system.ts';
 import { DeviceHost } from '../../src/hdv/device-host.ts';
 import type { ProgramHost } from '../../src/hosts/program-host.ts';
 import { serviceHost } from '../../src/hosts/service-host.ts';
+import { builtPackage } from '../built-package.ts';
+import { programCommand } from '../cli/run-cli.ts';
 import { AGENT_PROGRAM, AgentAccess } from '../host/agent-access.ts';
 import { describeHost, type TestHost } from '../host/conformance.ts';
 import { LEVEL_DEVICE } from '../hosts/guest-programs/devices.ts';
@@ -18,13 +20,26 @@ import { endDaemon } from './end-daemon.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hcsd-'));
 const socket = join(folder, 'hcsd.sock');
-/** A daemon of its own process has the machines; devices are in others. It ends soon after its last client. */
-const startOnDemand = { host: 'simulated', idleExitMs: 500, stateFolder: folder } as const;
 
 let agents = 0;
 
+/** A daemon of its own process has the machines; devices are in others. */
+beforeAll(async () => {
+  const [node = '', ...before] = programCommand('hcsd');
+  const args = [...before, '--host', 'simulated', '--socket', socket, '--state', folder];
+  const log = openSync(`${socket}.log`, 'w');
+  const daemon = spawn(node, args, { stdio: ['ignore', 'pipe', log] });
+  closeSync(log);
+  const failed = once(daemon, 'exit').then(([code]) => {
+    const said = readFileSync(`${socket}.log`, 'utf8');
+    throw new Error(`The daemon has ended with ${code}: ${said}`);
+  });
+  failed.catch(() => undefined);
+  await Promise.race([once(daemon.stdout!, 'data'), failed]);
+});
+
 function openHost(): TestHost & { readonly binding: ProgramHost } {
-  const binding = serviceHost(openService({ socket, startOnDemand }), 'simulated') as ProgramHost;
+  const binding = serviceHost(openService({ socket }), 'simulated') as ProgramHost;
   return {
     binding,
     document: () => ({
@@ -47,11 +62,12 @@ afterAll(async () => {
 
 describeHost('simulated behind hcsd', async () => openHost());
 
+const built = builtPackage() !== undefined;
 const url = (path: string): string => new URL(`../../${path}`, import.meta.url).href;
 
 /** A program that gives devices to a machine of the daemon: an instance id for each. */
 const DEVELOPER = `
-  import { ComputeSystem, DeviceHost, useService } from '${url('src/index.ts')}';
+  import { ComputeSystem, DeviceHost, useService } from '${url(built ? 'dist/src/index.js' : 'src/index.ts')}';
   await useService({ socket: '${socket}' });
   const [id, ...instances] = process.argv.slice(2);
   const system = await ComputeSystem.open(id);
@@ -72,8 +88,8 @@ afterEach(() => {
 async function startDeveloper(id: string, ...instances: readonly string[]): Promise<ChildProcess> {
   const program = join(folder, 'developer.mts');
   writeFileSync(program, DEVELOPER);
-  const options = ['--import', import.meta.resolve('tsx'), '--conditions=hdvkit-source'];
-  const args = [...options, program, id, ...instances];
+  const source = built ? [] : ['--conditions=hdvkit-source'];
+  const args = ['--import', import.meta.resolve('tsx'), ...source, program, id, ...instances];
   const developer = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   developers.push(developer);
   const exited = once(developer, 'exit').then(([code]) => {
